@@ -1,0 +1,74 @@
+//! The seam through which time enters. Nothing else reads a clock or sleeps (`clippy.toml` forbids it),
+//! so that timers, retention, delays and coordinators can be driven by tests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::ids::TimestampMs;
+
+/// A source of wall and monotonic time.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Milliseconds since the Unix epoch; may jump both ways.
+    fn wall(&self) -> TimestampMs;
+    /// A clock that never goes back; for intervals and deadlines only.
+    fn monotonic(&self) -> Instant;
+}
+
+/// How a clock is handed around.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MachineClock;
+
+impl Clock for MachineClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the seam")]
+    fn wall(&self) -> TimestampMs {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        TimestampMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is the seam")]
+    fn monotonic(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// A clock that stands still until it is set; for tests.
+#[derive(Debug)]
+pub struct ManualClock {
+    wall_ms: AtomicI64,
+    start_wall_ms: i64,
+    start: Instant,
+}
+
+impl ManualClock {
+    /// A clock that shows `wall_ms` now.
+    #[must_use]
+    pub fn at(wall_ms: i64) -> ManualClock {
+        ManualClock { wall_ms: AtomicI64::new(wall_ms), start_wall_ms: wall_ms, start: MachineClock.monotonic() }
+    }
+
+    /// Moves both times forward (the wall back as well, when `ms` is negative).
+    pub fn advance_ms(&self, ms: i64) {
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn wall(&self) -> TimestampMs {
+        TimestampMs(self.wall_ms.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Instant {
+        let passed = self.wall_ms.load(Ordering::SeqCst) - self.start_wall_ms;
+        self.start + Duration::from_millis(u64::try_from(passed).unwrap_or(0))
+    }
+}
+
+/// Waits on the runtime's timer. For real intervals (expiry ticks, back-off), never in place of an event.
+#[allow(clippy::disallowed_methods, reason = "this is the seam")]
+pub async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}

@@ -1,0 +1,94 @@
+//! What an operator may set of the broker. The command line reads it from flags, environment and `sluice.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One address of the Kafka port and what its clients are told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaListener {
+    /// The host as written: a name (`localhost` binds IPv4 and IPv6), an IP literal or a wildcard.
+    pub host: String,
+    /// The port; 0 lets the system choose.
+    pub port: u16,
+    /// What clients are told; `None`: the name bound, or for a wildcard the local address of the connection.
+    pub advertised: Option<(String, u16)>,
+}
+
+/// The broker's settings; every field has a sane default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// This broker's id in Metadata.
+    pub node_id: i32,
+    /// Topics are made when a client names one that does not exist.
+    pub auto_create_topics: bool,
+    /// Partitions of a topic that is made without a count.
+    pub num_partitions: i32,
+    /// How long an empty classic group waits for more members at its first rebalance, in ms (Kafka's default is 3000;
+    /// 0 here, because a lone consumer should not wait).
+    pub group_initial_rebalance_delay_ms: u64,
+    /// The shortest session time-out a member may ask for, in ms.
+    pub group_min_session_timeout_ms: u64,
+    /// The longest session time-out a member may ask for, in ms.
+    pub group_max_session_timeout_ms: u64,
+    /// How long committed offsets of an empty group are kept, in minutes (Kafka's `offsets.retention.minutes`).
+    pub offsets_retention_minutes: u64,
+    /// A connection that sends nothing for so long is closed, in ms (Kafka's `connections.max.idle.ms`).
+    pub connections_max_idle_ms: u64,
+    /// Connections on the Kafka port at once.
+    pub max_connections: usize,
+    /// Names like `orders.delay.5s` make delay topics.
+    pub delay_topics: bool,
+    /// Guest memory of one plugin instance, in bytes.
+    pub plugin_memory_bytes: u64,
+    /// How long one call of a partitioner may take, in ms.
+    pub plugin_partitioner_timeout_ms: u64,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> BrokerConfig {
+        BrokerConfig {
+            data_dir: PathBuf::from("sluice-data"),
+            node_id: 1,
+            auto_create_topics: true,
+            num_partitions: 1,
+            group_initial_rebalance_delay_ms: 0,
+            group_min_session_timeout_ms: 6_000,
+            group_max_session_timeout_ms: 1_800_000,
+            offsets_retention_minutes: 10_080,
+            connections_max_idle_ms: 600_000,
+            max_connections: 10_000,
+            delay_topics: true,
+            plugin_memory_bytes: 64 * 1024 * 1024,
+            plugin_partitioner_timeout_ms: 10,
+        }
+    }
+}
+
+/// Who asks, for every verb of engine and door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// The authenticated name; `User:ANONYMOUS` until there is authentication.
+    pub principal: String,
+    /// The caller's own claim; no boundary.
+    pub client_id: String,
+    /// The door it came through.
+    pub source: Source,
+    /// The peer, for logs and group descriptions.
+    pub peer: Option<SocketAddr>,
+}
+
+/// The door that a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The Kafka port.
+    Kafka,
+    /// The gateway.
+    Http,
+    /// The delay service.
+    Delay,
+}

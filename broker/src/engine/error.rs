@@ -1,0 +1,45 @@
+//! Every fact that a verb of the engine can fail with. `kafka/errors.rs` and the gateway's `problem.rs` map it, exhaustively.
+
+use crate::chain::ChainError;
+use crate::coordinator::group::GroupError;
+use crate::log::{AppendError, LogError};
+use crate::record::RecordError;
+use crate::topics::TopicError;
+
+/// Why a verb failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// About what exists.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// About a log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// About an append.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// About the bytes of records.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// About a group.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// About a plugin.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Transactions are not there yet.
+    #[error("{what}: transactions are not supported yet; leave transactional.id unset (idempotence works without)")]
+    NoTransactions {
+        /// What was refused.
+        what: &'static str,
+    },
+    /// The request contradicts itself.
+    #[error("{reason}")]
+    InvalidRequest {
+        /// How.
+        reason: String,
+    },
+    /// The broker stops.
+    #[error("the broker is shutting down")]
+    Stopping,
+}

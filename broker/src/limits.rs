@@ -1,0 +1,35 @@
+//! Every fixed bound of the broker, with its reason. What an operator would want to change is in
+//! `config.rs` instead.
+
+/// A frame on the Kafka port, in bytes: Kafka's `socket.request.max.bytes`.
+pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Bytes of frames held at once over all connections, before their bodies are read: two full frames and some.
+pub const FRAMES_IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Produce answers of one connection that may wait for their sync (log contract, rule 7).
+pub const PRODUCE_WAITING_MAX: usize = 16;
+/// Bytes of a fetch answer: Kafka's `fetch.max.bytes` on the broker.
+pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
+/// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
+pub const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Kafka's `message.max.bytes`: a record batch with its 12 bytes of log overhead.
+pub const MESSAGE_BYTES_MAX: usize = 1_048_588;
+/// One record batch header with its first record's minimum, in bytes (record batch v2).
+pub const BATCH_HEADER_BYTES: usize = 61;
+/// Batches whose offsets are remembered for each producer and partition (KIP-98: five, the most that may be in flight).
+pub const PRODUCER_BATCHES_KEPT: usize = 5;
+/// Producer ids reserved by one metadata record (log contract, rule 6).
+pub const PRODUCER_ID_BLOCK: i64 = 1_000;
+/// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.
+pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+/// Partitions of `__consumer_offsets`: Kafka's `offsets.topic.num.partitions`.
+pub const OFFSETS_PARTITIONS: i32 = 50;
+/// Bytes of commit metadata: Kafka's `offset.metadata.max.bytes`.
+pub const COMMIT_METADATA_BYTES_MAX: usize = 4_096;
+/// Records of one delay step (delay contract, "The store").
+pub const DELAY_STEP_RECORDS_MAX: usize = 1_000;
+/// Bytes of one delay step.
+pub const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
+
+const _: () = assert!(FRAMES_IN_FLIGHT_BYTES_MAX >= 2 * FRAME_BYTES_MAX);
+const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);

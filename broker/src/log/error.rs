@@ -1,0 +1,141 @@
+//! What can go wrong in a log, with the place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
+use crate::record::RecordError;
+
+/// A failure of the log or its files.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// A system call failed.
+    #[error("{doing} {path}: {cause}")]
+    Io {
+        /// What was being done, as a verb ("cannot write").
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        cause: Arc<std::io::Error>,
+    },
+    /// A sync failed earlier: nothing of this partition is trusted until restart (rule 8).
+    #[error("partition {partition} is read-only until the broker restarts: a sync failed ({cause})")]
+    Poisoned {
+        /// `topic-partition`.
+        partition: String,
+        /// The first failure.
+        cause: String,
+    },
+    /// Damage below an offset recorded as durable (rule 10).
+    #[error("{path} is damaged at byte {position}: {reason}; see 'sluice log repair'")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        position: u64,
+        /// What was found.
+        reason: String,
+    },
+    /// The partition's directory is missing (rule 17).
+    #[error("partition {partition} is offline: {reason}")]
+    Offline {
+        /// `topic-partition`.
+        partition: String,
+        /// Why.
+        reason: String,
+    },
+    /// The topic was deleted (rule 16).
+    #[error("partition {partition} has been deleted")]
+    Deleted {
+        /// `topic-partition`.
+        partition: String,
+    },
+    /// The offset asked for is not in the log.
+    #[error("offset {asked} is outside of {log_start}..{end}")]
+    OutOfRange {
+        /// What was asked for.
+        asked: Offset,
+        /// The first offset.
+        log_start: Offset,
+        /// The high watermark.
+        end: Offset,
+    },
+    /// The caller's epoch is older than the partition's (rule 5).
+    #[error("leader epoch {asked} is older than {current}")]
+    FencedEpoch {
+        /// The caller's.
+        asked: LeaderEpoch,
+        /// Ours.
+        current: LeaderEpoch,
+    },
+    /// The caller's epoch is newer than the partition's (rule 5).
+    #[error("leader epoch {asked} is newer than {current}")]
+    UnknownEpoch {
+        /// The caller's.
+        asked: LeaderEpoch,
+        /// Ours.
+        current: LeaderEpoch,
+    },
+    /// Another process holds the data directory.
+    #[error("another process uses {path}: stop it, or choose another folder with --data-dir")]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
+}
+
+/// Why a batch was not appended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The batch itself is at fault.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The log is.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A gap or an old sequence outside of the five batches known (KIP-98).
+    #[error("producer {producer} sent sequence {got}, {expected} was expected")]
+    OutOfOrderSequence {
+        /// The producer.
+        producer: ProducerId,
+        /// What came.
+        got: Sequence,
+        /// What would have been next.
+        expected: Sequence,
+    },
+    /// An older sequence than the oldest batch that is remembered: the record is there, where is forgotten.
+    #[error("producer {producer}: sequence {got} was written, its offset is no longer known")]
+    DuplicateSequence {
+        /// The producer.
+        producer: ProducerId,
+        /// What came.
+        got: Sequence,
+    },
+    /// A producer with a newer epoch has written here.
+    #[error("producer {producer} has epoch {got}, the partition knows {current}")]
+    StaleProducerEpoch {
+        /// The producer.
+        producer: ProducerId,
+        /// What came.
+        got: ProducerEpoch,
+        /// The newest known.
+        current: ProducerEpoch,
+    },
+    /// A client used an id of the range that internal streams have (rule 19).
+    #[error("producer id {producer} is reserved for the broker")]
+    ReservedProducerId {
+        /// The id.
+        producer: ProducerId,
+    },
+}
+
+/// A refusal, and what it reveals: the caller must not hear of it before that is durable (rule 2).
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct AppendRefused {
+    /// Why.
+    pub error: AppendError,
+    /// Answer only once HW has reached this.
+    pub reveals: Option<Offset>,
+}

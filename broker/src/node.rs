@@ -1,0 +1,1 @@
+//! STUB to be replaced. Assembly only: opens, wires, spawns, drains. Rank 8.

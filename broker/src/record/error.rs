@@ -1,0 +1,38 @@
+//! What can be wrong with a record batch.
+
+/// Why a batch was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Magic 0 or 1: message formats that Kafka 4 no longer accepts (KIP-724).
+    #[error("message format {magic} is not supported, only format 2 (record batches) is")]
+    Magic {
+        /// The batch's magic byte.
+        magic: i8,
+    },
+    /// The bytes contradict themselves: lengths, CRC, counts.
+    #[error("the record batch is corrupt: {reason}")]
+    Corrupt {
+        /// What was found.
+        reason: String,
+    },
+    /// The batch is whole but says what a producer may not say.
+    #[error("the record batch is invalid: {reason}")]
+    Invalid {
+        /// What was found.
+        reason: String,
+    },
+    /// Larger than `max.message.bytes`.
+    #[error("the record batch has {size} bytes, the topic takes at most {limit} (max.message.bytes)")]
+    TooLarge {
+        /// Bytes of the batch.
+        size: usize,
+        /// The topic's limit in bytes.
+        limit: usize,
+    },
+    /// It cannot be decompressed, or grows beyond `limits::DECOMPRESSED_BYTES_MAX`.
+    #[error("the compressed records cannot be opened: {reason}")]
+    Compression {
+        /// What was found.
+        reason: String,
+    },
+}

@@ -1,0 +1,14 @@
+//! Record batch v2 (Kafka's message format 2): check, view, build, compress. Rank 1: knows bytes, no files.
+//! A `ProducedBatch` comes only from `check_produced` or the builder, a `StoredBatch` only from `check_stored`.
+
+pub mod batch;
+pub mod builder;
+pub mod compression;
+pub mod error;
+pub mod records;
+
+pub use batch::{BatchHeader, ProducedBatch, ProducerStamp, StoredBatch, TimestampType, check_produced, check_stored};
+pub use builder::{Header, Message, build};
+pub use compression::Compression;
+pub use error::RecordError;
+pub use records::{RecordView, records};

@@ -1,0 +1,1 @@
+//! STUB to be replaced. The broker's own log of what exists.
