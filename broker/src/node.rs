@@ -1,1 +1,158 @@
-//! STUB to be replaced. Assembly only: opens, wires, spawns, drains. Rank 8.
+//! Assembly only: what a broker is made of, in the order in which it is opened, and the order in which it stops.
+//! Rank 8. Reading it from top to bottom is reading the architecture; it decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::chain::Partitioners;
+use crate::clock::{MachineClock, SharedClock};
+use crate::config::{BrokerConfig, KafkaListener};
+use crate::coordinator::group::{GroupError, Groups};
+use crate::delay::DelayService;
+use crate::door::{Door, DoorError};
+use crate::engine::Engine;
+use crate::kafka::{KafkaServer, ListenError};
+use crate::log::{LogDir, LogDirSettings, LogError};
+use crate::topics::{Catalog, TopicError};
+
+/// Why a broker does not start. Each is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The metadata log.
+    #[error(transparent)]
+    Topics(#[from] TopicError),
+    /// The committed offsets.
+    #[error(transparent)]
+    Groups(#[from] GroupError),
+    /// The plugin host.
+    #[error(transparent)]
+    Plugins(#[from] sluice_plugins::HostError),
+    /// The delay service.
+    #[error(transparent)]
+    Delay(#[from] DoorError),
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A thread of the broker ended abnormally; a bug.
+    #[error("a task of the broker ended abnormally: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// One broker over one data directory.
+#[derive(Debug)]
+pub struct Node {
+    log_dir: Arc<LogDir>,
+    engine: Arc<Engine>,
+    delay: DelayService,
+    kafka: KafkaServer,
+    stop: CancellationToken,
+}
+
+impl Node {
+    /// Opens everything: when this returns, logs are recovered and ports are bound, and nothing is served yet.
+    ///
+    /// # Errors
+    /// The first thing that could not be opened; what had been opened is closed again.
+    pub async fn open(config: Arc<BrokerConfig>, listeners: &[KafkaListener]) -> Result<Node, NodeError> {
+        let settings = LogDirSettings::new(config.data_dir.clone());
+        Node::open_with(config, listeners, settings, Arc::new(MachineClock)).await
+    }
+
+    /// As `open`, over a disk and a clock of the caller's.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn open_with(
+        config: Arc<BrokerConfig>,
+        listeners: &[KafkaListener],
+        settings: LogDirSettings,
+        clock: SharedClock,
+    ) -> Result<Node, NodeError> {
+        let for_log = Arc::clone(&clock);
+        let log_dir = tokio::task::spawn_blocking(move || LogDir::open(settings, for_log)).await??;
+        match Node::assemble(config, listeners, Arc::clone(&log_dir), clock).await {
+            Ok(node) => Ok(node),
+            Err(error) => {
+                // A port in use is no crash: the next start should not have to recover.
+                let closing = tokio::task::spawn_blocking(move || log_dir.close()).await?;
+                if let Err(second) = closing {
+                    tracing::warn!("the data directory was not closed cleanly: {second}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn assemble(
+        config: Arc<BrokerConfig>,
+        listeners: &[KafkaListener],
+        log_dir: Arc<LogDir>,
+        clock: SharedClock,
+    ) -> Result<Node, NodeError> {
+        let plugins = Arc::new(sluice_plugins::Host::open(sluice_plugins::HostConfig {
+            dir: config.data_dir.join("plugins"),
+            memory_bytes: config.plugin_memory_bytes,
+            partitioner_timeout: Duration::from_millis(config.plugin_partitioner_timeout_ms),
+            concurrency: std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
+        })?);
+        let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await?;
+        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await?;
+        let partitioners = Arc::new(Partitioners::new(plugins));
+        let engine = Engine::new(config, Arc::clone(&clock), Arc::clone(&catalog), groups, partitioners);
+        let delay = DelayService::open(Door::new(Arc::clone(&engine)), catalog, clock).await?;
+        let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
+        Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new() })
+    }
+
+    /// The door for the gateway.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door::new(Arc::clone(&self.engine))
+    }
+
+    /// `host:port` of each Kafka listener, as bound.
+    #[must_use]
+    pub fn kafka_addresses(&self) -> Vec<String> {
+        self.kafka.addresses()
+    }
+
+    /// Cancel it to stop the broker.
+    #[must_use]
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Serves until the stop token is cancelled, then drains: ports first, then the delay service, then the logs are flushed
+    /// and the shutdown is marked as clean.
+    ///
+    /// # Errors
+    /// What kept the shutdown from being clean.
+    pub async fn serve(self) -> Result<(), NodeError> {
+        let Node { log_dir, engine, delay, kafka, stop } = self;
+        let delays_stop = CancellationToken::new();
+        let delays = tokio::spawn(delay.run(delays_stop.clone()));
+        let ports = tokio::spawn(kafka.serve(stop.clone()));
+        stop.cancelled().await;
+        engine.begin_stop();
+        ports.await?;
+        delays_stop.cancel();
+        delays.await?;
+        engine.groups().closed().await;
+        tokio::task::spawn_blocking(move || log_dir.close()).await??;
+        Ok(())
+    }
+
+    /// Closes without having served; for tools and tests.
+    ///
+    /// # Errors
+    /// As `serve`.
+    pub async fn close(self) -> Result<(), NodeError> {
+        self.stop.cancel();
+        self.serve().await
+    }
+}

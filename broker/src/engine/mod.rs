@@ -1,6 +1,5 @@
 //! Raw verbs over topics, logs and groups: what the Kafka port and the door's local half call. Rank 5. Authorisation and
 //! quotas have their place here, once, when they come. Never remote, knows no wire format.
-#![allow(missing_docs)]
 
 pub mod configs;
 pub mod error;
@@ -12,6 +11,8 @@ pub mod topics;
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::chain::Partitioners;
 use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
@@ -20,18 +21,21 @@ use crate::topics::Catalog;
 
 pub use error::EngineError;
 
-/// The broker's verbs.
+/// The broker's verbs. One is made by `node.rs` and shared by every door.
 #[derive(Debug)]
 pub struct Engine {
-    pub(crate) config: Arc<BrokerConfig>,
-    pub(crate) clock: SharedClock,
-    pub(crate) catalog: Arc<Catalog>,
-    pub(crate) groups: Arc<Groups>,
-    pub(crate) partitioners: Arc<Partitioners>,
-    pub(crate) producer_ids: producer_ids::ProducerIds,
+    config: Arc<BrokerConfig>,
+    clock: SharedClock,
+    catalog: Arc<Catalog>,
+    groups: Arc<Groups>,
+    partitioners: Arc<Partitioners>,
+    producer_ids: producer_ids::ProducerIds,
+    stopping: CancellationToken,
 }
 
 impl Engine {
+    /// Wires the verbs over what `node.rs` has opened.
+    #[must_use]
     pub fn new(
         config: Arc<BrokerConfig>,
         clock: SharedClock,
@@ -40,22 +44,43 @@ impl Engine {
         partitioners: Arc<Partitioners>,
     ) -> Arc<Engine> {
         let producer_ids = producer_ids::ProducerIds::new(Arc::clone(&catalog));
-        Arc::new(Engine { config, clock, catalog, groups, partitioners, producer_ids })
+        let stopping = CancellationToken::new();
+        Arc::new(Engine { config, clock, catalog, groups, partitioners, producer_ids, stopping })
     }
+
+    /// The broker's settings.
+    #[must_use]
     pub fn config(&self) -> &BrokerConfig {
         &self.config
     }
+
+    /// Where time comes from.
+    #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.clock
     }
+
+    /// What exists.
+    #[must_use]
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
+
     /// The group verbs are the coordinator's own.
+    #[must_use]
     pub fn groups(&self) -> &Arc<Groups> {
         &self.groups
     }
+
+    /// The partitioners that topics are bound to.
+    #[must_use]
     pub fn partitioners(&self) -> &Arc<Partitioners> {
         &self.partitioners
+    }
+
+    /// Ends long polls and waiting joins, so that connections can drain. Nothing that was begun is given up.
+    pub fn begin_stop(&self) {
+        self.stopping.cancel();
+        self.groups.stop();
     }
 }

@@ -1,46 +1,129 @@
-//! STUB to be replaced. Produce: append now, answer when durable.
-#![allow(missing_docs)]
+//! Produce: append now, answer when durable. The step between a door and `log/append`; it opens no record.
+//! What an outcome reveals, a refusal too, waits for its sync (log contract, rule 2).
+
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Engine, EngineError};
-use crate::config::Context;
+use crate::config::{Context, Source};
 use crate::ids::{PartitionId, TopicId};
-use crate::log::Appended;
+use crate::limits;
+use crate::log::{AppendRefused, Appended, Origin, Partition};
+use crate::record::check_produced;
+use crate::topics::{Topic, TopicError};
 
 /// How a request names a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopicRef {
+    /// By name, as all requests of old.
     Name(String),
+    /// By id (KIP-516): never a topic made anew under the same name.
     Id(TopicId),
 }
 
+/// Who waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acks {
+    /// Nobody (acks=0).
     None,
+    /// Somebody (acks=1 and all are the same here: both are answered after the sync).
     Durable,
 }
 
+/// The part of a produce request that goes to one partition.
+#[derive(Clone, Debug)]
 pub struct ProducePartition {
+    /// Its topic.
     pub topic: TopicRef,
+    /// Its number.
     pub partition: PartitionId,
+    /// Exactly one record batch as the producer sent it.
     pub records: Option<Bytes>,
 }
 
-/// Appended (or failed), not yet durable. Await it for the answer.
+/// Appended or refused, not yet durable. Await `outcome` for the answer.
+#[derive(Debug)]
 pub struct ProduceInFlight {
-    _private: (),
+    pending: Vec<Pending>,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Appended(Arc<Partition>, Appended),
+    Refused(Arc<Partition>, AppendRefused),
+    Failed(EngineError),
+}
+
+impl Pending {
+    async fn outcome(self) -> Result<Appended, EngineError> {
+        match self {
+            Pending::Appended(partition, appended) => {
+                partition.durable(appended.durable_at).await?;
+                Ok(appended)
+            }
+            Pending::Refused(partition, refused) => {
+                if let Some(revealed) = refused.reveals {
+                    partition.durable(revealed).await?;
+                }
+                Err(refused.error.into())
+            }
+            Pending::Failed(error) => Err(error),
+        }
+    }
 }
 
 impl ProduceInFlight {
     /// One outcome a partition, in the order of the request, each only once what it says is durable.
     pub async fn outcome(self) -> Vec<Result<Appended, EngineError>> {
-        todo!()
+        let mut outcomes = Vec::with_capacity(self.pending.len());
+        for pending in self.pending {
+            outcomes.push(pending.outcome().await);
+        }
+        outcomes
     }
 }
 
 impl Engine {
-    /// When this returns, every partition of the request has appended or failed (rule 7), so the next produce may begin.
-    pub async fn produce(&self, _ctx: &Context, _partitions: Vec<ProducePartition>, _acks: Acks) -> ProduceInFlight {
-        todo!()
+    /// When this returns, every partition of the request has appended or failed, so that the connection's next produce may
+    /// begin and sequences keep their order (rule 7).
+    pub async fn produce(&self, ctx: &Context, partitions: Vec<ProducePartition>) -> ProduceInFlight {
+        let mut pending = Vec::with_capacity(partitions.len());
+        for part in partitions {
+            pending.push(self.append(ctx, part).await.unwrap_or_else(Pending::Failed));
+        }
+        ProduceInFlight { pending }
     }
+
+    async fn append(&self, ctx: &Context, part: ProducePartition) -> Result<Pending, EngineError> {
+        let topic = match &part.topic {
+            TopicRef::Name(name) => self.resolve_or_create(ctx, name, true).await?,
+            TopicRef::Id(_) => self.resolve(&part.topic)?,
+        };
+        writable(ctx, &topic)?;
+        let partition = topic.partition(part.partition)?;
+        let records = part.records.filter(|bytes| !bytes.is_empty()).ok_or_else(|| EngineError::InvalidRequest {
+            reason: format!("the produce request has no records for {topic}-{0}", part.partition, topic = topic.name()),
+        })?;
+        // The topic's own limit is checked by the log, whose config it is.
+        let batch = check_produced(records, limits::FRAME_BYTES_MAX)?;
+        let origin = match ctx.source {
+            Source::Kafka => Origin::Client,
+            Source::Http | Source::Delay => Origin::Broker,
+        };
+        Ok(match partition.append(batch, origin) {
+            Ok(appended) => Pending::Appended(partition, appended),
+            Err(refused) => Pending::Refused(partition, refused),
+        })
+    }
+}
+
+/// Internal topics are written by their coordinators only (Kafka answers INVALID_TOPIC_EXCEPTION as well).
+fn writable(ctx: &Context, topic: &Topic) -> Result<(), TopicError> {
+    if topic.internal() && ctx.source != Source::Delay {
+        return Err(TopicError::RefusedName {
+            reason: format!("'{}' is internal: only the broker writes there", topic.name()),
+        });
+    }
+    Ok(())
 }

@@ -1,35 +1,63 @@
-//! STUB to be replaced. Hands out producer ids from durable blocks (rule 6).
-#![allow(missing_docs)]
+//! Hands out producer ids from blocks whose reservation is durable before the first is given (rule 6).
+
+use std::ops::Range;
 use std::sync::Arc;
+
+use tokio::sync::Mutex;
 
 use super::{Engine, EngineError};
 use crate::config::Context;
 use crate::ids::{ProducerEpoch, ProducerId};
-use crate::topics::Catalog;
+use crate::topics::{Catalog, TopicError};
 
+/// Two counters: one for clients, one for the broker's own streams (rule 19).
 #[derive(Debug)]
-pub struct ProducerIds {
-    _catalog: Arc<Catalog>,
+pub(super) struct ProducerIds {
+    catalog: Arc<Catalog>,
+    // Async mutexes: the next block is awaited inside, so that two callers never reserve at once.
+    clients: Mutex<Range<i64>>,
+    streams: Mutex<Range<i64>>,
 }
 
 impl ProducerIds {
-    pub fn new(catalog: Arc<Catalog>) -> ProducerIds {
-        ProducerIds { _catalog: catalog }
+    pub(super) fn new(catalog: Arc<Catalog>) -> ProducerIds {
+        ProducerIds { catalog, clients: Mutex::new(0..0), streams: Mutex::new(0..0) }
+    }
+
+    async fn next(&self, for_streams: bool) -> Result<ProducerId, TopicError> {
+        let counter = if for_streams { &self.streams } else { &self.clients };
+        let mut block = counter.lock().await;
+        if let Some(id) = block.next() {
+            return Ok(ProducerId(id));
+        }
+        let mut fresh = self.catalog.reserve_producer_ids(for_streams).await?;
+        let first = fresh.next().ok_or_else(|| TopicError::Refused { reason: "no producer ids are left".into() })?;
+        *block = fresh;
+        Ok(ProducerId(first))
     }
 }
 
 impl Engine {
-    /// `current`: the id and epoch of a producer that wants the next epoch (KIP-360); a fresh id otherwise. A transactional id: `NoTransactions`.
+    /// A fresh id at epoch 0. As Kafka does for producers without a transactional id, whatever id they had before.
+    ///
+    /// # Errors
+    /// `NoTransactions` when a transactional id is given; a log error when the reservation cannot be made durable.
     pub async fn init_producer_id(
         &self,
         _ctx: &Context,
-        _transactional_id: Option<&str>,
-        _current: Option<(ProducerId, ProducerEpoch)>,
+        transactional_id: Option<&str>,
     ) -> Result<(ProducerId, ProducerEpoch), EngineError> {
-        todo!()
+        if transactional_id.is_some() {
+            return Err(EngineError::NoTransactions { what: "InitProducerId with a transactional id" });
+        }
+        Ok((self.producer_ids.next(false).await?, ProducerEpoch(0)))
     }
+
     /// An id of the reserved range, for a stream of deduplicated appends (rule 19).
+    ///
+    /// # Errors
+    /// A log error when the reservation cannot be made durable.
     pub async fn new_stream(&self) -> Result<ProducerId, EngineError> {
-        todo!()
+        Ok(self.producer_ids.next(true).await?)
     }
 }

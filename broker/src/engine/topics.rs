@@ -1,45 +1,95 @@
-//! STUB to be replaced. Topics made, grown and deleted, with what hangs on them.
-#![allow(missing_docs)]
+//! Topics found, made, grown and deleted, with what hangs on them: bindings before, committed offsets after.
+
 use std::sync::Arc;
 
 use super::produce::TopicRef;
 use super::{Engine, EngineError};
 use crate::config::Context;
-use crate::topics::{NewTopic, Topic};
+use crate::ids::PartitionId;
+use crate::topics::{NewTopic, Topic, TopicConfigs, TopicError};
 
 impl Engine {
-    /// Refuses internal names and checks bindings before anything is made.
+    /// Makes a topic; `None` when it was only validated.
+    ///
+    /// # Errors
+    /// What the catalog refuses, and a binding whose plugin cannot be loaded.
     pub async fn create_topic(
         &self,
         _ctx: &Context,
-        _wish: NewTopic,
-        _validate_only: bool,
+        wish: NewTopic,
+        validate_only: bool,
     ) -> Result<Option<Arc<Topic>>, EngineError> {
-        todo!()
+        self.catalog.check(&wish)?;
+        let set = wish.configs.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
+        self.check_binding(&wish.name, &TopicConfigs::from_pairs(set)?).await?;
+        if validate_only {
+            return Ok(None);
+        }
+        Ok(Some(self.catalog.create(wish).await?))
     }
-    /// Also forgets the groups' offsets (rule 16).
-    pub async fn delete_topic(&self, _ctx: &Context, _topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
-        todo!()
+
+    /// Deletes a topic: its record is durable first, then its groups forget it (rule 16).
+    ///
+    /// # Errors
+    /// An unknown or internal topic; a log that cannot be written.
+    pub async fn delete_topic(&self, _ctx: &Context, topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
+        let topic = self.resolve(topic)?;
+        if topic.internal() {
+            return Err(TopicError::Refused { reason: format!("'{}' is the broker's own", topic.name()) }.into());
+        }
+        let deleted = self.catalog.delete(topic.name().as_str()).await?;
+        let partitions: Vec<_> = (0..deleted.partition_count()).map(PartitionId).collect();
+        self.groups.forget_topic(deleted.name(), &partitions).await?;
+        Ok(deleted)
     }
+
+    /// Gives a topic more partitions.
+    ///
+    /// # Errors
+    /// An unknown or internal topic, a count that is not larger.
     pub async fn grow_topic(
         &self,
         _ctx: &Context,
-        _name: &str,
-        _count: i32,
-        _validate_only: bool,
+        name: &str,
+        count: i32,
+        validate_only: bool,
     ) -> Result<(), EngineError> {
-        todo!()
+        if self.catalog.topic(name)?.internal() {
+            return Err(TopicError::Refused { reason: format!("'{name}' is the broker's own") }.into());
+        }
+        Ok(self.catalog.grow(name, count, validate_only).await?)
     }
-    pub fn resolve(&self, _topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
-        todo!()
+
+    /// The topic that a request names.
+    ///
+    /// # Errors
+    /// `NotFound` or `IdNotFound`.
+    pub fn resolve(&self, topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
+        Ok(match topic {
+            TopicRef::Name(name) => self.catalog.topic(name)?,
+            TopicRef::Id(id) => self.catalog.topic_by_id(*id)?,
+        })
     }
+
     /// For Metadata and Produce: made where auto-create is on and the caller allows it.
+    ///
+    /// # Errors
+    /// `NotFound`, or what stands against making it.
     pub async fn resolve_or_create(
         &self,
         _ctx: &Context,
-        _name: &str,
-        _may_create: bool,
+        name: &str,
+        may_create: bool,
     ) -> Result<Arc<Topic>, EngineError> {
-        todo!()
+        Ok(self.catalog.get_or_create(name, may_create && self.config.auto_create_topics).await?)
+    }
+
+    /// Loads the plugin that these configs bind, if any: a binding that cannot work is refused before it is written.
+    pub(super) async fn check_binding(&self, topic: &str, configs: &TopicConfigs) -> Result<(), EngineError> {
+        if let Some(reference) = configs.partitioner() {
+            let plugin = reference.split('@').next().unwrap_or(reference);
+            self.partitioners.check_binding(topic, reference, configs.plugin_config(plugin)).await?;
+        }
+        Ok(())
     }
 }

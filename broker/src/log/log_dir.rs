@@ -13,6 +13,13 @@ pub struct LogDirSettings {
     pub path: PathBuf,
 }
 
+impl LogDirSettings {
+    /// The folder, on the machine's disk.
+    pub fn new(path: PathBuf) -> LogDirSettings {
+        LogDirSettings { path }
+    }
+}
+
 #[derive(Debug)]
 pub struct LogDir {}
 

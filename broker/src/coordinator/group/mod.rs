@@ -217,4 +217,8 @@ impl Groups {
     pub fn stop(&self) {
         todo!()
     }
+    /// Waits until the timer task has ended, after `stop`.
+    pub async fn closed(&self) {
+        todo!()
+    }
 }
