@@ -36,8 +36,8 @@ impl Engine {
     #[must_use]
     pub fn broker_configs(&self) -> Vec<ConfigEntry> {
         let config = &self.config;
-        let row = |key, kind, value: String, default: &str, doc| ConfigEntry {
-            key,
+        let row = |key: &'static str, kind, value: String, default: &str, doc| ConfigEntry {
+            key: key.into(),
             source: if value == default { ConfigSource::Default } else { ConfigSource::Topic },
             value,
             default: default.to_owned(),

@@ -1,5 +1,6 @@
 //! STUB to be replaced. The table of topic configs: type, default, documentation, validator.
 #![allow(missing_docs)]
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::error::TopicError;
@@ -38,7 +39,8 @@ pub enum ConfigType {
 /// One row of DescribeConfigs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
-    pub key: &'static str,
+    /// Borrowed from the table, or owned where it is one of a family (`sluice.plugin.config.<name>`).
+    pub key: Cow<'static, str>,
     pub value: String,
     pub default: String,
     pub source: ConfigSource,

@@ -65,6 +65,12 @@ pub enum TopicError {
         /// Why.
         reason: String,
     },
+    /// The metadata log holds what this version cannot understand: damage, or the records of a newer version.
+    #[error("the metadata log cannot be used: {reason}")]
+    Metadata {
+        /// Which record, who wrote it, and what to do.
+        reason: String,
+    },
     /// The log could not be made, read or written.
     #[error(transparent)]
     Log(#[from] LogError),
