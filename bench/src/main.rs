@@ -1,0 +1,104 @@
+//! Measures brokers side by side, in one run, through librdkafka: produce, consume and end-to-end latency.
+//! `bench/run` builds what is needed and calls this. Prints one line a measurement and, at the end, medians over the rounds.
+
+mod bare;
+mod broker;
+mod load;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::broker::{Broker, Kind};
+use crate::report::{Report, Row};
+
+/// Compare sluice with Apache Kafka on this machine.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The sluice binary (a release build).
+    #[arg(long)]
+    sluice: PathBuf,
+    /// The script that starts Apache Kafka: `SCRIPT start DIR PORT` prints the pid.
+    #[arg(long)]
+    kafka: Option<PathBuf>,
+    /// Rounds after one warm-up round; brokers alternate within each.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each latency measurement.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Records a second while latency is measured.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u64,
+    /// Bytes of a record.
+    #[arg(long, default_value_t = 1_024)]
+    size: usize,
+    /// Records of each throughput measurement; 0 skips it.
+    #[arg(long, default_value_t = 200_000)]
+    records: u64,
+    /// Where brokers and the bare loop keep their data; on the file system that is to be measured.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args = Args::parse();
+    let dir = tempfile::Builder::new().prefix("sluice-bench-").tempdir_in(&args.dir)?;
+    let mut kinds = vec![Kind::Sluice(args.sluice.clone())];
+    if let Some(script) = &args.kafka {
+        kinds.push(Kind::Kafka(script.clone()));
+        kinds.push(Kind::KafkaFlushing(script.clone()));
+    }
+    let mut brokers = Vec::new();
+    for kind in &kinds {
+        brokers.push(Broker::start(kind, dir.path())?);
+    }
+    let mut report = Report::default();
+    for round in 0..=args.rounds {
+        for broker in &brokers {
+            let row = measure(&args, broker, round, dir.path())?;
+            println!("{} {row}", if round == 0 { "warm-up".to_owned() } else { format!("round {round}") });
+            if round > 0 {
+                report.add(row);
+            }
+        }
+    }
+    println!("\n{report}");
+    Ok(())
+}
+
+fn measure(
+    args: &Args,
+    broker: &Broker,
+    round: usize,
+    dir: &std::path::Path,
+) -> Result<Row, Box<dyn std::error::Error>> {
+    let bare = bare::write_and_sync(dir, args.size, 500)?;
+    let latency_topic = format!("latency-{round}");
+    let before = broker.usage()?;
+    let latency =
+        load::end_to_end(&broker.bootstrap, &latency_topic, args.rate, args.size, Duration::from_secs(args.seconds))?;
+    let after = broker.usage()?;
+    let (produced, consumed) = if args.records == 0 {
+        (None, None)
+    } else {
+        let topic = format!("volume-{round}");
+        let produced = load::produce(&broker.bootstrap, &topic, args.records, args.size)?;
+        (Some(produced), Some(load::consume(&broker.bootstrap, &topic, args.records)?))
+    };
+    let end = broker.usage()?;
+    Ok(Row {
+        broker: broker.name,
+        size: args.size,
+        bare,
+        latency,
+        latency_cpu: after.cpu_seconds - before.cpu_seconds,
+        volume_cpu: end.cpu_seconds - after.cpu_seconds,
+        produced,
+        consumed,
+        records: args.records,
+        rss_mb: end.rss_mb,
+    })
+}
