@@ -1,159 +1,24 @@
-//! STUB to be replaced. Classic consumer groups and their committed offsets.
-#![allow(missing_docs)]
-use std::sync::Arc;
-use std::time::Duration;
+//! Classic consumer groups and their committed offsets, exactly as Kafka's coordinator behaves (`GroupMetadataManager`,
+//! `ClassicGroup` and `OffsetMetadataManager` of Kafka 4). A pure core decides (`classic/`, `offsets`, `expire`): events and
+//! the time in, effects out. A thin shell carries out (`runtime`, `commit`, `timer`): it appends to `__consumer_offsets` and
+//! answers only what is durable. Never holds a group's lock over an await.
 
-use bytes::Bytes;
+mod error;
+mod records;
+mod verbs;
+
+use std::sync::Arc;
 
 use crate::clock::SharedClock;
 use crate::config::{BrokerConfig, Context};
-use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicName, TopicPartition};
-use crate::log::LogError;
-use crate::topics::{Catalog, TopicError};
+use crate::ids::{PartitionId, TopicName, TopicPartition};
+use crate::topics::Catalog;
 
-/// Why a group request failed; each is a Kafka error code.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum GroupError {
-    #[error("member '{member}' is not in group '{group}'")]
-    UnknownMember { group: String, member: String },
-    #[error("group '{group}' is at generation {current}, the request names {asked}")]
-    IllegalGeneration { group: String, asked: Generation, current: Generation },
-    #[error("group '{group}' is rebalancing: join again")]
-    RebalanceInProgress { group: String },
-    #[error("no protocol that all members of group '{group}' support, or another protocol type")]
-    InconsistentProtocol { group: String },
-    #[error("the session time-out {asked_ms} ms is outside of {min_ms}..{max_ms}")]
-    InvalidSessionTimeout { asked_ms: u64, min_ms: u64, max_ms: u64 },
-    /// The id to join again with (KIP-394).
-    #[error("join again as '{member}'")]
-    MemberIdRequired { member: String },
-    #[error("instance '{instance}' is now another member")]
-    FencedInstance { instance: String },
-    #[error("'{group}' is not a group id")]
-    InvalidGroupId { group: String },
-    #[error("there is no group '{group}'")]
-    NotFound { group: String },
-    #[error("group '{group}' has members")]
-    NotEmpty { group: String },
-    #[error("the metadata of a commit may have {limit} bytes")]
-    MetadataTooLarge { limit: usize },
-    #[error("the coordinator is loading")]
-    Loading,
-    #[error("the coordinator is stopping")]
-    Stopping,
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    #[error(transparent)]
-    Log(#[from] LogError),
-}
-
-#[derive(Clone, Debug)]
-pub struct JoinRequest {
-    pub group: String,
-    /// Empty string on the wire is `None`.
-    pub member: Option<String>,
-    pub instance: Option<String>,
-    pub client_id: String,
-    pub client_host: String,
-    pub protocol_type: String,
-    pub protocols: Vec<(String, Bytes)>,
-    pub session_timeout: Duration,
-    pub rebalance_timeout: Duration,
-    /// JoinGroup v4 and later get MEMBER_ID_REQUIRED first.
-    pub require_known_member: bool,
-    /// v9: the leader of a static group may be told to skip the assignment (KIP-814).
-    pub supports_skip_assignment: bool,
-    pub reason: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JoinAnswer {
-    pub generation: Generation,
-    pub protocol_type: String,
-    pub protocol: String,
-    pub leader: String,
-    pub skip_assignment: bool,
-    pub member: String,
-    /// Only the leader gets it: (member, instance, metadata).
-    pub members: Vec<(String, Option<String>, Bytes)>,
-}
-
-#[derive(Clone, Debug)]
-pub struct SyncRequest {
-    pub group: String,
-    pub generation: Generation,
-    pub member: String,
-    pub instance: Option<String>,
-    /// Checked when given (v5).
-    pub protocol_type: Option<String>,
-    pub protocol: Option<String>,
-    pub assignments: Vec<(String, Bytes)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncAnswer {
-    pub protocol_type: String,
-    pub protocol: String,
-    pub assignment: Bytes,
-}
-
-/// Who commits or beats: nobody (a simple consumer: generation `None`, empty member) or a member.
-#[derive(Clone, Debug, Default)]
-pub struct Membership {
-    pub generation: Option<Generation>,
-    pub member: String,
-    pub instance: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommittedOffset {
-    pub offset: Offset,
-    pub epoch: Option<LeaderEpoch>,
-    pub metadata: String,
-    pub committed_at: TimestampMs,
-}
-
-#[derive(Clone, Debug)]
-pub struct OffsetToCommit {
-    pub target: TopicPartition,
-    pub offset: Offset,
-    pub epoch: Option<LeaderEpoch>,
-    pub metadata: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GroupState {
-    Empty,
-    PreparingRebalance,
-    CompletingRebalance,
-    Stable,
-    Dead,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupDescription {
-    pub group: String,
-    pub state: GroupState,
-    pub protocol_type: String,
-    pub protocol: String,
-    pub members: Vec<MemberDescription>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberDescription {
-    pub member: String,
-    pub instance: Option<String>,
-    pub client_id: String,
-    pub client_host: String,
-    pub metadata: Bytes,
-    pub assignment: Bytes,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeavingMember {
-    pub member: String,
-    pub instance: Option<String>,
-}
+pub use error::GroupError;
+pub use verbs::{
+    CommittedOffset, GroupDescription, GroupState, JoinAnswer, JoinRequest, LeavingMember, MemberDescription,
+    Membership, OffsetToCommit, SyncAnswer, SyncRequest,
+};
 
 /// All groups. Every verb waits until what it answers is durable.
 #[derive(Debug)]

@@ -1,0 +1,106 @@
+//! What a group verb can fail with. Each fact is one of Kafka's error codes; `kafka/errors.rs` names the number.
+
+use crate::ids::Generation;
+use crate::log::LogError;
+use crate::topics::TopicError;
+
+/// Why a group request failed; each is a Kafka error code.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GroupError {
+    /// Not a member, or no longer: join again without an id.
+    #[error("member '{member}' is not in group '{group}'")]
+    UnknownMember {
+        /// The group asked.
+        group: String,
+        /// The member id of the request.
+        member: String,
+    },
+    /// The member is of another generation than the group.
+    #[error("group '{group}' is at generation {current}, the request names {asked}")]
+    IllegalGeneration {
+        /// The group asked.
+        group: String,
+        /// What the request names.
+        asked: Generation,
+        /// What the group has.
+        current: Generation,
+    },
+    /// A new generation is being made.
+    #[error("group '{group}' is rebalancing: join again")]
+    RebalanceInProgress {
+        /// The group asked.
+        group: String,
+    },
+    /// The member shares no protocol with the others.
+    #[error("no protocol that all members of group '{group}' support, or another protocol type")]
+    InconsistentProtocol {
+        /// The group asked.
+        group: String,
+    },
+    /// Outside of `group_min_session_timeout_ms ..= group_max_session_timeout_ms`.
+    #[error("the session time-out {asked_ms} ms is outside of {min_ms}..{max_ms}")]
+    InvalidSessionTimeout {
+        /// What the member wants.
+        asked_ms: u64,
+        /// The shortest that is allowed.
+        min_ms: u64,
+        /// The longest that is allowed.
+        max_ms: u64,
+    },
+    /// The id to join again with (KIP-394).
+    #[error("join again as '{member}'")]
+    MemberIdRequired {
+        /// The new id.
+        member: String,
+    },
+    /// The instance id now belongs to another member id (KIP-345).
+    #[error("instance '{instance}' is now another member")]
+    FencedInstance {
+        /// The instance id of the request.
+        instance: String,
+    },
+    /// Empty, or longer than Kafka's records can hold.
+    #[error("'{group}' is not a group id")]
+    InvalidGroupId {
+        /// What was given.
+        group: String,
+    },
+    /// The group does not exist.
+    #[error("there is no group '{group}'")]
+    NotFound {
+        /// The group asked.
+        group: String,
+    },
+    /// Only an empty group may be changed from outside.
+    #[error("group '{group}' has members")]
+    NotEmpty {
+        /// The group asked.
+        group: String,
+    },
+    /// Kafka's GROUP_MAX_SIZE_REACHED: the group, or the number of groups, is at its limit.
+    #[error("group '{group}' cannot take another member: the limit is {limit}")]
+    Full {
+        /// The group asked.
+        group: String,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The metadata of one commit is too long.
+    #[error("the metadata of a commit may have {limit} bytes")]
+    MetadataTooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The coordinator is still reading its log.
+    #[error("the coordinator is loading")]
+    Loading,
+    /// The broker stops.
+    #[error("the coordinator is stopping")]
+    Stopping,
+    /// About a topic: of a commit, or the offsets topic itself.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The group's log could not be written or read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}

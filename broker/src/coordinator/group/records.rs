@@ -1,0 +1,307 @@
+//! The records of `__consumer_offsets`, in Kafka's own schemas (`OffsetCommitKey`, `OffsetCommitValue`,
+//! `GroupMetadataKey`, `GroupMetadataValue`), so that Kafka's tools read ours and we read Kafka's.
+//! Written as OffsetCommitKey v1, GroupMetadataKey v2 and both values v3 (the newest that older tools read, KIP-915);
+//! values v0 to v4 are read. Bytes from a log are not trusted: every length is checked before it is used.
+
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::verbs::CommittedOffset;
+use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicName, TopicPartition};
+
+/// Texts on the wire and in these records have a length of 16 bits.
+pub(super) const TEXT_BYTES_MAX: usize = i16::MAX as usize;
+
+/// What a record is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// A committed offset.
+    Offset { group: String, target: TopicPartition },
+    /// A group's members.
+    Group { group: String },
+    /// Of a later protocol (KIP-848 and on): not ours to judge.
+    Later { version: i16 },
+}
+
+/// The durable part of a group: written when a generation is assigned and when the group becomes empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GroupMetadata {
+    pub(super) protocol_type: Option<String>,
+    pub(super) generation: Generation,
+    pub(super) protocol: Option<String>,
+    pub(super) leader: Option<String>,
+    /// When the group entered its state, by the wall clock.
+    pub(super) state_since: Option<TimestampMs>,
+    pub(super) members: Vec<StoredMember>,
+}
+
+/// One member of a stored group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StoredMember {
+    pub(super) member: String,
+    pub(super) instance: Option<String>,
+    pub(super) client_id: String,
+    pub(super) client_host: String,
+    pub(super) rebalance_timeout: Duration,
+    pub(super) session_timeout: Duration,
+    pub(super) subscription: Bytes,
+    pub(super) assignment: Bytes,
+}
+
+/// A record that does not follow its schema.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record of the offsets topic is damaged: {reason}")]
+pub(super) struct BadRecord {
+    pub(super) reason: &'static str,
+}
+
+/// The partition of `__consumer_offsets` that a group lives in: Java's `String.hashCode`, which counts UTF-16 units,
+/// without its sign (`Utils.abs`: the mask, so that `i32::MIN` is 0), modulo the partition count.
+pub(super) fn partition_of(group: &str, partitions: i32) -> PartitionId {
+    let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    PartitionId((hash & i32::MAX) % partitions.max(1))
+}
+
+/// OffsetCommitKey v1.
+pub(super) fn offset_key(group: &str, target: &TopicPartition) -> Bytes {
+    let mut out = BytesMut::with_capacity(10 + group.len() + target.topic.as_str().len());
+    out.put_i16(1);
+    put_text(&mut out, group);
+    put_text(&mut out, target.topic.as_str());
+    out.put_i32(target.partition.0);
+    out.freeze()
+}
+
+/// OffsetCommitValue v3.
+pub(super) fn offset_value(committed: &CommittedOffset) -> Bytes {
+    let mut out = BytesMut::with_capacity(24 + committed.metadata.len());
+    out.put_i16(3);
+    out.put_i64(committed.offset.0);
+    out.put_i32(committed.epoch.map_or(-1, |epoch| epoch.0));
+    put_text(&mut out, &committed.metadata);
+    out.put_i64(committed.committed_at.0);
+    out.freeze()
+}
+
+/// GroupMetadataKey v2.
+pub(super) fn group_key(group: &str) -> Bytes {
+    let mut out = BytesMut::with_capacity(4 + group.len());
+    out.put_i16(2);
+    put_text(&mut out, group);
+    out.freeze()
+}
+
+/// GroupMetadataValue v3.
+pub(super) fn group_value(group: &GroupMetadata) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_i16(3);
+    put_text(&mut out, group.protocol_type.as_deref().unwrap_or(""));
+    out.put_i32(group.generation.0);
+    put_optional_text(&mut out, group.protocol.as_deref());
+    put_optional_text(&mut out, group.leader.as_deref());
+    out.put_i64(group.state_since.map_or(-1, |at| at.0));
+    out.put_i32(i32::try_from(group.members.len()).expect("invariant: a group has at most GROUP_MEMBERS_MAX members"));
+    for member in &group.members {
+        put_text(&mut out, &member.member);
+        put_optional_text(&mut out, member.instance.as_deref());
+        put_text(&mut out, &member.client_id);
+        put_text(&mut out, &member.client_host);
+        out.put_i32(millis(member.rebalance_timeout));
+        out.put_i32(millis(member.session_timeout));
+        put_bytes(&mut out, &member.subscription);
+        put_bytes(&mut out, &member.assignment);
+    }
+    out.freeze()
+}
+
+fn put_text(out: &mut BytesMut, text: &str) {
+    out.put_i16(i16::try_from(text.len()).expect("invariant: texts are bounded where requests enter"));
+    out.put_slice(text.as_bytes());
+}
+
+fn put_optional_text(out: &mut BytesMut, text: Option<&str>) {
+    match text {
+        Some(text) => put_text(out, text),
+        None => out.put_i16(-1),
+    }
+}
+
+fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_i32(i32::try_from(bytes.len()).expect("invariant: a frame is smaller than 2 GiB"));
+    out.put_slice(bytes);
+}
+
+fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// What a record's key says it is about.
+pub(super) fn parse_key(key: &Bytes) -> Result<Key, BadRecord> {
+    let mut from = Cursor { rest: key.clone(), flexible: false };
+    match from.i16()? {
+        0 | 1 => {
+            let group = from.text()?;
+            let topic = TopicName::new(&from.text()?).map_err(|_| BadRecord { reason: "not a topic name" })?;
+            let partition = PartitionId(from.i32()?);
+            Ok(Key::Offset { group, target: TopicPartition { topic, partition } })
+        }
+        2 => Ok(Key::Group { group: from.text()? }),
+        version => Ok(Key::Later { version }),
+    }
+}
+
+/// OffsetCommitValue v0 to v4. The expiry time of v1 is not kept: retention counts from the commit.
+pub(super) fn parse_offset(value: &Bytes) -> Result<CommittedOffset, BadRecord> {
+    let (mut from, version) = Cursor::versioned(value)?;
+    let offset = Offset(from.i64()?);
+    let epoch = if version >= 3 { from.i32()? } else { -1 };
+    let metadata = from.text()?;
+    let committed_at = TimestampMs(from.i64()?);
+    Ok(CommittedOffset { offset, epoch: (epoch >= 0).then_some(LeaderEpoch(epoch)), metadata, committed_at })
+}
+
+/// GroupMetadataValue v0 to v4.
+pub(super) fn parse_group(value: &Bytes) -> Result<GroupMetadata, BadRecord> {
+    let (mut from, version) = Cursor::versioned(value)?;
+    let protocol_type = Some(from.text()?).filter(|name| !name.is_empty());
+    let generation = Generation(from.i32()?);
+    let protocol = from.optional_text()?;
+    let leader = from.optional_text()?;
+    let since = if version >= 2 { from.i64()? } else { -1 };
+    let count = from.array_length()?;
+    let mut members = Vec::new();
+    for _ in 0..count {
+        members.push(parse_member(&mut from, version)?);
+    }
+    let state_since = (since >= 0).then_some(TimestampMs(since));
+    Ok(GroupMetadata { protocol_type, generation, protocol, leader, state_since, members })
+}
+
+fn parse_member(from: &mut Cursor, version: i16) -> Result<StoredMember, BadRecord> {
+    let member = from.text()?;
+    let instance = if version >= 3 { from.optional_text()? } else { None };
+    let client_id = from.text()?;
+    let client_host = from.text()?;
+    let rebalance_ms = if version >= 1 { from.i32()? } else { -1 };
+    let session_ms = from.i32()?;
+    let subscription = from.bytes()?;
+    let assignment = from.bytes()?;
+    from.skip_tags()?;
+    let positive = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let session_timeout = positive(session_ms);
+    // Before v1 there was one time-out for both (KIP-62).
+    let rebalance_timeout = if rebalance_ms < 0 { session_timeout } else { positive(rebalance_ms) };
+    Ok(StoredMember {
+        member,
+        instance,
+        client_id,
+        client_host,
+        rebalance_timeout,
+        session_timeout,
+        subscription,
+        assignment,
+    })
+}
+
+/// Reads a record front to back; `flexible` is Kafka's compact encoding (v4 and on, KIP-482).
+struct Cursor {
+    rest: Bytes,
+    flexible: bool,
+}
+
+const SHORT: BadRecord = BadRecord { reason: "it ends too early" };
+
+impl Cursor {
+    fn versioned(value: &Bytes) -> Result<(Cursor, i16), BadRecord> {
+        let mut from = Cursor { rest: value.clone(), flexible: false };
+        let version = from.i16()?;
+        if !(0..=4).contains(&version) {
+            return Err(BadRecord { reason: "its version is not known" });
+        }
+        from.flexible = version >= 4;
+        Ok((from, version))
+    }
+
+    fn i16(&mut self) -> Result<i16, BadRecord> {
+        self.rest.try_get_i16().map_err(|_| SHORT)
+    }
+
+    fn i32(&mut self) -> Result<i32, BadRecord> {
+        self.rest.try_get_i32().map_err(|_| SHORT)
+    }
+
+    fn i64(&mut self) -> Result<i64, BadRecord> {
+        self.rest.try_get_i64().map_err(|_| SHORT)
+    }
+
+    fn unsigned_varint(&mut self) -> Result<u32, BadRecord> {
+        let mut value = 0u32;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.rest.try_get_u8().map_err(|_| SHORT)?;
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(BadRecord { reason: "a number is too long" })
+    }
+
+    /// A length as the encoding has it; `None` is null.
+    fn length(&mut self, wide: bool) -> Result<Option<usize>, BadRecord> {
+        let length = match (self.flexible, wide) {
+            (true, _) => i64::from(self.unsigned_varint()?) - 1,
+            (false, true) => i64::from(self.i32()?),
+            (false, false) => i64::from(self.i16()?),
+        };
+        Ok(usize::try_from(length).ok())
+    }
+
+    fn take(&mut self, length: usize) -> Result<Bytes, BadRecord> {
+        if length > self.rest.len() {
+            return Err(SHORT);
+        }
+        Ok(self.rest.split_to(length))
+    }
+
+    fn optional_text(&mut self) -> Result<Option<String>, BadRecord> {
+        let Some(length) = self.length(false)? else { return Ok(None) };
+        if length > TEXT_BYTES_MAX {
+            return Err(BadRecord { reason: "a text is too long" });
+        }
+        let bytes = self.take(length)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| BadRecord { reason: "a text is not UTF-8" })?;
+        Ok(Some(text.to_owned()))
+    }
+
+    fn text(&mut self) -> Result<String, BadRecord> {
+        self.optional_text()?.ok_or(BadRecord { reason: "a text is missing" })
+    }
+
+    fn bytes(&mut self) -> Result<Bytes, BadRecord> {
+        let length = self.length(true)?.ok_or(BadRecord { reason: "bytes are missing" })?;
+        // A copy, so that a member does not keep a whole batch of the log in memory.
+        Ok(Bytes::copy_from_slice(&self.take(length)?))
+    }
+
+    /// Elements of an array; never more than there are bytes left, so that a damaged count reserves nothing.
+    fn array_length(&mut self) -> Result<usize, BadRecord> {
+        let length = self.length(true)?.ok_or(BadRecord { reason: "an array is missing" })?;
+        if length > self.rest.len() { Err(SHORT) } else { Ok(length) }
+    }
+
+    fn skip_tags(&mut self) -> Result<(), BadRecord> {
+        if !self.flexible {
+            return Ok(());
+        }
+        for _ in 0..self.unsigned_varint()? {
+            self.unsigned_varint()?;
+            let size = self.unsigned_varint()?;
+            self.take(usize::try_from(size).map_err(|_| SHORT)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! What the group verbs are asked and what they answer, free of any wire format. No behaviour here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::ids::{Generation, LeaderEpoch, Offset, TimestampMs, TopicPartition};
+
+/// JoinGroup.
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    /// The group.
+    pub group: String,
+    /// Empty string on the wire is `None`.
+    pub member: Option<String>,
+    /// A static member's name (KIP-345).
+    pub instance: Option<String>,
+    /// The caller's own claim; the first part of a new member id.
+    pub client_id: String,
+    /// The peer, for descriptions.
+    pub client_host: String,
+    /// `consumer`, `connect`, …
+    pub protocol_type: String,
+    /// Name and metadata, the preferred one first.
+    pub protocols: Vec<(String, Bytes)>,
+    /// Without a heartbeat for so long a member is removed.
+    pub session_timeout: Duration,
+    /// How long the others wait for this member in a rebalance.
+    pub rebalance_timeout: Duration,
+    /// JoinGroup v4 and later get MEMBER_ID_REQUIRED first.
+    pub require_known_member: bool,
+    /// v9: the leader of a static group may be told to skip the assignment (KIP-814).
+    pub supports_skip_assignment: bool,
+    /// Why the client joins, in its words (KIP-800).
+    pub reason: Option<String>,
+}
+
+/// A member of a new generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinAnswer {
+    /// The generation joined.
+    pub generation: Generation,
+    /// As all members have it.
+    pub protocol_type: String,
+    /// The protocol chosen by vote.
+    pub protocol: String,
+    /// The member id of the leader.
+    pub leader: String,
+    /// The leader need not assign (KIP-814).
+    pub skip_assignment: bool,
+    /// The member's own id.
+    pub member: String,
+    /// Only the leader gets it: (member, instance, metadata).
+    pub members: Vec<(String, Option<String>, Bytes)>,
+}
+
+/// SyncGroup.
+#[derive(Clone, Debug)]
+pub struct SyncRequest {
+    /// The group.
+    pub group: String,
+    /// The generation joined.
+    pub generation: Generation,
+    /// The member's id.
+    pub member: String,
+    /// A static member's name.
+    pub instance: Option<String>,
+    /// Checked when given (v5).
+    pub protocol_type: Option<String>,
+    /// Checked when given (v5).
+    pub protocol: Option<String>,
+    /// From the leader: member and what it gets.
+    pub assignments: Vec<(String, Bytes)>,
+}
+
+/// A member's part of the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncAnswer {
+    /// As all members have it.
+    pub protocol_type: String,
+    /// The protocol chosen by vote.
+    pub protocol: String,
+    /// What the leader gave this member.
+    pub assignment: Bytes,
+}
+
+/// Who commits or beats: nobody (a simple consumer: generation `None`, empty member) or a member.
+#[derive(Clone, Debug, Default)]
+pub struct Membership {
+    /// The generation joined.
+    pub generation: Option<Generation>,
+    /// The member's id.
+    pub member: String,
+    /// A static member's name.
+    pub instance: Option<String>,
+}
+
+/// One committed offset, durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The next offset to read.
+    pub offset: Offset,
+    /// The leader epoch of the last record consumed (KIP-320).
+    pub epoch: Option<LeaderEpoch>,
+    /// The client's own text.
+    pub metadata: String,
+    /// When, by the broker's clock.
+    pub committed_at: TimestampMs,
+}
+
+/// One offset of a commit.
+#[derive(Clone, Debug)]
+pub struct OffsetToCommit {
+    /// Of which partition.
+    pub target: TopicPartition,
+    /// The next offset to read.
+    pub offset: Offset,
+    /// The leader epoch of the last record consumed.
+    pub epoch: Option<LeaderEpoch>,
+    /// The client's own text, at most `limits::COMMIT_METADATA_BYTES_MAX` bytes.
+    pub metadata: Option<String>,
+}
+
+/// Where a classic group is in its cycle (Kafka's `ClassicGroupState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupState {
+    /// No members; perhaps offsets.
+    Empty,
+    /// Waiting for the members to join again.
+    PreparingRebalance,
+    /// Waiting for the leader's assignment.
+    CompletingRebalance,
+    /// Every member has its assignment.
+    Stable,
+    /// No such group any more.
+    Dead,
+}
+
+/// A group as DescribeGroups shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupDescription {
+    /// The group.
+    pub group: String,
+    /// Where it is in its cycle.
+    pub state: GroupState,
+    /// Empty for a group that only commits.
+    pub protocol_type: String,
+    /// Empty unless stable.
+    pub protocol: String,
+    /// In the order of their ids.
+    pub members: Vec<MemberDescription>,
+}
+
+/// A member as DescribeGroups shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberDescription {
+    /// The member's id.
+    pub member: String,
+    /// A static member's name.
+    pub instance: Option<String>,
+    /// The client's own claim.
+    pub client_id: String,
+    /// The peer.
+    pub client_host: String,
+    /// Empty unless the group is stable.
+    pub metadata: Bytes,
+    /// What the leader gave it.
+    pub assignment: Bytes,
+}
+
+/// One of those that LeaveGroup names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeavingMember {
+    /// The member's id; empty when an administrator removes by instance.
+    pub member: String,
+    /// A static member's name.
+    pub instance: Option<String>,
+}
