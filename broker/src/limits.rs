@@ -11,6 +11,10 @@ pub const PRODUCE_WAITING_MAX: usize = 16;
 pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
 /// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
 pub const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Records of one batch that are held as views at once: a view has some 110 bytes, a record in a bomb has seven.
+pub const RECORDS_VIEWED_MAX: usize = 1_000_000;
+/// Headers of one record that are opened, for the same reason; Kafka has no bound, people use a dozen.
+pub const HEADERS_VIEWED_MAX: usize = 100_000;
 /// Kafka's `message.max.bytes`: a record batch with its 12 bytes of log overhead.
 pub const MESSAGE_BYTES_MAX: usize = 1_048_588;
 /// One record batch header with its first record's minimum, in bytes (record batch v2).

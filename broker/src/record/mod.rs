@@ -5,10 +5,15 @@ pub mod batch;
 pub mod builder;
 pub mod compression;
 pub mod error;
+pub mod murmur2;
 pub mod records;
+mod varint;
 
-pub use batch::{BatchHeader, ProducedBatch, ProducerStamp, StoredBatch, TimestampType, check_produced, check_stored};
+pub use batch::{
+    BatchHeader, ProducedBatch, ProducerStamp, StampedBatch, StoredBatch, TimestampType, check_produced, check_stored,
+};
 pub use builder::{Header, Message, build};
 pub use compression::Compression;
 pub use error::RecordError;
-pub use records::{RecordView, records};
+pub use murmur2::{murmur2, partition_for_key};
+pub use records::{RecordIter, RecordView, records};
