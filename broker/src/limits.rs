@@ -25,6 +25,12 @@ pub const PRODUCER_BATCHES_KEPT: usize = 5;
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
 /// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.
 pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+/// Bytes of one change in the metadata log: a topic with every config it can have fits many times over.
+pub const METADATA_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one topic config value; a plugin's configuration is the longest.
+pub const CONFIG_VALUE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of all configs of one topic.
+pub const CONFIGS_BYTES_MAX: usize = 1024 * 1024;
 /// Partitions of `__consumer_offsets`: Kafka's `offsets.topic.num.partitions`.
 pub const OFFSETS_PARTITIONS: i32 = 50;
 /// Bytes of commit metadata: Kafka's `offset.metadata.max.bytes`.

@@ -1,38 +1,62 @@
-//! STUB to be replaced. The table of topic configs: type, default, documentation, validator.
-#![allow(missing_docs)]
+//! The configs of one topic: what is set, checked against the table, and what it means for the log and the chain.
+//! A value of this type is always legal. Knows nothing of other topics or of what a topic is for: what internal and
+//! delay topics may not have is the catalog's to say.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::config_check;
+use super::configs_table::{PLUGIN_CONFIG, TABLE, family_doc, find};
 use super::error::TopicError;
+use crate::limits;
 use crate::log::LogConfig;
+use crate::record::TimestampType;
 
+/// What is done to one key (KIP-339).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigOp {
+    /// The key has this value.
     Set(String),
+    /// The key has its default again.
     Delete,
+    /// A list has these members as well.
     Append(String),
+    /// A list has these members no more.
     Subtract(String),
 }
 
+/// A change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigChange {
+    /// The key.
     pub key: String,
+    /// What is done to it.
     pub op: ConfigOp,
 }
 
+/// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigSource {
+    /// Set on the topic.
     Topic,
+    /// Nobody set it.
     Default,
 }
 
+/// Kafka's types of configs, as far as topics have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigType {
+    /// `true` or `false`.
     Boolean,
+    /// Text.
     String,
+    /// A whole number of 32 bits.
     Int,
+    /// A whole number of 64 bits.
     Long,
+    /// A number.
     Double,
+    /// Words separated by commas.
     List,
 }
 
@@ -41,10 +65,15 @@ pub enum ConfigType {
 pub struct ConfigEntry {
     /// Borrowed from the table, or owned where it is one of a family (`sluice.plugin.config.<name>`).
     pub key: Cow<'static, str>,
+    /// The value in force; empty for a key without default that is not set.
     pub value: String,
+    /// What it is when nobody sets it; empty for a key without default.
     pub default: String,
+    /// Who set it.
     pub source: ConfigSource,
+    /// How the value is to be read.
     pub kind: ConfigType,
+    /// One or two sentences.
     pub doc: &'static str,
 }
 
@@ -56,33 +85,160 @@ pub struct TopicConfigs {
 }
 
 impl TopicConfigs {
-    pub fn from_pairs<'a>(_pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<TopicConfigs, TopicError> {
-        todo!()
+    /// These keys set, the last one of a key that comes twice.
+    ///
+    /// # Errors
+    /// `BadConfig` that names the key: unknown, not in force yet, or a value it cannot have.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<TopicConfigs, TopicError> {
+        let mut configs = TopicConfigs::default();
+        for (key, value) in pairs {
+            configs.set.insert(key.to_owned(), config_check::value(key, value)?);
+        }
+        configs.bounded()
     }
-    pub fn changed(&self, _changes: &[ConfigChange]) -> Result<TopicConfigs, TopicError> {
-        todo!()
+
+    /// These configs after the changes, in their order; all of them or an error.
+    ///
+    /// # Errors
+    /// As `from_pairs`; also `Append` and `Subtract` on what is no list.
+    pub fn changed(&self, changes: &[ConfigChange]) -> Result<TopicConfigs, TopicError> {
+        let mut next = self.clone();
+        for ConfigChange { key, op } in changes {
+            let value = match op {
+                ConfigOp::Set(value) => config_check::value(key, value)?,
+                ConfigOp::Delete => {
+                    config_check::known(key)?;
+                    next.set.remove(key);
+                    continue;
+                }
+                ConfigOp::Append(more) => {
+                    let mut list = next.list(key)?;
+                    for word in words(more) {
+                        if !list.contains(&word) {
+                            list.push(word);
+                        }
+                    }
+                    config_check::value(key, &list.join(","))?
+                }
+                ConfigOp::Subtract(less) => {
+                    let mut list = next.list(key)?;
+                    let gone = words(less);
+                    list.retain(|word| !gone.contains(word));
+                    config_check::value(key, &list.join(","))?
+                }
+            };
+            next.set.insert(key.clone(), value);
+        }
+        next.bounded()
     }
+
     /// What was set, nothing of the defaults.
+    #[must_use]
     pub fn set(&self) -> &BTreeMap<String, String> {
         &self.set
     }
+
     /// A value as text: set or default; `None` for an unknown key or a key without default that is not set.
-    pub fn get(&self, _key: &str) -> Option<&str> {
-        todo!()
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.set.get(key).map(String::as_str).or_else(|| find(key)?.default)
     }
+
     /// Every key with value, default and source, in order.
+    #[must_use]
     pub fn describe(&self) -> Vec<ConfigEntry> {
-        todo!()
+        let of_table = TABLE.iter().map(|row| {
+            let set = self.set.get(row.key);
+            let default = row.default.unwrap_or_default();
+            ConfigEntry {
+                key: Cow::Borrowed(row.key),
+                value: set.map_or(default, String::as_str).to_owned(),
+                default: default.to_owned(),
+                source: if set.is_some() { ConfigSource::Topic } else { ConfigSource::Default },
+                kind: row.kind,
+                doc: row.doc,
+            }
+        });
+        let of_families = self.set.iter().filter(|(key, _)| find(key).is_none()).map(|(key, value)| ConfigEntry {
+            key: Cow::Owned(key.clone()),
+            value: value.clone(),
+            default: String::new(),
+            source: ConfigSource::Topic,
+            kind: ConfigType::String,
+            doc: family_doc(key),
+        });
+        let mut rows: Vec<ConfigEntry> = of_table.chain(of_families).collect();
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
     }
+
+    /// What these configs mean for the topic's logs.
+    #[must_use]
     pub fn log_config(&self) -> LogConfig {
-        todo!()
+        let timestamp_type = match self.get("message.timestamp.type") {
+            Some("LogAppendTime") => TimestampType::LogAppendTime,
+            _ => TimestampType::CreateTime,
+        };
+        LogConfig {
+            segment_bytes: self.number("segment.bytes").unsigned_abs(),
+            segment_ms: self.number("segment.ms"),
+            index_interval_bytes: self.number("index.interval.bytes").unsigned_abs(),
+            message_bytes_max: usize::try_from(self.number("max.message.bytes")).unwrap_or(limits::MESSAGE_BYTES_MAX),
+            timestamp_type,
+            sync: self.get("sluice.flush") != Some("os"),
+            compacted: self.compacted(),
+        }
     }
+
+    /// `cleanup.policy` has `compact`.
+    #[must_use]
+    pub fn compacted(&self) -> bool {
+        self.get("cleanup.policy").is_some_and(|policy| policy.split(',').any(|word| word == "compact"))
+    }
+
     /// `sluice.partitioner`, when bound: a plugin's name, or `name@version`.
+    #[must_use]
     pub fn partitioner(&self) -> Option<&str> {
-        todo!()
+        self.get("sluice.partitioner")
     }
+
     /// `sluice.plugin.config.<name>`; `{}` when not set.
-    pub fn plugin_config(&self, _plugin: &str) -> &str {
-        todo!()
+    #[must_use]
+    pub fn plugin_config(&self, plugin: &str) -> &str {
+        self.set.get(&format!("{PLUGIN_CONFIG}{plugin}")).map_or("{}", String::as_str)
+    }
+
+    fn number(&self, key: &str) -> i64 {
+        let value = self.get(key).and_then(|text| text.parse().ok());
+        value.expect("a number's value is checked when it is set, and each has a default in the table")
+    }
+
+    fn list(&self, key: &str) -> Result<Vec<String>, TopicError> {
+        match find(key) {
+            Some(row) if row.kind == ConfigType::List => Ok(words(self.get(key).unwrap_or_default())),
+            _ => {
+                config_check::known(key)?;
+                Err(TopicError::BadConfig { reason: format!("{key} is no list: it can be set and deleted only") })
+            }
+        }
+    }
+
+    fn bounded(self) -> Result<TopicConfigs, TopicError> {
+        let bytes: usize = self.set.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > limits::CONFIGS_BYTES_MAX {
+            let limit = limits::CONFIGS_BYTES_MAX;
+            return Err(TopicError::BadConfig {
+                reason: format!("the topic's configs have {bytes} bytes, at most {limit} are kept"),
+            });
+        }
+        Ok(self)
     }
 }
+
+/// The words of a list; empty ones do not count.
+pub(super) fn words(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests;

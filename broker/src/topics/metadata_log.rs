@@ -1,1 +1,122 @@
-//! STUB to be replaced. The broker's own log of what exists.
+//! The broker's own log of what exists: an ordinary partition, opened before every other, always synced. It reads all
+//! records at start and appends new ones; nobody acts on a change, or answers for it, before `write` has returned.
+//! It never interprets records (`metadata_state.rs` does) and is never rewritten.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::TopicError;
+use super::metadata_record::MetadataRecord;
+use super::metadata_state::MetadataState;
+use crate::clock::SharedClock;
+use crate::ids::{Offset, PartitionId, TopicId, TopicName};
+use crate::limits;
+use crate::log::{AppendError, LogConfig, LogDir, LogError, Origin, Partition, PartitionIdent};
+use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
+
+/// The name of the log's directory, before the partition number.
+const NAME: &str = "__sluice_metadata";
+/// The same in every data directory, unlike other topics' ids: it must be found before anything is known.
+/// Kafka's reserved ids (0 and 1) are not used; the last bytes spell the name.
+pub(super) const METADATA_TOPIC_ID: TopicId = TopicId(uuid::Uuid::from_u128(0x736c_7569_6365));
+/// Read at once while the log is replayed.
+const REPLAY_BYTES: usize = 1024 * 1024;
+
+/// The open log.
+#[derive(Debug)]
+pub(super) struct MetadataLog {
+    partition: Arc<Partition>,
+    clock: SharedClock,
+}
+
+impl MetadataLog {
+    /// Opens the log, made anew only in a directory that holds no partitions at all, and replays it. Blocking.
+    pub(super) fn open(dir: &LogDir, clock: SharedClock) -> Result<(MetadataLog, MetadataState), TopicError> {
+        let name = TopicName::new(NAME)?;
+        let ident = PartitionIdent { topic: name, topic_id: METADATA_TOPIC_ID, partition: PartitionId(0) };
+        let mut partition = dir.open_existing(ident.clone(), log_config())?;
+        match partition.usable() {
+            Err(LogError::Offline { .. }) => {
+                // Rule 17: data without its metadata is no first start. An empty log here would set all of it aside.
+                if holds_partitions(dir)? {
+                    return Err(TopicError::Metadata {
+                        reason: format!(
+                            "{} holds partitions and no {NAME}-0: restore that folder, or choose another data directory",
+                            dir.path().display()
+                        ),
+                    });
+                }
+                partition = dir.create(ident, log_config())?;
+            }
+            other => other?,
+        }
+        let state = replay(&partition)?;
+        Ok((MetadataLog { partition, clock }, state))
+    }
+
+    /// Appends the records as one batch, all or none, and returns once they are durable.
+    ///
+    /// # Errors
+    /// The log's. When a sync failed it is unknown whether the records survive, and the log takes no more until restart.
+    pub(super) async fn write(&self, batch: &[MetadataRecord]) -> Result<(), TopicError> {
+        let messages: Vec<Message> =
+            batch.iter().map(|record| Message { value: Some(record.encode()), ..Message::default() }).collect();
+        let too_large = |cause| TopicError::Refused { reason: format!("the change cannot be recorded: {cause}") };
+        let batch = build(&messages, self.clock.wall(), Compression::None, None).map_err(too_large)?;
+        let appended = self.partition.append(batch, Origin::Broker).map_err(|refused| match refused.error {
+            AppendError::Log(cause) => TopicError::Log(cause),
+            AppendError::Record(cause) => too_large(cause),
+            other => TopicError::Metadata { reason: other.to_string() },
+        })?;
+        Ok(self.partition.durable(appended.durable_at).await?)
+    }
+
+    /// `false` after a failed sync (rule 8): what was written last may or may not be there at the next start.
+    pub(super) fn usable(&self) -> bool {
+        self.partition.usable().is_ok()
+    }
+}
+
+fn log_config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 1 << 30,
+        segment_ms: i64::MAX,
+        index_interval_bytes: 4_096,
+        message_bytes_max: limits::METADATA_BATCH_BYTES_MAX,
+        timestamp_type: TimestampType::CreateTime,
+        sync: true,
+        compacted: false,
+    }
+}
+
+/// Whether any partition's directory is there. Sets nothing aside: every one is called known.
+fn holds_partitions(dir: &LogDir) -> Result<bool, TopicError> {
+    let any = AtomicBool::new(false);
+    dir.set_aside_strays(&|_, _| {
+        any.store(true, Ordering::Relaxed);
+        true
+    })?;
+    Ok(any.into_inner())
+}
+
+fn replay(partition: &Partition) -> Result<MetadataState, TopicError> {
+    let mut state = MetadataState::new();
+    let mut at = Offset::ZERO;
+    let unreadable = |at: Offset, reason: String| TopicError::Metadata { reason: format!("offset {at}: {reason}") };
+    loop {
+        let mut slice = partition.read(at, REPLAY_BYTES)?.records;
+        if slice.is_empty() {
+            return Ok(state);
+        }
+        while !slice.is_empty() {
+            let batch = check_stored(slice.clone()).map_err(|cause| unreadable(at, cause.to_string()))?;
+            for record in records(&batch).map_err(|cause| unreadable(at, cause.to_string()))? {
+                MetadataRecord::decode(record.value.as_deref().unwrap_or_default())
+                    .and_then(|known| state.apply(known))
+                    .map_err(|reason| unreadable(record.offset, reason))?;
+            }
+            at = batch.header().next_offset();
+            slice = slice.split_off(batch.header().size);
+        }
+    }
+}

@@ -1,10 +1,21 @@
 //! What exists: topics with names, ids, partition counts and configs, and the metadata log that remembers them. Rank 3.
 
 pub mod catalog;
+mod change;
+mod config_check;
 pub mod configs;
+mod configs_table;
+mod create;
+pub mod delay_name;
 pub mod error;
-pub mod metadata_log;
+mod metadata_log;
+mod metadata_record;
+mod metadata_state;
+mod partition_logs;
+pub mod topic;
 
-pub use catalog::{Catalog, NewTopic, Topic};
+pub use catalog::Catalog;
 pub use configs::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType, TopicConfigs};
+pub use delay_name::DelayName;
 pub use error::TopicError;
+pub use topic::{NewTopic, Topic};

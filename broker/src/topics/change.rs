@@ -1,0 +1,103 @@
+//! Topics grown, reconfigured and deleted. One change at a time, its record durable before anything acts on it.
+
+use std::sync::Arc;
+
+use super::catalog::{Catalog, Shared, blocking, logs_of};
+use super::configs::ConfigChange;
+use super::create::{check_delay, check_partitions, check_policy};
+use super::error::TopicError;
+use super::metadata_record::MetadataRecord;
+use super::partition_logs;
+use super::topic::Topic;
+
+impl Catalog {
+    /// Gives a topic `count` partitions in all; those it has keep their numbers.
+    ///
+    /// # Errors
+    /// `NotFound`; `BadPartitions` when the count is not larger than what there is; the log's.
+    pub async fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), TopicError> {
+        let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
+        self.run(async move { shared.grow(&name, count, validate_only).await }).await
+    }
+
+    /// All changes or none.
+    ///
+    /// # Errors
+    /// `NotFound`; `BadConfig`; the log's.
+    pub async fn alter_configs(
+        &self,
+        name: &str,
+        changes: &[ConfigChange],
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
+        let (shared, name, changes) = (Arc::clone(&self.shared), name.to_owned(), changes.to_vec());
+        self.run(async move { shared.alter_configs(&name, &changes, validate_only).await }).await
+    }
+
+    /// Rule 16: when this returns, the topic's end is durable, whoever waited for it has been told, and its directories
+    /// are on their way out. The caller makes the groups forget it.
+    ///
+    /// # Errors
+    /// `NotFound`; the log's.
+    pub async fn delete(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
+        let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
+        self.run(async move { shared.delete(&name).await }).await
+    }
+}
+
+impl Shared {
+    async fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), TopicError> {
+        let _turn = self.turn.lock().await;
+        let topic = self.topic(name)?;
+        let current = topic.partition_count();
+        check_partitions(count)?;
+        if count <= current {
+            let reason = format!("topic '{name}' has {current} partitions: it can get more, not {count}");
+            return Err(TopicError::BadPartitions { reason });
+        }
+        if validate_only {
+            return Ok(());
+        }
+        let wanted: Vec<_> = logs_of(topic.name(), topic.id(), current..count, &topic.configs()).collect();
+        let dir = Arc::clone(&self.dir);
+        let fresh = blocking(move || Ok(partition_logs::create_all(&dir, &wanted)?)).await?;
+        self.record_or_remove(&[MetadataRecord::Partitions { topic: topic.id(), count }], &fresh).await?;
+        let mut partitions = topic.partitions().as_ref().clone();
+        partitions.extend(fresh);
+        topic.set_partitions(partitions);
+        self.changed();
+        Ok(())
+    }
+
+    async fn alter_configs(&self, name: &str, changes: &[ConfigChange], validate_only: bool) -> Result<(), TopicError> {
+        let _turn = self.turn.lock().await;
+        let topic = self.topic(name)?;
+        let before = topic.configs();
+        let after = before.changed(changes)?;
+        check_policy(topic.internal(), &after)?;
+        check_delay(topic.delay().is_some(), name, &after)?;
+        if validate_only || after == *before {
+            return Ok(());
+        }
+        let record = MetadataRecord::Configs { topic: topic.id(), configs: after.set().clone() };
+        self.log.write(&[record]).await?;
+        topic.set_configs(after);
+        self.changed();
+        Ok(())
+    }
+
+    async fn delete(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
+        let _turn = self.turn.lock().await;
+        let topic = self.topic(name)?;
+        self.log.write(&[MetadataRecord::TopicDeleted { topic: topic.id() }]).await?;
+        topic.mark_deleted();
+        self.withdraw(&topic);
+        let (dir, partitions) = (Arc::clone(&self.dir), topic.partitions());
+        blocking(move || {
+            partition_logs::remove_all(&dir, &partitions);
+            Ok(())
+        })
+        .await?;
+        Ok(topic)
+    }
+}

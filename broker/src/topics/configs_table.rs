@@ -1,0 +1,245 @@
+//! The table of topic configs: every key that Kafka 4.4 knows (`LogConfig.CONFIG` in its sources) and ours, each with
+//! type, default, rule and documentation. `configs.rs` reads it; nothing else decides what a key may hold.
+//! A key of Kafka's that is not in force yet takes its default value only: accepting more would be a promise not kept.
+
+use super::configs::ConfigType::{self, Boolean, Double, Int, List, Long, String as Text};
+use crate::limits;
+
+/// What a key's value must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rule {
+    /// A whole number in this range.
+    Range(i64, i64),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A list of these words, at least one.
+    AnyOf(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A plugin's name, or `name@version`.
+    Plugin,
+    /// Nothing but 1: one broker holds one replica.
+    OneReplica,
+    /// Nothing but the default: not in force yet.
+    NotYet,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) key: &'static str,
+    pub(super) kind: ConfigType,
+    /// `None`: not set means nothing.
+    pub(super) default: Option<&'static str>,
+    pub(super) rule: Rule,
+    pub(super) doc: &'static str,
+}
+
+/// The start of a family of keys, one for each plugin: its configuration as a JSON object.
+pub(super) const PLUGIN_CONFIG: &str = "sluice.plugin.config.";
+/// The start of another: what happens to records when that plugin fails.
+pub(super) const PLUGIN_FAILURE: &str = "sluice.plugin.failure.";
+
+/// A segment smaller than this would make a file for every few batches. (Kafka's own floor is 1 MiB since 4.1.)
+const SEGMENT_BYTES_MIN: i64 = 16 * 1024;
+
+const fn row(key: &'static str, kind: ConfigType, default: &'static str, rule: Rule, doc: &'static str) -> Row {
+    Row { key, kind, default: Some(default), rule, doc }
+}
+
+/// A key of Kafka's that is not in force yet.
+const fn later(key: &'static str, kind: ConfigType, default: &'static str, doc: &'static str) -> Row {
+    row(key, kind, default, Rule::NotYet, doc)
+}
+
+/// In order of keys.
+pub(super) const TABLE: &[Row] = &[
+    row(
+        "cleanup.policy",
+        List,
+        "delete",
+        Rule::AnyOf(&["delete", "compact"]),
+        "What happens to old segments: 'delete' or 'compact', or both. 'compact' is for the broker's own topics so far.",
+    ),
+    later("compression.gzip.level", Int, "-1", "Level of gzip where compression.type asks for it. Not in force yet."),
+    later("compression.lz4.level", Int, "9", "Level of lz4 where compression.type asks for it. Not in force yet."),
+    later(
+        "compression.type",
+        Text,
+        "producer",
+        "How batches are stored: as the producer compressed them. Other values are not in force yet.",
+    ),
+    later("compression.zstd.level", Int, "3", "Level of zstd where compression.type asks for it. Not in force yet."),
+    later("delete.retention.ms", Long, "86400000", "How long a compacted topic keeps tombstones. Not in force yet."),
+    later("file.delete.delay.ms", Long, "60000", "How long a deleted segment's file stays. Not in force yet."),
+    later(
+        "flush.messages",
+        Long,
+        "9223372036854775807",
+        "Messages between two syncs. Not in force: every answer waits for its sync (see sluice.flush).",
+    ),
+    later(
+        "flush.ms",
+        Long,
+        "9223372036854775807",
+        "Time between two syncs. Not in force: every answer waits for its sync (see sluice.flush).",
+    ),
+    later("follower.replication.throttled.replicas", List, "", "Replicas that are throttled. There are none."),
+    row(
+        "index.interval.bytes",
+        Int,
+        "4096",
+        Rule::Range(0, i32::MAX as i64),
+        "Bytes of log between two entries of the offset index.",
+    ),
+    later("leader.replication.throttled.replicas", List, "", "Replicas that are throttled. There are none."),
+    later("local.retention.bytes", Long, "-2", "Bytes kept locally under tiered storage. Not in force yet."),
+    later("local.retention.ms", Long, "-2", "How long data stays local under tiered storage. Not in force yet."),
+    later(
+        "max.compaction.lag.ms",
+        Long,
+        "9223372036854775807",
+        "The longest that a record stays uncompacted. Not in force yet.",
+    ),
+    row(
+        "max.message.bytes",
+        Int,
+        "1048588",
+        Rule::Range(0, limits::FRAME_BYTES_MAX as i64),
+        "The largest record batch that is taken, in bytes, as it is stored.",
+    ),
+    later(
+        "message.timestamp.after.max.ms",
+        Long,
+        "3600000",
+        "How far a record's timestamp may lie ahead of the broker's clock. Not in force yet.",
+    ),
+    later(
+        "message.timestamp.before.max.ms",
+        Long,
+        "9223372036854775807",
+        "How far a record's timestamp may lie behind the broker's clock. Not in force yet.",
+    ),
+    row(
+        "message.timestamp.type",
+        Text,
+        "CreateTime",
+        Rule::OneOf(&["CreateTime", "LogAppendTime"]),
+        "Whose time a record carries: the producer's, or the broker's at the append.",
+    ),
+    later("min.cleanable.dirty.ratio", Double, "0.5", "When a compacted log is cleaned. Not in force yet."),
+    later("min.compaction.lag.ms", Long, "0", "The shortest that a record stays uncompacted. Not in force yet."),
+    row("min.insync.replicas", Int, "1", Rule::OneReplica, "Replicas that must have a record. There is one."),
+    later("preallocate", Boolean, "false", "Segment files are allocated at their full size. Not in force yet."),
+    later("remote.copy.lag.bytes", Long, "0", "Part of tiered storage. Not in force yet."),
+    later("remote.copy.lag.ms", Long, "0", "Part of tiered storage. Not in force yet."),
+    later("remote.log.copy.disable", Boolean, "false", "Part of tiered storage. Not in force yet."),
+    later("remote.log.delete.on.disable", Boolean, "false", "Part of tiered storage. Not in force yet."),
+    later("remote.storage.enable", Boolean, "false", "Tiered storage. Not in force yet."),
+    later("retention.bytes", Long, "-1", "Bytes a partition keeps. Not in force yet: everything is kept."),
+    later("retention.ms", Long, "604800000", "How long records are kept. Not in force yet: everything is kept."),
+    row(
+        "segment.bytes",
+        Int,
+        "1073741824",
+        Rule::Range(SEGMENT_BYTES_MIN, i32::MAX as i64),
+        "Bytes after which a new segment is begun.",
+    ),
+    later("segment.index.bytes", Int, "10485760", "Size of an index file. Not in force: indexes grow as needed."),
+    later("segment.jitter.ms", Long, "0", "Random part of segment.ms. Not in force yet."),
+    row(
+        "segment.ms",
+        Long,
+        "604800000",
+        Rule::Range(1, i64::MAX),
+        "Time after which a new segment is begun though the last is not full.",
+    ),
+    row(
+        "sluice.flush",
+        Text,
+        "sync",
+        Rule::OneOf(&["sync", "os"]),
+        "'sync': nothing is answered or shown before it is on disk. 'os': the page cache is enough, a power cut loses it.",
+    ),
+    Row {
+        key: "sluice.partitioner",
+        kind: Text,
+        default: None,
+        rule: Rule::Plugin,
+        doc: "The plugin that chooses partitions for records whose producer did not: its name, or name@version.",
+    },
+    row(
+        "sluice.replication.accept",
+        Boolean,
+        "false",
+        Rule::Flag,
+        "A replication factor above 1 is accepted, and still means one replica on this broker.",
+    ),
+    later("unclean.leader.election.enable", Boolean, "false", "Not in force: there is one replica."),
+];
+
+/// The rule and the like of one key of a family.
+pub(super) fn family_doc(key: &str) -> &'static str {
+    if key.starts_with(PLUGIN_CONFIG) {
+        "The plugin's configuration, a JSON object that it is given when it is bound."
+    } else {
+        "What happens to records on which the plugin fails: 'reject'."
+    }
+}
+
+/// The row of a key that is in the table.
+pub(super) fn find(key: &str) -> Option<&'static Row> {
+    TABLE.binary_search_by(|row| row.key.cmp(key)).ok().map(|at| &TABLE[at])
+}
+
+/// The known key that was probably meant.
+pub(super) fn nearest(key: &str) -> Option<&'static str> {
+    let families = [PLUGIN_CONFIG, PLUGIN_FAILURE];
+    let known = TABLE.iter().map(|row| row.key).chain(families);
+    let (best, distance) = known.map(|known| (known, edits(key, known))).min_by_key(|(_, edits)| *edits)?;
+    (distance <= (best.len() / 3).max(2)).then_some(best)
+}
+
+/// Levenshtein's distance, over bytes; the longest key is short, the text asked for is cut.
+fn edits(asked: &str, known: &str) -> usize {
+    let asked = &asked.as_bytes()[..asked.len().min(100)];
+    let mut row: Vec<usize> = (0..=known.len()).collect();
+    for (i, a) in asked.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, k) in known.bytes().enumerate() {
+            let change = diagonal + usize::from(*a != k);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[known.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_so_that_every_key_is_found() {
+        for pair in TABLE.windows(2) {
+            assert!(pair[0].key < pair[1].key, "{} {}", pair[0].key, pair[1].key);
+        }
+        assert!(TABLE.iter().all(|row| find(row.key).is_some()));
+    }
+
+    #[test]
+    fn the_key_that_was_meant_is_found() {
+        for (asked, meant) in [
+            ("retention", Some("retention.ms")),
+            ("retention.m", Some("retention.ms")),
+            ("retention_ms", Some("retention.ms")),
+            ("sluice.partitoner", Some("sluice.partitioner")),
+            ("cleanup.polciy", Some("cleanup.policy")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(asked), meant, "{asked}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Topics made: what a wish becomes, or why not; then directories, then the record, then visible. A crash in between
+//! leaves directories without a topic, which the next start sets aside (rule 17); never a topic without its logs.
+
+use std::sync::Arc;
+
+use super::catalog::{Catalog, Shared, blocking, logs_of};
+use super::configs::TopicConfigs;
+use super::delay_name::DelayName;
+use super::error::TopicError;
+use super::metadata_record::MetadataRecord;
+use super::partition_logs;
+use super::topic::{NewTopic, Topic};
+use crate::ids::{TopicId, TopicName};
+use crate::limits;
+
+/// Names that only the broker makes.
+const OWN_NAMES: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+/// And all that begin with this.
+const OWN_PREFIX: &str = "__sluice_";
+/// What a delay topic is set to, whatever the clients' clocks say (delay contract, "Ways in").
+const TIMESTAMP_TYPE: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+
+/// A topic that may be made.
+struct Plan {
+    name: TopicName,
+    partitions: i32,
+    configs: TopicConfigs,
+    internal: bool,
+    delay: Option<DelayName>,
+}
+
+impl Catalog {
+    /// Returns once the metadata record and the partitions' directories are durable. A `T.delay.D` gets LogAppendTime and makes `T` too.
+    ///
+    /// # Errors
+    /// What `check` says; the log's.
+    pub async fn create(&self, wish: NewTopic) -> Result<Arc<Topic>, TopicError> {
+        let shared = Arc::clone(&self.shared);
+        self.run(async move { shared.create(&wish).await }).await
+    }
+
+    /// Everything that `create` would refuse, without making anything.
+    ///
+    /// # Errors
+    /// `Exists`, `BadName`, `RefusedName`, `BadPartitions`, `BadReplication`, `BadConfig`.
+    pub fn check(&self, wish: &NewTopic) -> Result<(), TopicError> {
+        self.shared.plan(wish).map(drop)
+    }
+
+    /// The topic, made if it is missing and auto-create is on; concurrent callers get the same one.
+    ///
+    /// # Errors
+    /// `NotFound` where it may not be made, or what `create` says.
+    pub async fn get_or_create(&self, name: &str, may_create: bool) -> Result<Arc<Topic>, TopicError> {
+        match self.topic(name) {
+            Err(TopicError::NotFound { .. }) if may_create && self.shared.rules.auto_create && !is_own_name(name) => {
+                match self.create(NewTopic::named(name)).await {
+                    Err(TopicError::Exists { .. }) => self.topic(name),
+                    made => made,
+                }
+            }
+            found => found,
+        }
+    }
+}
+
+impl Shared {
+    async fn create(&self, wish: &NewTopic) -> Result<Arc<Topic>, TopicError> {
+        let _turn = self.turn.lock().await;
+        let plans = self.plan(wish)?;
+        let ids: Vec<TopicId> = plans.iter().map(|_| TopicId::random()).collect();
+        let wanted: Vec<_> = plans
+            .iter()
+            .zip(&ids)
+            .flat_map(|(plan, id)| logs_of(&plan.name, *id, 0..plan.partitions, &plan.configs))
+            .collect();
+        let dir = Arc::clone(&self.dir);
+        let logs = blocking(move || Ok(partition_logs::create_all(&dir, &wanted)?)).await?;
+
+        let records: Vec<_> = plans.iter().zip(&ids).map(|(plan, id)| plan.record(*id)).collect();
+        self.record_or_remove(&records, &logs).await?;
+
+        let mut logs = logs.into_iter();
+        let made: Vec<_> = plans
+            .into_iter()
+            .zip(ids)
+            .map(|(plan, id)| {
+                let logs = logs.by_ref().take(usize::try_from(plan.partitions).unwrap_or(0)).collect();
+                Arc::new(Topic::new(plan.name, id, plan.internal, plan.delay, logs, plan.configs))
+            })
+            .collect();
+        self.publish(&made);
+        made.into_iter().next().ok_or_else(|| TopicError::NotFound { name: wish.name.clone() })
+    }
+
+    /// The wished topic first, then the targets that have to be made with it.
+    fn plan(&self, wish: &NewTopic) -> Result<Vec<Plan>, TopicError> {
+        let name = TopicName::new(&wish.name)?;
+        if self.topic(&wish.name).is_ok() {
+            return Err(TopicError::Exists { name });
+        }
+        if !wish.internal && is_own_name(&wish.name) {
+            return Err(TopicError::RefusedName { reason: format!("'{name}' is a name of the broker's own topics") });
+        }
+        let delay = if wish.internal { None } else { self.delay_name(&wish.name)? };
+        let configs = wished_configs(wish, delay.is_some())?;
+        check_replication(wish, &configs)?;
+        check_policy(wish.internal, &configs)?;
+        let partitions = match (wish.partitions, &delay) {
+            (Some(count), _) => count,
+            // As many as its target: then a record keeps its partition number.
+            (None, Some(delay)) => {
+                self.topic(delay.target.as_str()).map_or(self.rules.partitions, |t| t.partition_count())
+            }
+            (None, None) => self.rules.partitions,
+        };
+        check_partitions(partitions)?;
+        let mut plans = vec![Plan { name, partitions, configs, internal: wish.internal, delay }];
+        while let Some(target) = plans.last().and_then(|plan| plan.delay.as_ref()).map(|delay| delay.target.clone()) {
+            match self.plan_target(&wish.name, target, partitions)? {
+                Some(plan) => plans.push(plan),
+                None => break,
+            }
+        }
+        Ok(plans)
+    }
+
+    /// `None` when the target exists. Names get shorter with every step, so a chain of delay topics ends.
+    fn plan_target(&self, wished: &str, name: TopicName, partitions: i32) -> Result<Option<Plan>, TopicError> {
+        let refused = |reason: String| Err(TopicError::RefusedName { reason });
+        if is_own_name(name.as_str()) {
+            return refused(format!("'{wished}' would deliver to '{name}', which only the broker writes"));
+        }
+        if self.topic(name.as_str()).is_ok() {
+            return Ok(None);
+        }
+        if !self.rules.auto_create {
+            return refused(format!("'{wished}' delivers to '{name}', which does not exist: create that first"));
+        }
+        let delay = self.delay_name(name.as_str())?;
+        let set = delay.as_ref().map(|_| TIMESTAMP_TYPE);
+        Ok(Some(Plan { name, partitions, configs: TopicConfigs::from_pairs(set)?, internal: false, delay }))
+    }
+
+    fn delay_name(&self, name: &str) -> Result<Option<DelayName>, TopicError> {
+        match self.rules.delay_topics {
+            true => DelayName::parse(name).map_err(|bad| TopicError::RefusedName { reason: bad.to_string() }),
+            false => Ok(None),
+        }
+    }
+
+    /// Makes a change durable whose new logs are there already; takes these away again when it certainly failed.
+    pub(super) async fn record_or_remove(
+        &self,
+        records: &[MetadataRecord],
+        logs: &[Arc<crate::log::Partition>],
+    ) -> Result<(), TopicError> {
+        let Err(cause) = self.log.write(records).await else { return Ok(()) };
+        // After a failed sync the record may be there at the next start, and would miss its logs.
+        if self.log.usable() {
+            let (dir, logs) = (Arc::clone(&self.dir), logs.to_vec());
+            blocking(move || {
+                partition_logs::remove_all(&dir, &logs);
+                Ok(())
+            })
+            .await?;
+        }
+        Err(cause)
+    }
+}
+
+impl Plan {
+    fn record(&self, id: TopicId) -> MetadataRecord {
+        MetadataRecord::Topic {
+            id,
+            name: self.name.clone(),
+            partitions: self.partitions,
+            configs: self.configs.set().clone(),
+            internal: self.internal,
+            delay: self.delay.is_some(),
+        }
+    }
+}
+
+fn is_own_name(name: &str) -> bool {
+    name.starts_with(OWN_PREFIX) || OWN_NAMES.contains(&name)
+}
+
+fn wished_configs(wish: &NewTopic, delay: bool) -> Result<TopicConfigs, TopicError> {
+    let mut pairs = Vec::with_capacity(wish.configs.len() + 1);
+    if delay {
+        pairs.push(TIMESTAMP_TYPE);
+    }
+    for (key, value) in &wish.configs {
+        // As Kafka: null means "the default" only where a topic exists and can lose a value.
+        let missing = || TopicError::BadConfig { reason: format!("{key} has no value") };
+        pairs.push((key.as_str(), value.as_deref().ok_or_else(missing)?));
+    }
+    let configs = TopicConfigs::from_pairs(pairs)?;
+    check_delay(delay, &wish.name, &configs)?;
+    Ok(configs)
+}
+
+/// A delay topic keeps the broker's time: due times must not depend on the clients' clocks.
+pub(super) fn check_delay(delay: bool, name: &str, configs: &TopicConfigs) -> Result<(), TopicError> {
+    let (key, value) = TIMESTAMP_TYPE;
+    if delay && configs.get(key) != Some(value) {
+        return Err(TopicError::BadConfig { reason: format!("'{name}' is a delay topic: {key} stays {value}") });
+    }
+    Ok(())
+}
+
+pub(super) fn check_policy(internal: bool, configs: &TopicConfigs) -> Result<(), TopicError> {
+    if configs.compacted() && !internal {
+        let reason = "cleanup.policy=compact is not supported yet: only its default, 'delete', is accepted".to_owned();
+        return Err(TopicError::BadConfig { reason });
+    }
+    Ok(())
+}
+
+pub(super) fn check_partitions(count: i32) -> Result<(), TopicError> {
+    let max = limits::PARTITIONS_PER_TOPIC_MAX;
+    if !(1..=max).contains(&count) {
+        let reason = format!("a topic has from 1 to {max} partitions, not {count}");
+        return Err(TopicError::BadPartitions { reason });
+    }
+    Ok(())
+}
+
+fn check_replication(wish: &NewTopic, configs: &TopicConfigs) -> Result<(), TopicError> {
+    match wish.replication {
+        None | Some(-1 | 1) => Ok(()),
+        Some(2..) if configs.get("sluice.replication.accept") == Some("true") => Ok(()),
+        Some(factor @ 2..) => Err(TopicError::BadReplication {
+            reason: format!(
+                "replication factor {factor}: this broker is one node and keeps one replica; ask for 1 or -1, or give the \
+                 topic the config sluice.replication.accept=true where the number cannot be changed"
+            ),
+        }),
+        Some(factor) => {
+            Err(TopicError::BadReplication { reason: format!("a replication factor is 1 or more, not {factor}") })
+        }
+    }
+}

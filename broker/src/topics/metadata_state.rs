@@ -1,0 +1,143 @@
+//! What the records of the metadata log add up to. Pure: takes records in order, knows no files. A record that
+//! contradicts those before it is an error: the log is the truth, so nothing may be guessed past it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::metadata_record::MetadataRecord;
+use crate::ids::{LeaderEpoch, TopicId, TopicName};
+use crate::log::partition::RESERVED_PRODUCER_IDS;
+
+/// A topic as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TopicState {
+    pub(super) name: TopicName,
+    pub(super) partitions: i32,
+    pub(super) configs: BTreeMap<String, String>,
+    pub(super) internal: bool,
+    pub(super) delay: bool,
+}
+
+/// Everything that is remembered.
+#[derive(Debug)]
+pub(super) struct MetadataState {
+    pub(super) cluster_id: Option<String>,
+    pub(super) term: Option<LeaderEpoch>,
+    pub(super) topics: HashMap<TopicId, TopicState>,
+    pub(super) next_producer_id: i64,
+    pub(super) next_stream_id: i64,
+    names: HashMap<TopicName, TopicId>,
+}
+
+impl MetadataState {
+    /// Before the first record.
+    pub(super) fn new() -> MetadataState {
+        MetadataState {
+            cluster_id: None,
+            term: None,
+            topics: HashMap::new(),
+            next_producer_id: 0,
+            next_stream_id: RESERVED_PRODUCER_IDS.0,
+            names: HashMap::new(),
+        }
+    }
+
+    /// Takes the next record, or says what it contradicts.
+    pub(super) fn apply(&mut self, record: MetadataRecord) -> Result<(), String> {
+        match record {
+            MetadataRecord::Cluster { id } => self.cluster_id = Some(id),
+            MetadataRecord::Term { term } => {
+                if self.term.is_some_and(|known| term <= known) {
+                    return Err(format!("term {term} follows term {}", self.term.unwrap_or_default()));
+                }
+                self.term = Some(term);
+            }
+            MetadataRecord::Topic { id, name, partitions, configs, internal, delay } => {
+                if let Some(other) = self.names.insert(name.clone(), id) {
+                    return Err(format!("topic '{name}' is made as {id} while {other} has that name"));
+                }
+                if self.topics.insert(id, TopicState { name, partitions, configs, internal, delay }).is_some() {
+                    return Err(format!("topic id {id} is given twice"));
+                }
+            }
+            MetadataRecord::Partitions { topic, count } => {
+                let known = self.known(topic)?;
+                if count <= known.partitions {
+                    return Err(format!("topic '{}' shrinks from {} to {count}", known.name, known.partitions));
+                }
+                known.partitions = count;
+            }
+            MetadataRecord::Configs { topic, configs } => self.known(topic)?.configs = configs,
+            MetadataRecord::TopicDeleted { topic } => {
+                let name = self.known(topic)?.name.clone();
+                self.names.remove(&name);
+                self.topics.remove(&topic);
+            }
+            // Reservations of two callers may reach the log in either order: the larger one counts.
+            MetadataRecord::ProducerIds { next } => self.next_producer_id = self.next_producer_id.max(next),
+            MetadataRecord::StreamIds { next } => self.next_stream_id = self.next_stream_id.max(next),
+        }
+        Ok(())
+    }
+
+    fn known(&mut self, id: TopicId) -> Result<&mut TopicState, String> {
+        self.topics.get_mut(&id).ok_or_else(|| format!("a record is about topic id {id}, which does not exist"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(id: TopicId, name: &str) -> MetadataRecord {
+        MetadataRecord::Topic {
+            id,
+            name: TopicName::new(name).unwrap(),
+            partitions: 2,
+            configs: BTreeMap::new(),
+            internal: false,
+            delay: false,
+        }
+    }
+
+    #[test]
+    fn a_name_is_free_again_after_its_topic_was_deleted() {
+        let (first, second) = (TopicId::random(), TopicId::random());
+        let mut state = MetadataState::new();
+        state.apply(topic(first, "a")).unwrap();
+        assert!(state.apply(MetadataRecord::Partitions { topic: first, count: 2 }).is_err());
+        state.apply(MetadataRecord::Partitions { topic: first, count: 3 }).unwrap();
+        state.apply(MetadataRecord::TopicDeleted { topic: first }).unwrap();
+        state.apply(topic(second, "a")).unwrap();
+        assert_eq!(state.topics.keys().collect::<Vec<_>>(), [&second]);
+        assert_eq!(state.topics[&second].partitions, 2);
+    }
+
+    #[test]
+    fn a_record_that_contradicts_those_before_it_is_an_error() {
+        let (known, unknown) = (TopicId::random(), TopicId::random());
+        for wrong in [
+            topic(unknown, "a"),
+            topic(known, "b"),
+            MetadataRecord::Term { term: LeaderEpoch(0) },
+            MetadataRecord::TopicDeleted { topic: unknown },
+            MetadataRecord::Partitions { topic: unknown, count: 9 },
+            MetadataRecord::Partitions { topic: known, count: 1 },
+            MetadataRecord::Configs { topic: unknown, configs: BTreeMap::new() },
+        ] {
+            let mut state = MetadataState::new();
+            state.apply(topic(known, "a")).unwrap();
+            state.apply(MetadataRecord::Term { term: LeaderEpoch(0) }).unwrap();
+            assert!(state.apply(wrong.clone()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn reservations_count_whatever_their_order_rule_6() {
+        let mut state = MetadataState::new();
+        for next in [1_000, 3_000, 2_000] {
+            state.apply(MetadataRecord::ProducerIds { next }).unwrap();
+        }
+        assert_eq!(state.next_producer_id, 3_000);
+        assert_eq!(state.next_stream_id, RESERVED_PRODUCER_IDS.0);
+    }
+}
