@@ -1,18 +1,28 @@
-//! STUB to be replaced. Topic configs, read and patched.
-#![allow(missing_docs)]
+//! Topic configs, read and patched. A thin step to the engine.
+
 use super::{Context, Door, DoorError};
+
 pub use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource};
 
 impl Door {
-    pub fn topic_configs(&self, _ctx: &Context, _topic: &str) -> Result<Vec<ConfigEntry>, DoorError> {
-        todo!()
+    /// Every config of a topic with its default and source.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn topic_configs(&self, ctx: &Context, topic: &str) -> Result<Vec<ConfigEntry>, DoorError> {
+        self.engine.topic_configs(ctx, topic)
     }
+
+    /// All changes or none; durable when this returns. One that binds a plugin loads it first.
+    ///
+    /// # Errors
+    /// An unknown or internal topic, a key or value that is refused, a plugin that cannot be loaded.
     pub async fn alter_topic_configs(
         &self,
-        _ctx: &Context,
-        _topic: &str,
-        _changes: &[ConfigChange],
+        ctx: &Context,
+        topic: &str,
+        changes: &[ConfigChange],
     ) -> Result<(), DoorError> {
-        todo!()
+        self.engine.alter_topic_configs(ctx, topic, changes, false).await
     }
 }

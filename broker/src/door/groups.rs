@@ -1,24 +1,36 @@
-//! STUB to be replaced. A group's committed offsets, without membership.
-#![allow(missing_docs)]
+//! A group's committed offsets, read and written from outside: by somebody who is no member of it.
+
 use super::{Context, Door, DoorError};
-use crate::coordinator::group::{CommittedOffset, OffsetToCommit};
 use crate::ids::TopicPartition;
 
+pub use crate::coordinator::group::{CommittedOffset, GroupError, Membership, OffsetToCommit};
+
 impl Door {
+    /// Everything that the group has committed; empty for a group that nobody has heard of.
+    ///
+    /// # Errors
+    /// A group id that is none, a coordinator that is loading or stopping, a log that cannot be read.
     pub async fn group_offsets(
         &self,
         _ctx: &Context,
-        _group: &str,
+        group: &str,
     ) -> Result<Vec<(TopicPartition, CommittedOffset)>, DoorError> {
-        todo!()
+        let all = self.engine.groups().committed(group, None).await?;
+        Ok(all.into_iter().filter_map(|(target, committed)| Some((target, committed?))).collect())
     }
-    /// Refused with `GroupError::NotEmpty` while the group has members. Unknown topics or partitions are errors in their place.
+
+    /// Commits for the group; durable when this returns. One outcome an offset, in order: an unknown topic or partition is an
+    /// error in its place.
+    ///
+    /// # Errors
+    /// `GroupError::NotEmpty` while the group has members: theirs is the position, not ours. Else as `group_offsets`.
     pub async fn commit_group_offsets(
         &self,
-        _ctx: &Context,
-        _group: &str,
-        _offsets: Vec<OffsetToCommit>,
+        ctx: &Context,
+        group: &str,
+        offsets: Vec<OffsetToCommit>,
     ) -> Result<Vec<Result<(), DoorError>>, DoorError> {
-        todo!()
+        let outcomes = self.engine.groups().commit(ctx, group, &Membership::default(), offsets).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(DoorError::from)).collect())
     }
 }

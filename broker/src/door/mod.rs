@@ -1,6 +1,6 @@
 //! The typed API for everything that is not the Kafka port: messages, not batches. Rank 6. Gateway, delays and the command
-//! line see only this; an existing Kafka cluster could offer it as well, so it stays narrow.
-#![allow(missing_docs)]
+//! line see only this; an existing Kafka cluster could offer it as well, so it stays narrow. Decides nothing that the
+//! engine decides: it turns messages into batches and back.
 
 pub mod append_once;
 pub mod configs;
@@ -13,6 +13,7 @@ pub mod topics;
 use std::sync::Arc;
 
 use crate::engine::Engine;
+use crate::log::LogError;
 
 pub use crate::config::{Context, Source};
 pub use crate::engine::EngineError as DoorError;
@@ -25,23 +26,53 @@ pub struct Door {
 }
 
 impl Door {
+    /// A door to that engine; as many as needed.
+    #[must_use]
     pub fn new(engine: Arc<Engine>) -> Door {
         Door { engine }
     }
+
+    /// The broker's wall time, which timestamps and due times are counted in.
+    #[must_use]
     pub fn now(&self) -> crate::ids::TimestampMs {
         self.engine.clock().wall()
     }
+
+    /// Whether producing to a topic that does not exist makes it.
+    #[must_use]
     pub fn auto_create(&self) -> bool {
         self.engine.config().auto_create_topics
     }
+
+    /// Kafka's cluster id: 22 characters.
+    #[must_use]
     pub fn cluster_id(&self) -> &str {
         self.engine.catalog().cluster_id()
     }
+
+    /// This broker's number.
+    #[must_use]
     pub fn node_id(&self) -> i32 {
         self.engine.config().node_id
     }
-    /// Readiness: `Some(why not)` when a partition is poisoned or offline.
+
+    /// Readiness: `Some(why not)` when a partition is poisoned, damaged or offline; the text names it and says how many more.
+    /// Costs a look at every partition.
+    #[must_use]
     pub fn unready(&self) -> Option<String> {
-        todo!()
+        let mut first = None;
+        let mut more = 0;
+        for topic in self.engine.catalog().topics() {
+            for partition in topic.partitions().iter() {
+                // One that is being deleted is no illness.
+                match partition.usable() {
+                    Ok(()) | Err(LogError::Deleted { .. }) => {}
+                    Err(error) if first.is_none() => first = Some(error),
+                    Err(_) => more += 1,
+                }
+            }
+        }
+        let first = first?;
+        Some(if more == 0 { first.to_string() } else { format!("{first} (and {more} more partitions)") })
     }
 }

@@ -1,34 +1,185 @@
-//! STUB to be replaced. Messages in; their places out.
-#![allow(missing_docs)]
-use super::{Context, Door, DoorError, Message};
-use crate::engine::produce::Acks;
-use crate::ids::{Offset, PartitionId};
-use crate::record::Compression;
+//! Messages in, their places out: partitions are chosen, batches built, and the engine appends them. Several batches go to a
+//! partition only where one would pass its topic's `max.message.bytes`. What is written stays written when other partitions
+//! fail: each message has an outcome of its own.
 
+use std::collections::BTreeMap;
+
+use super::{Context, Door, DoorError, Message};
+use crate::engine::produce::{Acks, ProducePartition, TopicRef};
+use crate::ids::{Offset, PartitionId};
+use crate::limits::BATCH_HEADER_BYTES;
+use crate::record::{self, Compression};
+use crate::topics::Topic;
+
+/// Messages for one topic.
+#[derive(Clone, Debug)]
 pub struct ProduceWish {
+    /// The topic; made where auto-create is on.
     pub topic: String,
     /// With its partition where the caller chose one.
     pub messages: Vec<(Option<PartitionId>, Message)>,
+    /// Who waits for the answer.
     pub acks: Acks,
+    /// How the batches are compressed.
     pub compression: Compression,
     /// Append only if the (single) partition's end is this; needs every message to name the same partition.
     pub expected_offset: Option<Offset>,
 }
 
+/// Where a message stands, durably.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
+    /// The partition.
     pub partition: PartitionId,
+    /// The record's offset.
     pub offset: Offset,
 }
 
+/// What became of one message.
+type Outcome = Result<Placed, DoorError>;
+
+/// Messages that share a batch, and which of the wish they are.
+#[derive(Debug, Default)]
+struct Group {
+    partition: PartitionId,
+    indices: Vec<usize>,
+    messages: Vec<Message>,
+    bytes: usize,
+}
+
 impl Door {
-    /// One outcome a message, in order. Auto-creates; runs the bound partitioner (once, for all messages without a partition);
-    /// one batch a partition. `Err` when nothing was written.
-    pub async fn produce(
+    /// One outcome a message, in order, once it is durable; with `Acks::None` nobody waits and there are no outcomes. Runs the
+    /// bound partitioner once, for all messages without a partition.
+    ///
+    /// # Errors
+    /// What was found before anything was written: an unknown topic, a failed partitioner. `WrongEnd` for an expected offset
+    /// that is not the end.
+    pub async fn produce(&self, ctx: &Context, wish: ProduceWish) -> Result<Vec<Outcome>, DoorError> {
+        let topic = self.engine.resolve_or_create(ctx, &wish.topic, true).await?;
+        if wish.expected_offset.is_some() {
+            return Err(invalid("an expected offset is not supported yet"));
+        }
+        let (wanted, messages): (Vec<_>, Vec<_>) = wish.messages.into_iter().unzip();
+        let partitions = self.place(ctx, &topic, wanted, &messages).await?;
+        let size_max = topic.configs().log_config().message_bytes_max;
+        let mut outcomes = vec![None; messages.len()];
+        let (mut parts, mut sent) = (Vec::new(), Vec::new());
+        for group in into_groups(partitions, messages, size_max, &mut outcomes) {
+            let batch = record::build(&group.messages, self.now(), wish.compression, None)?;
+            parts.push(ProducePartition {
+                topic: TopicRef::Id(topic.id()),
+                partition: group.partition,
+                records: Some(batch.bytes().clone()),
+            });
+            sent.push((group.partition, group.indices));
+        }
+        let in_flight = self.engine.produce(ctx, parts).await;
+        if wish.acks == Acks::None {
+            return Ok(Vec::new());
+        }
+        for ((partition, indices), outcome) in sent.into_iter().zip(in_flight.outcome().await) {
+            for (at, index) in indices.into_iter().enumerate() {
+                outcomes[index] = Some(match &outcome {
+                    Ok(appended) => Ok(placed(partition, appended.base_offset, at)),
+                    Err(error) => Err(error.clone()),
+                });
+            }
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.expect("a message is refused or in a group")).collect())
+    }
+
+    /// One partition a message: the caller's, or the partitioner's.
+    async fn place(
         &self,
-        _ctx: &Context,
-        _wish: ProduceWish,
-    ) -> Result<Vec<Result<Placed, DoorError>>, DoorError> {
-        todo!()
+        ctx: &Context,
+        topic: &Topic,
+        wanted: Vec<Option<PartitionId>>,
+        messages: &[Message],
+    ) -> Result<Vec<PartitionId>, DoorError> {
+        let partitioners = self.engine.partitioners();
+        if wanted.iter().all(Option::is_none) {
+            return Ok(partitioners.choose(ctx, topic, messages).await?);
+        }
+        let free = wanted.iter().zip(messages).filter(|(wanted, _)| wanted.is_none());
+        let free: Vec<Message> = free.map(|(_, message)| message.clone()).collect();
+        let chosen = if free.is_empty() { Vec::new() } else { partitioners.choose(ctx, topic, &free).await? };
+        let mut chosen = chosen.into_iter();
+        let mut partitions = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            let partition = wanted.or_else(|| chosen.next());
+            partitions.push(partition.ok_or_else(|| invalid("the partitioner chose for fewer messages than it got"))?);
+        }
+        Ok(partitions)
+    }
+}
+
+/// Messages of one partition share a batch, in their order, up to `size_max` bytes (before compression). One that no batch
+/// can hold is refused in its place.
+fn into_groups(
+    partitions: Vec<PartitionId>,
+    messages: Vec<Message>,
+    size_max: usize,
+    outcomes: &mut [Option<Outcome>],
+) -> Vec<Group> {
+    let mut done = Vec::new();
+    let mut open: BTreeMap<PartitionId, Group> = BTreeMap::new();
+    for (index, (partition, message)) in partitions.into_iter().zip(messages).enumerate() {
+        let bytes = match record::size_bound(&message) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                outcomes[index] = Some(Err(error.into()));
+                continue;
+            }
+        };
+        let group = open.entry(partition).or_insert_with(|| Group { partition, ..Group::default() });
+        if !group.messages.is_empty() && BATCH_HEADER_BYTES + group.bytes + bytes > size_max {
+            done.push(std::mem::replace(group, Group { partition, ..Group::default() }));
+        }
+        group.indices.push(index);
+        group.messages.push(message);
+        group.bytes += bytes;
+    }
+    // Groups of one partition stay in order: the full ones come first.
+    done.extend(open.into_values());
+    done
+}
+
+fn placed(partition: PartitionId, base: Offset, at: usize) -> Placed {
+    // A batch counts its records in 32 bits.
+    Placed { partition, offset: Offset(base.0 + at as i64) }
+}
+
+fn invalid(reason: &str) -> DoorError {
+    DoorError::InvalidRequest { reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Message {
+        Message { value: Some(vec![b'x'; bytes].into()), ..Message::default() }
+    }
+
+    #[test]
+    fn a_partition_has_one_batch_as_long_as_it_fits_and_messages_keep_their_order() {
+        let partitions: Vec<_> = [1, 0, 1, 1, 0, 1].map(PartitionId).to_vec();
+        let messages: Vec<_> = [10, 20, 10, 900, 20, 900].map(message).to_vec();
+        let groups = into_groups(partitions, messages, 1_000, &mut [const { None }; 6]);
+        let shape: Vec<_> = groups.iter().map(|group| (group.partition.0, group.indices.clone())).collect();
+        assert_eq!(shape, [(1, vec![0, 2]), (1, vec![3]), (0, vec![1, 4]), (1, vec![5])]);
+    }
+
+    #[test]
+    fn a_message_that_no_batch_can_hold_is_refused_alone() {
+        let mut early = message(1);
+        early.timestamp = Some(crate::ids::TimestampMs(-5));
+        let mut outcomes = vec![None; 3];
+        let messages = vec![message(1), early, message(1)];
+        let groups = into_groups(vec![PartitionId(0); 3], messages, 1_000, &mut outcomes);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].indices, [0, 2]);
+        assert!(outcomes[0].is_none() && outcomes[2].is_none());
+        assert!(matches!(outcomes[1], Some(Err(DoorError::Record(record::RecordError::Invalid { .. })))));
     }
 }

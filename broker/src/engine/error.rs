@@ -2,6 +2,7 @@
 
 use crate::chain::ChainError;
 use crate::coordinator::group::GroupError;
+use crate::ids::Offset;
 use crate::log::{AppendError, LogError};
 use crate::record::RecordError;
 use crate::topics::TopicError;
@@ -32,6 +33,12 @@ pub enum EngineError {
     NoTransactions {
         /// What was refused.
         what: &'static str,
+    },
+    /// A conditional append: the partition does not end where the caller said. Told only once `end` is durable (rule 2).
+    #[error("the partition ends at {end}")]
+    WrongEnd {
+        /// Where it ends.
+        end: Offset,
     },
     /// The request contradicts itself.
     #[error("{reason}")]

@@ -170,6 +170,11 @@ pub struct ProducedBatch {
 }
 
 impl ProducedBatch {
+    /// What the builder made: not checked again.
+    pub(super) fn built(bytes: Bytes) -> Result<ProducedBatch, RecordError> {
+        Ok(ProducedBatch { header: BatchHeader::parse(&bytes)?, bytes, correct_max_timestamp: false })
+    }
+
     /// What the header says, its max timestamp corrected where the records were seen to have another.
     #[must_use]
     pub fn header(&self) -> &BatchHeader {

@@ -1,9 +1,8 @@
 //! Builds a batch from messages, as a producer does: offsets from 0, timestamps as deltas, one compression for all of them.
-//! What it returns has been through `check_produced` like any other producer's.
+//! What it returns is what `check_produced` would let in; a test holds it to that.
 
 use bytes::{BufMut, Bytes};
 
-use super::batch::check_produced;
 use super::{Compression, ProducedBatch, ProducerStamp, RecordError, varint};
 use crate::ids::TimestampMs;
 use crate::limits::BATCH_HEADER_BYTES;
@@ -50,9 +49,7 @@ pub fn build(
     let mut body = Vec::new();
     for (index, message) in messages.iter().enumerate() {
         let at = timestamp(message);
-        if at < 0 {
-            return Err(RecordError::Invalid { reason: format!("timestamp {at} of message {index} is negative") });
-        }
+        check_timestamp(TimestampMs(at))?;
         max_timestamp = max_timestamp.max(at);
         append_record(&mut body, index, at - base_timestamp, message)?;
     }
@@ -79,17 +76,22 @@ pub fn build(
     batch.put_u8(2);
     batch.put_u32(crc32c::crc32c(&covered));
     batch.extend_from_slice(&covered);
-    check_produced(batch.into(), usize::MAX)
+    ProducedBatch::built(batch.into())
+}
+
+/// The most bytes that a message takes in a batch before compression, wherever it stands there.
+///
+/// # Errors
+/// What would make `build` refuse it: a timestamp before 1970, a size beyond Kafka's 32-bit fields.
+pub fn size_bound(message: &Message) -> Result<usize, RecordError> {
+    check_timestamp(message.timestamp.unwrap_or_default())?;
+    let length = record_length(message, i64::MIN, i32::MAX.into())?;
+    Ok(length + varint::size(i64::from(fits(length)?)))
 }
 
 fn append_record(out: &mut Vec<u8>, index: usize, timestamp_delta: i64, message: &Message) -> Result<(), RecordError> {
     let offset_delta = i64::from(fits(index)?);
-    let mut length = 1 + varint::size(timestamp_delta) + varint::size(offset_delta);
-    length += nullable_size(message.key.as_deref())? + nullable_size(message.value.as_deref())?;
-    length += varint::size(i64::from(fits(message.headers.len())?));
-    for header in &message.headers {
-        length += nullable_size(Some(header.key.as_bytes()))? + nullable_size(header.value.as_deref())?;
-    }
+    let length = record_length(message, timestamp_delta, offset_delta)?;
     varint::write(out, i64::from(fits(length)?));
     out.push(0);
     varint::write(out, timestamp_delta);
@@ -102,6 +104,24 @@ fn append_record(out: &mut Vec<u8>, index: usize, timestamp_delta: i64, message:
         append_nullable(out, header.value.as_deref());
     }
     Ok(())
+}
+
+fn check_timestamp(timestamp: TimestampMs) -> Result<(), RecordError> {
+    if timestamp.0 < 0 {
+        return Err(RecordError::Invalid { reason: format!("timestamp {timestamp} is negative") });
+    }
+    Ok(())
+}
+
+/// What a record's length field says: everything behind it.
+fn record_length(message: &Message, timestamp_delta: i64, offset_delta: i64) -> Result<usize, RecordError> {
+    let mut length = 1 + varint::size(timestamp_delta) + varint::size(offset_delta);
+    length += nullable_size(message.key.as_deref())? + nullable_size(message.value.as_deref())?;
+    length += varint::size(i64::from(fits(message.headers.len())?));
+    for header in &message.headers {
+        length += nullable_size(Some(header.key.as_bytes()))? + nullable_size(header.value.as_deref())?;
+    }
+    Ok(length)
 }
 
 fn nullable_size(bytes: Option<&[u8]>) -> Result<usize, RecordError> {

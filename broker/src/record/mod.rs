@@ -12,7 +12,7 @@ mod varint;
 pub use batch::{
     BatchHeader, ProducedBatch, ProducerStamp, StampedBatch, StoredBatch, TimestampType, check_produced, check_stored,
 };
-pub use builder::{Header, Message, build};
+pub use builder::{Header, Message, build, size_bound};
 pub use compression::Compression;
 pub use error::RecordError;
 pub use murmur2::{murmur2, partition_for_key};

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
-use crate::record::{check_stored, records};
+use crate::record::{check_produced, check_stored, records};
 
 fn bytes() -> impl Strategy<Value = Option<Bytes>> {
     prop_oneof![
@@ -38,7 +38,9 @@ proptest! {
         let now = TimestampMs(1_700_000_000_000);
         let producer = ProducerStamp { id: ProducerId(9), epoch: ProducerEpoch(0), first: Sequence(i32::MAX) };
         let batch = build(&messages, now, codec, Some(producer)).unwrap();
-        batch.check_records().unwrap();
+        let checked = check_produced(batch.bytes().clone(), usize::MAX).unwrap();
+        checked.check_records().unwrap();
+        prop_assert_eq!(batch.header(), checked.header());
         prop_assert_eq!(batch.header().producer, Some(producer));
         let times = messages.iter().map(|message| message.timestamp.unwrap_or(now));
         prop_assert_eq!(Some(batch.header().max_timestamp), times.max());
@@ -101,4 +103,17 @@ fn a_message_without_a_timestamp_has_the_time_of_the_append() {
     let batch = build(&[Message::default()], TimestampMs(77), Compression::None, None).unwrap();
     assert_eq!(batch.header().base_timestamp, TimestampMs(77));
     assert_eq!(batch.iter().unwrap().next().unwrap().unwrap().timestamp, TimestampMs(77));
+}
+
+#[test]
+fn the_bound_of_a_message_is_no_smaller_than_its_record_and_hardly_larger() {
+    for bytes in [0, 1, 63, 64, 8_191, 8_192, 100_000] {
+        let blob: Option<Bytes> = Some(vec![b'x'; bytes].into());
+        let headers = vec![Header { key: "h".repeat(bytes), value: None }];
+        let message = Message { key: blob.clone(), value: blob, headers, timestamp: None };
+        let bound = size_bound(&message).unwrap();
+        let batch = build(&[message], TimestampMs(0), Compression::None, None).unwrap();
+        let size = batch.header().size - BATCH_HEADER_BYTES;
+        assert!(size <= bound && bound <= size + 16, "{size} {bound}");
+    }
 }
