@@ -1,6 +1,8 @@
 //! Every fixed bound of the broker, with its reason. What an operator would want to change is in
 //! `config.rs` instead.
 
+use std::time::Duration;
+
 /// A frame on the Kafka port, in bytes: Kafka's `socket.request.max.bytes`.
 pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Bytes of frames held at once over all connections, before their bodies are read: two full frames and some.
@@ -35,6 +37,19 @@ pub const CONFIGS_BYTES_MAX: usize = 1024 * 1024;
 pub const OFFSETS_PARTITIONS: i32 = 50;
 /// Bytes of commit metadata: Kafka's `offset.metadata.max.bytes`.
 pub const COMMIT_METADATA_BYTES_MAX: usize = 4_096;
+/// Members of one group, and ids promised to more: beyond it a rebalance costs every member megabytes. Kafka's
+/// `group.max.size` has no bound.
+pub const GROUP_MEMBERS_MAX: usize = 10_000;
+/// Groups at once: each costs about a kilobyte, and any client can name new ones.
+pub const GROUPS_MAX: usize = 100_000;
+/// How long a new member may wait for its first generation: Kafka's `CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`.
+pub const GROUP_NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
+/// How often committed offsets are looked through for expired ones: Kafka's `offsets.retention.check.interval.ms`.
+pub const OFFSETS_RETENTION_CHECK: Duration = Duration::from_secs(10 * 60);
+/// Tombstones of one batch: well below `MESSAGE_BYTES_MAX` with the longest topic names.
+pub const TOMBSTONES_PER_BATCH: usize = 500;
+/// Bytes read at once when the offsets topic is replayed at start.
+pub const REPLAY_READ_BYTES: usize = 1024 * 1024;
 /// Records of one delay step (delay contract, "The store").
 pub const DELAY_STEP_RECORDS_MAX: usize = 1_000;
 /// Bytes of one delay step.

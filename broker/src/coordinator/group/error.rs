@@ -1,7 +1,7 @@
 //! What a group verb can fail with. Each fact is one of Kafka's error codes; `kafka/errors.rs` names the number.
 
 use crate::ids::Generation;
-use crate::log::LogError;
+use crate::log::{AppendError, LogError};
 use crate::topics::TopicError;
 
 /// Why a group request failed; each is a Kafka error code.
@@ -100,7 +100,10 @@ pub enum GroupError {
     /// About a topic: of a commit, or the offsets topic itself.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The group's log could not be written or read.
+    /// The group's log could not be read or synced.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The group's log refused a record: of a commit or a group that is larger than a batch may be, or for want of room.
+    #[error(transparent)]
+    Append(#[from] AppendError),
 }

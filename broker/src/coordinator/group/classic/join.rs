@@ -1,0 +1,235 @@
+//! JoinGroup: who may come in, under which id, and whether that begins a rebalance. The waiting itself ends in `rebalance`.
+
+use bytes::Bytes;
+
+use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, Member, Now, Replaced, Then, Ticket};
+use crate::coordinator::group::verbs::JoinRequest;
+use crate::limits;
+
+impl ClassicGroup {
+    /// A join. `unique` makes a new member's id one that no other has (a UUID). The ticket is answered by an effect, now or
+    /// by a later event.
+    pub(in super::super) fn join(
+        &mut self,
+        request: &JoinRequest,
+        unique: &str,
+        ticket: Ticket,
+        now: Now,
+    ) -> Vec<Effect> {
+        let mut out = Vec::new();
+        if let Err(error) = self.try_join(request, unique, ticket, now, &mut out) {
+            out.push(Effect::AnswerJoin(ticket, Err(error)));
+        }
+        out
+    }
+
+    fn try_join(
+        &mut self,
+        request: &JoinRequest,
+        unique: &str,
+        ticket: Ticket,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), GroupError> {
+        self.check_session(request)?;
+        if !self.accepts(request.member.as_deref()) {
+            if let Some(member) = &request.member {
+                self.remove(member, out);
+            }
+            return Err(self.full());
+        }
+        if !self.supports(request) {
+            return Err(GroupError::InconsistentProtocol { group: self.id.clone() });
+        }
+        match (&request.member, &request.instance) {
+            (None, Some(instance)) => {
+                let id = format!("{instance}-{unique}");
+                match self.statics.get(instance).cloned() {
+                    Some(old) => self.replace_static(request, &old, &id, ticket, now, out),
+                    None => self.add(request, id, ticket, now, out),
+                }
+            }
+            (None, None) => {
+                let id = format!("{}-{unique}", request.client_id);
+                if request.require_known_member {
+                    return Err(self.promise(id, request, now));
+                }
+                self.add(request, id, ticket, now, out);
+            }
+            (Some(id), None) if self.pending.contains_key(id) => self.add(request, id.clone(), ticket, now, out),
+            (Some(id), instance) => {
+                self.check_member(id, instance.as_deref())?;
+                return self.rejoin(request, id, ticket, now, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_session(&self, request: &JoinRequest) -> Result<(), GroupError> {
+        let (min, max) = (self.rules.session_min, self.rules.session_max);
+        if (min..=max).contains(&request.session_timeout) {
+            return Ok(());
+        }
+        let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Err(GroupError::InvalidSessionTimeout {
+            asked_ms: ms(request.session_timeout),
+            min_ms: ms(min),
+            max_ms: ms(max),
+        })
+    }
+
+    /// Kafka's `acceptJoiningMember`: in a rebalance those who wait count, so that the last to come back are the ones
+    /// turned away when the limit was lowered.
+    fn accepts(&self, member: Option<&str>) -> bool {
+        let known = member.and_then(|id| self.members.get(id));
+        match self.state {
+            GroupState::Empty | GroupState::Dead => true,
+            GroupState::PreparingRebalance => {
+                known.is_some_and(|found| found.join.is_some()) || self.joining < self.rules.members_max
+            }
+            GroupState::CompletingRebalance | GroupState::Stable => {
+                known.is_some() || self.members.len() < self.rules.members_max
+            }
+        }
+    }
+
+    fn full(&self) -> GroupError {
+        GroupError::Full { group: self.id.clone(), limit: self.rules.members_max }
+    }
+
+    /// One protocol at least is everybody's, so a vote always has a winner.
+    fn supports(&self, request: &JoinRequest) -> bool {
+        if self.state == GroupState::Empty {
+            return !request.protocol_type.is_empty() && !request.protocols.is_empty();
+        }
+        let everybodys = |name: &str| self.supported.get(name).copied().unwrap_or(0) == self.members.len();
+        self.protocol_type.as_deref() == Some(request.protocol_type.as_str())
+            && request.protocols.iter().any(|(name, _)| everybodys(name))
+    }
+
+    /// KIP-394: an id first, so that a client whose answer is lost does not leave a member behind with every try.
+    fn promise(&mut self, id: String, request: &JoinRequest, now: Now) -> GroupError {
+        if self.pending.len() >= self.rules.members_max {
+            return self.full();
+        }
+        let until = now.mono + request.session_timeout;
+        self.pending.insert(id.clone(), until);
+        self.wake(until);
+        GroupError::MemberIdRequired { member: id }
+    }
+
+    fn add(&mut self, request: &JoinRequest, id: String, ticket: Ticket, now: Now, out: &mut Vec<Effect>) {
+        if self.state == GroupState::PreparingRebalance && self.previous == GroupState::Empty {
+            self.new_member_added = true;
+        }
+        if self.members.is_empty() {
+            self.protocol_type = Some(request.protocol_type.clone());
+        }
+        // A new member cannot send heartbeats before it has its id, and a client that went away cannot be told from one
+        // that waits: it gets this long instead of its session.
+        let deadline = now.mono + limits::GROUP_NEW_MEMBER_JOIN_MAX;
+        self.wake(deadline);
+        self.pending.remove(&id);
+        if let Some(instance) = &request.instance {
+            self.statics.insert(instance.clone(), id.clone());
+        }
+        self.count_protocols(&request.protocols, true);
+        self.leader.get_or_insert_with(|| id.clone());
+        self.joining += 1;
+        let member = Member {
+            instance: request.instance.clone(),
+            client_id: request.client_id.clone(),
+            client_host: request.client_host.clone(),
+            rebalance_timeout: request.rebalance_timeout,
+            session_timeout: request.session_timeout,
+            protocols: request.protocols.clone(),
+            assignment: Bytes::new(),
+            join: Some(ticket),
+            sync: None,
+            new: true,
+            deadline: Some(deadline),
+        };
+        self.members.insert(id, member);
+        self.rebalance_or_complete(now, out);
+    }
+
+    /// A known member joins again: news of its own, or an answer it did not get.
+    fn rejoin(
+        &mut self,
+        request: &JoinRequest,
+        id: &str,
+        ticket: Ticket,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), GroupError> {
+        let unchanged = self.members.get(id).is_some_and(|member| member.protocols == request.protocols);
+        match self.state {
+            GroupState::PreparingRebalance => {}
+            // The answer to its join was lost, so it gets it once more.
+            GroupState::CompletingRebalance if unchanged => {
+                out.push(Effect::AnswerJoin(ticket, Ok(self.join_answer(id))));
+                return Ok(());
+            }
+            // A leader that joins again wants a new assignment: of new topic metadata, say.
+            GroupState::Stable if unchanged && !self.is_leader(id) => {
+                let answer = JoinAnswer { members: Vec::new(), ..self.join_answer(id) };
+                out.push(Effect::AnswerJoin(ticket, Ok(answer)));
+                return Ok(());
+            }
+            GroupState::CompletingRebalance | GroupState::Stable => {}
+            GroupState::Empty | GroupState::Dead => return Err(self.unknown(id)),
+        }
+        self.update(id, request, ticket, out);
+        self.rebalance_or_complete(now, out);
+        Ok(())
+    }
+
+    /// Takes over what a join says; a join that waits already is sent away, its client has sent another.
+    pub(super) fn update(&mut self, id: &str, request: &JoinRequest, ticket: Ticket, out: &mut Vec<Effect>) {
+        self.answer_join(id, Err(self.rebalancing()), out);
+        let Some(member) = self.members.get_mut(id) else { return };
+        member.rebalance_timeout = request.rebalance_timeout;
+        member.session_timeout = request.session_timeout;
+        member.join = Some(ticket);
+        self.joining += 1;
+        let old = std::mem::replace(&mut member.protocols, request.protocols.clone());
+        self.count_protocols(&old, false);
+        self.count_protocols(&request.protocols, true);
+    }
+
+    /// A static member comes back without its id (KIP-345): the old id is fenced; in a stable group whose protocol stays the
+    /// same it takes its assignment over without a rebalance.
+    fn replace_static(
+        &mut self,
+        request: &JoinRequest,
+        old: &str,
+        new: &str,
+        ticket: Ticket,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        let old_leader = self.leader.clone();
+        let Some(before) = self.rename_static(old, new, out) else { return };
+        let replaced = Replaced {
+            instance: before.0,
+            old: old.to_owned(),
+            new: new.to_owned(),
+            old_leader,
+            old_protocols: before.1,
+            old_rebalance_timeout: before.2,
+            old_session_timeout: before.3,
+            supports_skip_assignment: request.supports_skip_assignment,
+        };
+        self.update(new, request, ticket, out);
+        self.beat(new, now);
+        match self.state {
+            GroupState::Stable if self.protocol.as_deref() == Some(self.vote().as_str()) => {
+                let stored = self.metadata(&|_, member| member.assignment.clone());
+                out.push(Effect::Store(stored, Then::Replaced(Box::new(replaced))));
+            }
+            // The leader may be assigning to the old id: a new round, or the new id would get nothing.
+            GroupState::CompletingRebalance | GroupState::Stable => self.prepare_rebalance(now, out),
+            _ => self.complete_if_all_joined(now, out),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The state machine of one classic group (Kafka's `ClassicGroup` and its verbs in `GroupMetadataManager`), pure: requests
+//! and the time in, effects out. It knows no lock, no log and no task, so it is tested by the thousand.
+//! Every waiting request is a ticket here; each ticket is answered exactly once.
+
+mod join;
+mod leave;
+mod rebalance;
+mod sync;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::error::GroupError;
+use super::records::{GroupMetadata, StoredMember};
+use super::verbs::{GroupDescription, GroupState, JoinAnswer, MemberDescription, SyncAnswer};
+use crate::ids::{Generation, TimestampMs};
+
+/// The time of an event: deadlines count on the one, records carry the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) mono: Instant,
+    pub(super) wall: TimestampMs,
+}
+
+/// What the operator set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// How long an empty group waits for more members.
+    pub(super) initial_delay: Duration,
+    pub(super) session_min: Duration,
+    pub(super) session_max: Duration,
+    pub(super) members_max: usize,
+}
+
+/// A request that waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Ticket(pub(super) u64);
+
+/// What the shell has to do, in this order.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// The waiting join gets its answer.
+    AnswerJoin(Ticket, Result<JoinAnswer, GroupError>),
+    /// The waiting sync gets its answer.
+    AnswerSync(Ticket, Result<SyncAnswer, GroupError>),
+    /// Append this, and once it is durable (or has failed) call `stored` with the second part.
+    Store(GroupMetadata, Then),
+}
+
+/// What a group record was written for.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// The group has become empty: nothing waits for it.
+    Nothing,
+    /// The leader's assignments become the members' when they are durable.
+    Adopt { generation: Generation, assignments: BTreeMap<String, Bytes> },
+    /// A static member came back under a new id (KIP-345); on failure it is turned back.
+    Replaced(Box<Replaced>),
+}
+
+/// A static member's change of id, and what it was before.
+#[derive(Debug)]
+pub(super) struct Replaced {
+    instance: String,
+    old: String,
+    new: String,
+    old_leader: Option<String>,
+    old_protocols: Vec<(String, Bytes)>,
+    old_rebalance_timeout: Duration,
+    old_session_timeout: Duration,
+    supports_skip_assignment: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    instance: Option<String>,
+    client_id: String,
+    client_host: String,
+    rebalance_timeout: Duration,
+    session_timeout: Duration,
+    protocols: Vec<(String, Bytes)>,
+    assignment: Bytes,
+    join: Option<Ticket>,
+    sync: Option<Ticket>,
+    /// Has never had an answer to a join: it cannot send heartbeats yet.
+    new: bool,
+    /// When its session ends; `None` while a waiting request vouches for it.
+    deadline: Option<Instant>,
+}
+
+/// When the join phase ends whoever has joined.
+#[derive(Clone, Copy, Debug)]
+struct JoinDeadline {
+    at: Instant,
+    /// Of a first rebalance: this step of the delay, and what remains of the longest rebalance time-out.
+    initial: Option<(Duration, Duration)>,
+}
+
+/// One group. Members are kept in the order of their ids, so that every run decides alike.
+#[derive(Debug)]
+pub(super) struct ClassicGroup {
+    id: String,
+    rules: Rules,
+    state: GroupState,
+    previous: GroupState,
+    state_since: Option<TimestampMs>,
+    generation: Generation,
+    protocol_type: Option<String>,
+    protocol: Option<String>,
+    leader: Option<String>,
+    members: BTreeMap<String, Member>,
+    /// Instance id to member id.
+    statics: BTreeMap<String, String>,
+    /// Members of `members` with a waiting join.
+    joining: usize,
+    /// How many members support a protocol.
+    supported: BTreeMap<String, usize>,
+    /// Ids given out with MEMBER_ID_REQUIRED, and when they lapse (KIP-394).
+    pending: BTreeMap<String, Instant>,
+    pending_sync: BTreeSet<String>,
+    join_deadline: Option<JoinDeadline>,
+    sync_deadline: Option<Instant>,
+    new_member_added: bool,
+    /// The generation whose assignments are on their way to the log.
+    storing: Option<Generation>,
+    /// No deadline is earlier than this.
+    wake_by: Option<Instant>,
+}
+
+impl ClassicGroup {
+    /// A group without members and without protocol type: Kafka's simple group.
+    pub(super) fn new(id: &str, rules: Rules, now: Now) -> ClassicGroup {
+        ClassicGroup {
+            id: id.to_owned(),
+            rules,
+            state: GroupState::Empty,
+            previous: GroupState::Dead,
+            state_since: Some(now.wall),
+            generation: Generation(0),
+            protocol_type: None,
+            protocol: None,
+            leader: None,
+            members: BTreeMap::new(),
+            statics: BTreeMap::new(),
+            joining: 0,
+            supported: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            pending_sync: BTreeSet::new(),
+            join_deadline: None,
+            sync_deadline: None,
+            new_member_added: false,
+            storing: None,
+            wake_by: None,
+        }
+    }
+
+    /// A group as its last record has it: stable with its members, who have one session time-out to show themselves
+    /// (Kafka's `onLoaded`), so that clients go on over a restart.
+    pub(super) fn restore(id: &str, rules: Rules, stored: GroupMetadata, now: Now) -> ClassicGroup {
+        let mut group = ClassicGroup::new(id, rules, now);
+        group.state_since = stored.state_since;
+        group.generation = stored.generation;
+        group.protocol_type = stored.protocol_type;
+        let name = stored.protocol.clone().unwrap_or_default();
+        for member in stored.members {
+            let StoredMember {
+                member: id, instance, client_id, client_host, rebalance_timeout, session_timeout, ..
+            } = member;
+            let protocols = vec![(name.clone(), member.subscription)];
+            let assignment = member.assignment;
+            let (join, sync) = (None, None);
+            let deadline = Some(now.mono + session_timeout);
+            group.wake(now.mono + session_timeout);
+            group.count_protocols(&protocols, true);
+            if let Some(instance) = &instance {
+                group.statics.insert(instance.clone(), id.clone());
+            }
+            let member = Member {
+                instance,
+                client_id,
+                client_host,
+                rebalance_timeout,
+                session_timeout,
+                protocols,
+                assignment,
+                join,
+                sync,
+                new: false,
+                deadline,
+            };
+            group.members.insert(id, member);
+        }
+        if !group.members.is_empty() {
+            group.state = GroupState::Stable;
+            group.protocol = stored.protocol;
+            let leader = stored.leader.filter(|leader| group.members.contains_key(leader));
+            group.leader = leader.or_else(|| group.members.keys().next().cloned());
+        }
+        group
+    }
+
+    /// The durable form, with the given assignments.
+    fn metadata(&self, assignments: &dyn Fn(&str, &Member) -> Bytes) -> GroupMetadata {
+        let protocol = self.protocol.as_deref().unwrap_or("");
+        let members = self.members.iter().map(|(id, member)| StoredMember {
+            member: id.clone(),
+            instance: member.instance.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            rebalance_timeout: member.rebalance_timeout,
+            session_timeout: member.session_timeout,
+            subscription: member.metadata(protocol),
+            assignment: assignments(id, member),
+        });
+        GroupMetadata {
+            protocol_type: self.protocol_type.clone(),
+            generation: self.generation,
+            protocol: self.protocol.clone(),
+            leader: self.leader.clone(),
+            state_since: self.state_since,
+            members: members.collect(),
+        }
+    }
+
+    pub(super) fn state(&self) -> GroupState {
+        self.state
+    }
+
+    pub(super) fn protocol_type(&self) -> Option<&str> {
+        self.protocol_type.as_deref()
+    }
+
+    /// When the group entered its state; `None` for records older than that field.
+    pub(super) fn state_since(&self) -> Option<TimestampMs> {
+        self.state_since
+    }
+
+    /// No members, nobody on the way in: what is left is offsets, if any.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.state == GroupState::Empty && self.members.is_empty() && self.pending.is_empty()
+    }
+
+    /// Call `tick` at this time at the latest. May be too early, never too late.
+    pub(super) fn wake_by(&self) -> Option<Instant> {
+        self.wake_by
+    }
+
+    /// DescribeGroups: metadata and protocol only of a stable group, as Kafka does.
+    pub(super) fn describe(&self) -> GroupDescription {
+        let stable = self.state == GroupState::Stable;
+        let protocol = self.protocol.clone().filter(|_| stable).unwrap_or_default();
+        let members = self.members.iter().map(|(id, member)| MemberDescription {
+            member: id.clone(),
+            instance: member.instance.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            metadata: if stable { member.metadata(&protocol) } else { Bytes::new() },
+            assignment: member.assignment.clone(),
+        });
+        GroupDescription {
+            group: self.id.clone(),
+            state: self.state,
+            protocol_type: self.protocol_type.clone().unwrap_or_default(),
+            members: members.collect(),
+            protocol,
+        }
+    }
+
+    /// Kafka's `validateMember`: the instance id must still be this member's (KIP-345).
+    fn check_member(&self, member: &str, instance: Option<&str>) -> Result<(), GroupError> {
+        if let Some(instance) = instance {
+            match self.statics.get(instance) {
+                None => return Err(self.unknown(member)),
+                Some(current) if current != member => {
+                    return Err(GroupError::FencedInstance { instance: instance.to_owned() });
+                }
+                Some(_) => {}
+            }
+        }
+        if self.members.contains_key(member) { Ok(()) } else { Err(self.unknown(member)) }
+    }
+
+    fn check_generation(&self, asked: Generation) -> Result<(), GroupError> {
+        if asked == self.generation {
+            return Ok(());
+        }
+        Err(GroupError::IllegalGeneration { group: self.id.clone(), asked, current: self.generation })
+    }
+
+    fn unknown(&self, member: &str) -> GroupError {
+        GroupError::UnknownMember { group: self.id.clone(), member: member.to_owned() }
+    }
+
+    fn rebalancing(&self) -> GroupError {
+        GroupError::RebalanceInProgress { group: self.id.clone() }
+    }
+
+    fn enter(&mut self, state: GroupState, now: Now) {
+        self.previous = std::mem::replace(&mut self.state, state);
+        self.state_since = Some(now.wall);
+    }
+
+    fn wake(&mut self, at: Instant) {
+        self.wake_by = Some(self.wake_by.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// The session begins anew.
+    fn beat(&mut self, member: &str, now: Now) {
+        if let Some(found) = self.members.get_mut(member) {
+            let at = now.mono + found.session_timeout;
+            found.deadline = Some(at);
+            self.wake(at);
+        }
+    }
+
+    fn is_leader(&self, member: &str) -> bool {
+        self.leader.as_deref() == Some(member)
+    }
+
+    fn count_protocols(&mut self, protocols: &[(String, Bytes)], add: bool) {
+        // A name that a client lists twice counts once.
+        for name in protocols.iter().map(|(name, _)| name.as_str()).collect::<BTreeSet<_>>() {
+            let count = self.supported.entry(name.to_owned()).or_default();
+            if add {
+                *count += 1;
+            } else if *count > 1 {
+                *count -= 1;
+            } else {
+                self.supported.remove(name);
+            }
+        }
+    }
+
+    /// A member's waiting join ends.
+    fn answer_join(&mut self, member: &str, answer: Result<JoinAnswer, GroupError>, out: &mut Vec<Effect>) {
+        if let Some(ticket) = self.members.get_mut(member).and_then(|found| found.join.take()) {
+            self.joining -= 1;
+            out.push(Effect::AnswerJoin(ticket, answer));
+        }
+    }
+
+    /// A member's waiting sync ends; whether there was one.
+    fn answer_sync(&mut self, member: &str, answer: Result<SyncAnswer, GroupError>, out: &mut Vec<Effect>) -> bool {
+        let Some(ticket) = self.members.get_mut(member).and_then(|found| found.sync.take()) else { return false };
+        out.push(Effect::AnswerSync(ticket, answer));
+        true
+    }
+
+    /// Ends every wait with this error, for a broker that stops.
+    pub(super) fn give_up(&mut self, error: &GroupError) -> Vec<Effect> {
+        let mut out = Vec::new();
+        for id in self.members.keys().cloned().collect::<Vec<_>>() {
+            self.answer_join(&id, Err(error.clone()), &mut out);
+            self.answer_sync(&id, Err(error.clone()), &mut out);
+        }
+        out
+    }
+}
+
+impl Member {
+    /// What it sent for a protocol; empty for one it does not have.
+    fn metadata(&self, protocol: &str) -> Bytes {
+        self.protocols.iter().find(|(name, _)| name == protocol).map_or_else(Bytes::new, |(_, bytes)| bytes.clone())
+    }
+}

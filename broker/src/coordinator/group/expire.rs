@@ -1,0 +1,34 @@
+//! Which committed offsets have been kept long enough, pure (Kafka's `ClassicGroup.offsetExpirationCondition`, KIP-211).
+//! A group with members never loses an offset; one that has been left loses them all at once, a retention time after the
+//! last member; one that never had members loses each a retention time after its commit.
+
+use std::time::Duration;
+
+use super::classic::ClassicGroup;
+use super::offsets::GroupOffsets;
+use crate::ids::{TimestampMs, TopicPartition};
+
+/// What may go.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Expired {
+    pub(super) offsets: Vec<TopicPartition>,
+    /// Nothing is left: the group itself goes too.
+    pub(super) group: bool,
+}
+
+/// Judges one group by the wall clock. A group with a commit on its way is left alone: its time begins anew.
+pub(super) fn expired(group: &ClassicGroup, offsets: &GroupOffsets, retention: Duration, now: TimestampMs) -> Expired {
+    if !group.is_vacant() || offsets.is_waiting() {
+        return Expired { offsets: Vec::new(), group: false };
+    }
+    let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    let since_empty = group.protocol_type().and_then(|_| group.state_since());
+    let old = |committed_at: TimestampMs| {
+        let since = since_empty.unwrap_or(committed_at);
+        now.0.saturating_sub(since.0) >= retention_ms
+    };
+    let gone: Vec<TopicPartition> =
+        offsets.iter().filter(|(_, value)| old(value.committed_at)).map(|(target, _)| target.clone()).collect();
+    let group = gone.len() == offsets.iter().count();
+    Expired { offsets: gone, group }
+}
