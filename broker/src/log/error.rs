@@ -1,6 +1,6 @@
 //! What can go wrong in a log, with the place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
@@ -85,6 +85,13 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// A failed system call.
+    pub(super) fn io(doing: &'static str, path: &Path, cause: std::io::Error) -> LogError {
+        LogError::Io { doing, path: path.to_path_buf(), cause: Arc::new(cause) }
+    }
+}
+
 /// Why a batch was not appended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
@@ -138,4 +145,18 @@ pub struct AppendRefused {
     pub error: AppendError,
     /// Answer only once HW has reached this.
     pub reveals: Option<Offset>,
+}
+
+/// Why a conditional append (`Partition::append_if_end`) did not happen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConditionalAppendError {
+    /// The log does not end where the caller said. Answer only once HW has reached `end` (rule 2).
+    #[error("the log ends at {end}")]
+    WrongEnd {
+        /// Where it ends.
+        end: Offset,
+    },
+    /// The batch was refused.
+    #[error(transparent)]
+    Refused(#[from] AppendRefused),
 }

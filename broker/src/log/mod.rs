@@ -1,13 +1,40 @@
 //! One partition's log: append, read, sync, recover; and the log directory that holds them. Rank 2.
 //! The rules it keeps are numbered in the log contract; tests quote them.
+//!
+//! ```text
+//! append ─ producers (KIP-98) ─ segment ─ io ── page cache
+//!    └ flusher: commit decides, io syncs ─ HW ─ durability answers, watch wakes
+//! read, find_time ─ view (below HW) ─ index, time_index ─ scan ─ io
+//! log_dir ─ open ─ recovery ─ a partition        registry, checkpoint: what is durable, on disk
+//! ```
 
+mod append;
+mod checkpoint;
+mod commit;
+mod durability;
+mod epochs;
 pub mod error;
+mod find_time;
+mod flusher;
+mod index;
+pub mod io;
+pub mod layout;
 pub mod log_dir;
+mod open;
 pub mod partition;
+mod producers;
+mod read;
+mod recovery;
+mod registry;
+mod remover;
+mod scan;
+mod segment;
+mod time_index;
 pub mod watch;
 
-pub use error::{AppendError, AppendRefused, LogError};
+pub use error::{AppendError, AppendRefused, ConditionalAppendError, LogError};
 pub use log_dir::{LogDir, LogDirSettings};
 pub use partition::{
     Appended, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
 };
+pub use recovery::CutReport;

@@ -1,30 +1,60 @@
-//! STUB to be replaced. One partition: LEO, HW, LSO, log start, segments.
-#![allow(missing_docs)]
-use std::sync::Arc;
+//! One partition: what it is, where its log stands (LEO, HW, recovery point, log start, segments) and the verbs that
+//! neither append (`append.rs`) nor read (`read.rs`, `find_time.rs`). The writer's lock is held during a write; the
+//! view's only to look at or move positions, never during I/O, so that reads and appends do not wait for each other.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::error::{AppendRefused, LogError};
-use super::watch::WatchGuard;
-use crate::ids::{LeaderEpoch, Offset, PartitionId, ProducerId, Sequence, TimestampMs, TopicId, TopicName};
-use crate::record::{ProducedBatch, TimestampType};
+use super::durability::Waits;
+use super::epochs::Epochs;
+use super::error::LogError;
+use super::flusher::FlushQueue;
+use super::io::{Disk, SharedFile};
+use super::layout;
+use super::producers::Producers;
+use super::segment::{ActiveSegment, SealedSegment, Segment};
+use super::watch::{WatchGuard, Watchers};
+use crate::clock::SharedClock;
+use crate::ids::{LeaderEpoch, Offset, PartitionId, ProducerId, Sequence, TimestampMs, TopicId, TopicName, TopicPartition};
+use crate::record::TimestampType;
 
 /// Which partition a log belongs to; written to `partition.metadata` and checked at open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionIdent {
+    /// The topic's name.
     pub topic: TopicName,
+    /// The topic's identity, which a later topic of that name does not have.
     pub topic_id: TopicId,
+    /// The partition's number.
     pub partition: PartitionId,
+}
+
+impl PartitionIdent {
+    /// The partition by its topic's name.
+    #[must_use]
+    pub fn name(&self) -> TopicPartition {
+        TopicPartition { topic: self.topic.clone(), partition: self.partition }
+    }
 }
 
 /// What the topic's configs mean for its logs; may change while the log is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
+    /// A segment is sealed before it grows beyond so many bytes (`segment.bytes`).
     pub segment_bytes: u64,
+    /// A segment is sealed when a batch is so many ms later than its first (`segment.ms`).
     pub segment_ms: i64,
+    /// Bytes of log between index entries (`index.interval.bytes`).
     pub index_interval_bytes: u64,
+    /// Bytes of the largest batch (`max.message.bytes`).
     pub message_bytes_max: usize,
+    /// Whose time records carry (`message.timestamp.type`).
     pub timestamp_type: TimestampType,
     /// `true`: HW waits for the sync (the default). `false` is `sluice.flush=os`.
     pub sync: bool,
@@ -49,11 +79,15 @@ pub const RESERVED_PRODUCER_IDS: ProducerId = ProducerId(1 << 62);
 /// What an append did, or had done before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
+    /// The first record's offset.
     pub base_offset: Offset,
+    /// The last record's offset.
     pub last_offset: Offset,
     /// Under LogAppendTime.
     pub append_time: Option<TimestampMs>,
+    /// The partition's first offset.
     pub log_start: Offset,
+    /// The batch was there before (KIP-98).
     pub duplicate: bool,
     /// Whoever tells anybody of this waits until HW has reached it (`Partition::durable`).
     pub durable_at: Offset,
@@ -62,92 +96,330 @@ pub struct Appended {
 /// log start <= recovery point <= HW <= LEO (rule 1). LSO <= HW.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offsets {
+    /// The first offset that can be read.
     pub log_start: Offset,
+    /// Below it log, indexes and names are synced.
     pub recovery_point: Offset,
+    /// The high watermark: the end of what may be shown.
     pub hw: Offset,
+    /// The last stable offset.
     pub lso: Offset,
+    /// The log end offset: where the next append goes. Not to be shown to anybody.
     pub leo: Offset,
 }
 
+/// What a read found.
 #[derive(Clone, Debug)]
 pub struct ReadSlice {
     /// Whole batches below HW, as stored; the first one holds the offset asked for. Empty at the end.
     pub records: Bytes,
+    /// Where the log stood.
     pub offsets: Offsets,
 }
 
+/// A record found by its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOffset {
+    /// The record's offset.
     pub offset: Offset,
+    /// The record's timestamp.
     pub timestamp: TimestampMs,
+    /// The epoch it was written in.
     pub epoch: LeaderEpoch,
 }
 
 /// The last thing that an internal stream wrote here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLast {
+    /// The last record's sequence.
     pub sequence: Sequence,
+    /// The last record's offset.
     pub offset: Offset,
 }
 
+/// An offset and the place of its batch's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) offset: Offset,
+    /// Base offset of the segment.
+    pub(super) segment: Offset,
+    /// Byte of the segment's `.log`.
+    pub(super) position: u64,
+}
+
+impl Mark {
+    /// The first byte of the segment that begins at `base`.
+    pub(super) fn start_of(base: Offset) -> Mark {
+        Mark { offset: base, segment: base, position: 0 }
+    }
+}
+
+/// What the one who appends owns.
 #[derive(Debug)]
-pub struct Partition {}
+pub(super) struct Writer {
+    /// `None`: read-only (damaged, offline).
+    pub(super) active: Option<ActiveSegment>,
+    pub(super) producers: Producers,
+    /// LogAppendTime never goes back.
+    pub(super) last_append_time: Option<TimestampMs>,
+}
+
+/// Where the log stands.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) log_start: Offset,
+    pub(super) recovery_point: Offset,
+    /// Everything below is synced in the `.log`.
+    pub(super) synced: Mark,
+    pub(super) hw: Mark,
+    pub(super) leo: Mark,
+    pub(super) sealed: Vec<SealedSegment>,
+    pub(super) active: Option<Arc<Segment>>,
+    pub(super) epochs: Epochs,
+    /// The first batch whose index entry is not in the index file yet: the recovery point may not pass it.
+    pub(super) unindexed_from: Option<Offset>,
+    /// What the next sync has to take besides the active `.log`.
+    pub(super) pending: Pending,
+    /// A sync up to here is wanted whatever `sluice.flush` says.
+    pub(super) wanted: Offset,
+    /// Why this partition takes no appends, or does not even read.
+    pub(super) trouble: Option<LogError>,
+}
+
+/// Files and names that were changed since the last sync.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) files: Vec<SharedFile>,
+    pub(super) dir: bool,
+    /// A segment was sealed: the recovery points are worth writing.
+    pub(super) sealed: bool,
+}
+
+/// What every partition of a data directory shares with it.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) clock: SharedClock,
+    pub(super) queue: Arc<FlushQueue>,
+    pub(super) term: Arc<AtomicI32>,
+}
+
+/// One partition's log. Verbs may be called from any thread.
+#[derive(Debug)]
+pub struct Partition {
+    me: Weak<Partition>,
+    ident: PartitionIdent,
+    pub(super) dir: PathBuf,
+    pub(super) around: Surroundings,
+    pub(super) config: ArcSwap<LogConfig>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) view: Mutex<View>,
+    /// In the flusher's queue.
+    queued: AtomicBool,
+    /// Waits for HW, and for the `.log`'s sync.
+    pub(super) shown: Waits,
+    pub(super) synced: Waits,
+    pub(super) watchers: Arc<Watchers>,
+}
 
 impl Partition {
+    pub(super) fn new(
+        ident: PartitionIdent,
+        dir: PathBuf,
+        config: LogConfig,
+        around: Surroundings,
+        writer: Writer,
+        view: View,
+    ) -> Arc<Partition> {
+        Arc::new_cyclic(|me| Partition {
+            me: Weak::clone(me),
+            ident,
+            dir,
+            around,
+            config: ArcSwap::from_pointee(config),
+            shown: Waits::new(view.hw.offset),
+            synced: Waits::new(view.synced.offset),
+            writer: Mutex::new(writer),
+            view: Mutex::new(view),
+            queued: AtomicBool::new(false),
+            watchers: Arc::default(),
+        })
+    }
+
+    /// Which partition this is.
+    #[must_use]
     pub fn ident(&self) -> &PartitionIdent {
-        todo!()
+        &self.ident
     }
-    /// Appends one batch to the page cache and hands the partition to the flusher; does not wait. Cost: one write.
-    /// Control of order: whoever calls first is first.
-    pub fn append(&self, _batch: ProducedBatch, _origin: Origin) -> Result<Appended, AppendRefused> {
-        todo!()
-    }
+
     /// Returns when HW >= `until`.
-    pub async fn durable(&self, _until: Offset) -> Result<(), LogError> {
-        todo!()
+    ///
+    /// # Errors
+    /// `Poisoned` or `Deleted` when that will not happen any more; `Offline` when the log was closed.
+    pub async fn durable(&self, until: Offset) -> Result<(), LogError> {
+        self.shown.until(until).await
     }
+
+    /// Syncs the log at least up to `until` and returns when that is done, in `sluice.flush=os` topics too (rule 18).
+    ///
+    /// # Errors
+    /// As `durable`.
+    pub async fn sync_now(&self, until: Offset) -> Result<(), LogError> {
+        {
+            let mut view = self.view.lock();
+            view.wanted = view.wanted.max(until.min(view.leo.offset));
+        }
+        self.mark_dirty();
+        self.synced.until(until).await
+    }
+
+    /// Where the log stands.
+    #[must_use]
     pub fn offsets(&self) -> Offsets {
-        todo!()
+        self.view.lock().offsets()
     }
-    /// At least one batch when there is one below HW, else at most `max_bytes`. `OutOfRange` below log start or above HW.
-    pub fn read(&self, _from: Offset, _max_bytes: usize) -> Result<ReadSlice, LogError> {
-        todo!()
-    }
+
     /// `notify.notify_one()` is called whenever HW moves, and when the partition is deleted or poisoned.
-    pub fn watch(&self, _notify: &Arc<Notify>) -> WatchGuard {
-        todo!()
+    pub fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
+        self.watchers.watch(notify)
     }
-    /// First record below HW whose timestamp is at or after `at`.
-    pub fn find_time(&self, _at: TimestampMs) -> Result<Option<TimedOffset>, LogError> {
-        todo!()
-    }
-    /// The record below HW with the largest timestamp (the first of those).
-    pub fn find_max_time(&self) -> Result<Option<TimedOffset>, LogError> {
-        todo!()
-    }
+
     /// OffsetForLeaderEpoch: the largest epoch <= `epoch` known and where it ends (HW for the current one). `None`: unknown.
-    pub fn epoch_end(&self, _epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        todo!()
+    #[must_use]
+    pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let view = self.view.lock();
+        view.epochs.end_of(epoch, self.epoch_now(&view), view.leo.offset, view.hw.offset)
     }
-    /// The epoch that the record at `offset` was written in, for ListOffsets and OffsetCommit answers.
-    pub fn epoch_at(&self, _offset: Offset) -> Option<LeaderEpoch> {
-        todo!()
+
+    /// The epoch that the record at `offset` was written in, for ListOffsets and OffsetCommit answers; of the log's end,
+    /// the current one.
+    #[must_use]
+    pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        let view = self.view.lock();
+        view.epochs.at(offset, self.epoch_now(&view), view.leo.offset)
     }
+
+    /// The epoch that the next append will carry: the broker's term.
+    #[must_use]
     pub fn current_epoch(&self) -> LeaderEpoch {
-        todo!()
+        self.epoch_now(&self.view.lock())
     }
+
     /// Rule 5: `None` is not checked.
-    pub fn check_epoch(&self, _asked: Option<LeaderEpoch>) -> Result<(), LogError> {
-        todo!()
+    ///
+    /// # Errors
+    /// `FencedEpoch` below the current epoch, `UnknownEpoch` above.
+    pub fn check_epoch(&self, asked: Option<LeaderEpoch>) -> Result<(), LogError> {
+        let current = self.current_epoch();
+        match asked {
+            Some(asked) if asked < current => Err(LogError::FencedEpoch { asked, current }),
+            Some(asked) if asked > current => Err(LogError::UnknownEpoch { asked, current }),
+            _ => Ok(()),
+        }
     }
-    pub fn stream_last(&self, _stream: ProducerId) -> Option<StreamLast> {
-        todo!()
+
+    /// The last thing that a stream wrote here; it may not be durable yet.
+    #[must_use]
+    pub fn stream_last(&self, stream: ProducerId) -> Option<StreamLast> {
+        self.writer.lock().producers.stream_last(stream)
     }
-    pub fn reconfigure(&self, _config: LogConfig) {
-        todo!()
+
+    /// Puts changed topic configs in force, from the next append on.
+    pub fn reconfigure(&self, config: LogConfig) {
+        let sync = config.sync;
+        self.config.store(Arc::new(config));
+        if sync {
+            self.mark_dirty();
+        } else {
+            self.show_everything();
+        }
     }
-    /// `Err` when poisoned, deleted or offline.
+
+    /// `Err` when poisoned, damaged, deleted, offline or closed.
+    ///
+    /// # Errors
+    /// The reason.
     pub fn usable(&self) -> Result<(), LogError> {
-        todo!()
+        self.view.lock().trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// `topic-partition`, for errors.
+    pub(super) fn label(&self) -> String {
+        self.ident.name().to_string()
+    }
+
+    pub(super) fn epoch_now(&self, view: &View) -> LeaderEpoch {
+        let term = match self.ident.topic.as_str() {
+            layout::METADATA_TOPIC => 0,
+            _ => self.around.term.load(Ordering::Acquire),
+        };
+        view.epochs.last().unwrap_or_default().max(LeaderEpoch(term))
+    }
+
+    /// Hands the partition to the flusher, once until it is taken.
+    pub(super) fn mark_dirty(&self) {
+        if !self.queued.swap(true, Ordering::AcqRel)
+            && let Some(me) = self.me.upgrade()
+        {
+            self.around.queue.push(me);
+        }
+    }
+
+    /// The flusher has it: what becomes dirty from now on is for the next group.
+    pub(super) fn taken(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+
+    /// HW = LEO, in topics that do not wait for syncs.
+    pub(super) fn show_everything(&self) {
+        let hw = {
+            let mut view = self.view.lock();
+            if view.trouble.is_some() {
+                return;
+            }
+            view.hw = view.leo;
+            view.hw.offset
+        };
+        self.shown.reach(hw);
+        self.watchers.wake();
+    }
+
+    /// Rule 16: no append is under way when this returns, and none will succeed.
+    pub(super) fn delete(&self) {
+        let _writer = self.writer.lock();
+        self.end(LogError::Deleted { partition: self.label() });
+    }
+
+    /// There will be no more progress; the first reason stays, except that a deletion overrides all.
+    pub(super) fn end(&self, error: LogError) {
+        {
+            let mut view = self.view.lock();
+            if view.trouble.is_none() || matches!(error, LogError::Deleted { .. }) {
+                view.trouble = Some(error.clone());
+            }
+        }
+        self.shown.end(&error);
+        self.synced.end(&error);
+        self.watchers.wake();
+    }
+}
+
+impl View {
+    pub(super) fn offsets(&self) -> Offsets {
+        Offsets {
+            log_start: self.log_start,
+            recovery_point: self.recovery_point,
+            hw: self.hw.offset,
+            lso: self.hw.offset,
+            leo: self.leo.offset,
+        }
+    }
+
+    /// `Err` when nothing may be read either.
+    pub(super) fn readable(&self) -> Result<(), LogError> {
+        match &self.trouble {
+            Some(error @ (LogError::Deleted { .. } | LogError::Offline { .. })) => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 }

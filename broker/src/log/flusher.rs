@@ -1,0 +1,313 @@
+//! The one thread of a data directory that syncs. Takes every dirty partition, makes all of them durable in the way
+//! that `commit` says, then moves their HW and recovery points and wakes who waits. After a failed sync it poisons
+//! (rule 8) and never trusts a later success for the same pages. Never called from an append: that only queues.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::commit::{GroupCommit, Step, Way};
+use super::error::LogError;
+use super::io::{Disk, SharedFile};
+use super::partition::{Mark, Partition, View};
+use super::registry::Registry;
+use crate::clock::SharedClock;
+use crate::ids::Offset;
+
+/// Where appends hand their partition over. Bounded: a partition is in it once at most.
+#[derive(Debug)]
+pub(super) struct FlushQueue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    commit: GroupCommit<Arc<Partition>>,
+    /// The thread is gone, or shall go at once: nothing is synced any more.
+    abandoned: bool,
+}
+
+/// What one partition has to sync, taken at one moment.
+#[derive(Debug)]
+struct Dirt {
+    files: Vec<SharedFile>,
+    dir: bool,
+    until: Mark,
+    /// Log, indexes and names below are synced when this is.
+    recovery_point: Offset,
+    sealed: bool,
+}
+
+/// The thread and what it works with.
+#[derive(Debug)]
+pub(super) struct Flusher {
+    queue: Arc<FlushQueue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    queue: Arc<FlushQueue>,
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    registry: Arc<Registry>,
+    clock: SharedClock,
+}
+
+impl FlushQueue {
+    pub(super) fn new() -> FlushQueue {
+        FlushQueue { state: Mutex::new(State { commit: GroupCommit::new(), abandoned: false }), wake: Condvar::new() }
+    }
+
+    pub(super) fn push(&self, partition: Arc<Partition>) {
+        {
+            let mut state = self.state.lock();
+            if state.abandoned {
+                return;
+            }
+            state.commit.dirty(partition);
+        }
+        self.wake.notify_one();
+    }
+}
+
+impl Flusher {
+    pub(super) fn start(
+        queue: Arc<FlushQueue>,
+        disk: Arc<dyn Disk>,
+        root: PathBuf,
+        registry: Arc<Registry>,
+        clock: SharedClock,
+    ) -> std::io::Result<Flusher> {
+        let worker = Worker { queue: Arc::clone(&queue), disk, root, registry, clock };
+        let thread = std::thread::Builder::new().name("log-flusher".to_owned()).spawn(move || worker.run())?;
+        Ok(Flusher { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Syncs what is queued, then ends the thread and waits for it.
+    pub(super) fn finish(&self) {
+        self.queue.state.lock().commit.stop();
+        self.join();
+    }
+
+    /// Ends the thread without syncing anything more, as a crash would.
+    pub(super) fn abandon(&self) {
+        self.queue.state.lock().abandoned = true;
+        self.join();
+        self.queue.state.lock().commit = GroupCommit::new();
+    }
+
+    fn join(&self) {
+        self.queue.wake.notify_all();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the log flusher panicked");
+        }
+        self.queue.state.lock().abandoned = true;
+    }
+}
+
+impl Worker {
+    fn run(&self) {
+        loop {
+            match self.next() {
+                Step::Sync(group) => {
+                    group.iter().for_each(|partition| partition.taken());
+                    self.sync(group);
+                }
+                Step::Checkpoint => self.checkpoint(),
+                Step::Wait(_) => {}
+                Step::Stop => return,
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next(&self) -> Step<Arc<Partition>> {
+        let mut state = self.queue.state.lock();
+        loop {
+            if state.abandoned {
+                return Step::Stop;
+            }
+            match state.commit.next(self.clock.monotonic()) {
+                Step::Wait(None) => self.queue.wake.wait(&mut state),
+                Step::Wait(Some(wait)) => {
+                    self.queue.wake.wait_for(&mut state, wait);
+                }
+                step => return step,
+            }
+        }
+    }
+
+    fn sync(&self, group: Vec<Arc<Partition>>) {
+        let dirty: Vec<(Arc<Partition>, Dirt)> = group
+            .into_iter()
+            .filter_map(|partition| {
+                let dirt = partition.take_dirt()?;
+                Some((partition, dirt))
+            })
+            .collect();
+        if dirty.is_empty() {
+            return;
+        }
+        let files = dirty.iter().map(|(_, dirt)| dirt.files.len() + usize::from(dirt.dir)).sum();
+        let way = self.queue.state.lock().commit.way(files);
+        let whole = match way {
+            Way::FileSystem => self.disk.sync_all_dirty(&self.root),
+            Way::Nothing | Way::OneFile | Way::EachFile => Ok(()),
+        };
+        let (mut moved, mut sealed, mut failed) = (false, false, None);
+        for (partition, dirt) in dirty {
+            let outcome = match (&whole, way) {
+                (Err(error), _) => Err(error.to_string()),
+                (Ok(()), Way::FileSystem) => Ok(()),
+                (Ok(()), _) => self.sync_each(&partition, &dirt).map_err(|error| error.to_string()),
+            };
+            match outcome {
+                Ok(()) => {
+                    (moved, sealed) = (true, sealed || dirt.sealed);
+                    partition.advance(&dirt);
+                }
+                Err(cause) => {
+                    self.poison(&partition, &cause);
+                    failed = Some(cause);
+                }
+            }
+        }
+        if let Some(cause) = failed {
+            self.queue.state.lock().commit.failed();
+            if way == Way::FileSystem {
+                // It may have been a page of what became dirty since, and the next sync would not say so.
+                self.registry.open().iter().filter(|other| other.unsynced()).for_each(|other| self.poison(other, &cause));
+            }
+        }
+        if moved {
+            self.queue.state.lock().commit.moved(self.clock.monotonic(), sealed);
+        }
+    }
+
+    fn sync_each(&self, partition: &Partition, dirt: &Dirt) -> std::io::Result<()> {
+        for file in &dirt.files {
+            file.sync_data()?;
+        }
+        if dirt.dir { self.disk.sync_dir(&partition.dir) } else { Ok(()) }
+    }
+
+    fn poison(&self, partition: &Partition, cause: &str) {
+        let partition_name = partition.label();
+        if partition.deleted() {
+            return;
+        }
+        let error = LogError::Poisoned { partition: partition_name, cause: cause.to_owned() };
+        tracing::error!(%error, "a sync failed");
+        self.registry.failed(&error);
+        partition.end(error);
+    }
+
+    fn checkpoint(&self) {
+        let open = self.registry.open();
+        for partition in &open {
+            if let Err(error) = partition.write_out_indexes() {
+                // The recovery point stays below what is not indexed; the next checkpoint tries again.
+                tracing::warn!(%error, "indexes were not written");
+            }
+        }
+        self.sync(open);
+        if let Err(error) = self.registry.write_recovery_points() {
+            tracing::warn!(%error, "recovery points were not written");
+        }
+    }
+}
+
+impl Partition {
+    /// What there is to sync now. `None`: nothing, or nothing that may be synced any more.
+    fn take_dirt(&self) -> Option<Dirt> {
+        let sync = self.config.load().sync;
+        let mut view = self.view.lock();
+        let closing = matches!(view.trouble, Some(LogError::Offline { .. })) && view.active.is_some();
+        if view.trouble.is_some() && !closing {
+            return None;
+        }
+        let pending = std::mem::take(&mut view.pending);
+        let mut files = pending.files;
+        let active = view.active.as_ref()?;
+        let with_active = sync || view.wanted > view.synced.offset;
+        let until = if with_active { view.leo } else { Mark::start_of(active.base) };
+        if with_active && until.position > 0 && until.offset > view.synced.offset {
+            files.push(Arc::clone(&active.log));
+        }
+        let dirt = Dirt {
+            files,
+            dir: pending.dir,
+            until,
+            recovery_point: view.unindexed_from.map_or(until.offset, |from| from.min(until.offset)),
+            sealed: pending.sealed,
+        };
+        let moves = dirt.until.offset > view.synced.offset || dirt.recovery_point > view.recovery_point;
+        (moves || dirt.dir || !dirt.files.is_empty()).then_some(dirt)
+    }
+
+    /// The sync of `dirt` is done.
+    fn advance(&self, dirt: &Dirt) {
+        let (synced, hw) = {
+            let mut view = self.view.lock();
+            if dirt.until.offset > view.synced.offset {
+                view.synced = dirt.until;
+            }
+            if view.synced.offset > view.hw.offset {
+                view.hw = view.synced;
+            }
+            view.recovery_point = view.recovery_point.max(dirt.recovery_point);
+            (view.synced.offset, view.hw.offset)
+        };
+        self.synced.reach(synced);
+        self.shown.reach(hw);
+        self.watchers.wake();
+    }
+
+    fn unsynced(&self) -> bool {
+        let view = self.view.lock();
+        view.leo.offset > view.synced.offset && !matches!(view.trouble, Some(LogError::Corrupt { .. }))
+    }
+
+    fn deleted(&self) -> bool {
+        matches!(self.view.lock().trouble, Some(LogError::Deleted { .. }))
+    }
+
+    /// Brings the active segment's index files up to date; they are synced with the next group.
+    pub(super) fn write_out_indexes(&self) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        let Some(active) = writer.active.as_mut() else { return Ok(()) };
+        let written =
+            active.write_out().map_err(|error| LogError::io("cannot write the indexes in", &self.dir, error))?;
+        let mut view = self.view.lock();
+        view.pending.files.extend(written);
+        view.unindexed_from = None;
+        Ok(())
+    }
+
+    /// Nothing is appended any more; the flusher takes everything once more, whatever `sluice.flush` says.
+    pub(super) fn close_writes(&self) -> Result<(), LogError> {
+        let written = self.write_out_indexes();
+        {
+            let writer = self.writer.lock();
+            let mut view = self.view.lock();
+            let reason = "the broker is shutting down".to_owned();
+            view.trouble.get_or_insert(LogError::Offline { partition: self.label(), reason });
+            view.wanted = view.leo.offset;
+            drop(writer);
+        }
+        self.mark_dirty();
+        written
+    }
+
+    /// Everything that was appended is synced, with its indexes.
+    pub(super) fn settled(&self) -> bool {
+        let view: &View = &self.view.lock();
+        view.recovery_point == view.leo.offset
+    }
+}

@@ -1,0 +1,120 @@
+//! A log directory on the real disk: what is written is there after a clean stop, after a crash of the process, and
+//! beside another opener.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::clock::MachineClock;
+use crate::ids::{Offset, TopicName};
+use crate::log::partition::Origin;
+use crate::record::{Compression, Message, ProducedBatch, TimestampType, build, check_stored, records};
+
+pub(crate) fn ident(topic: &str) -> PartitionIdent {
+    let topic_id = TopicId(uuid::Uuid::from_u128(7));
+    PartitionIdent { topic: TopicName::new(topic).unwrap(), topic_id, partition: PartitionId(0) }
+}
+
+pub(crate) fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 1 << 30,
+        segment_ms: 604_800_000,
+        index_interval_bytes: 4_096,
+        message_bytes_max: 1_048_588,
+        timestamp_type: TimestampType::CreateTime,
+        sync: true,
+        compacted: false,
+    }
+}
+
+pub(crate) fn batch(values: &[&str]) -> ProducedBatch {
+    let messages: Vec<Message> = values
+        .iter()
+        .map(|value| Message { value: Some(Bytes::copy_from_slice(value.as_bytes())), ..Message::default() })
+        .collect();
+    build(&messages, crate::ids::TimestampMs(1_000), Compression::None, None).unwrap()
+}
+
+/// Every value of the log, in order, with its offset.
+pub(crate) fn values(partition: &Partition) -> Vec<(i64, String)> {
+    let (mut values, mut at) = (Vec::new(), partition.offsets().log_start);
+    loop {
+        let mut slice = partition.read(at, 100).unwrap().records;
+        if slice.is_empty() {
+            return values;
+        }
+        while !slice.is_empty() {
+            let stored = check_stored(slice.clone()).unwrap();
+            for record in records(&stored).unwrap() {
+                let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();
+                values.push((record.offset.0, value));
+            }
+            at = stored.header().next_offset();
+            slice = slice.split_off(stored.header().size);
+        }
+    }
+}
+
+fn open(path: &Path) -> Arc<LogDir> {
+    LogDir::open(LogDirSettings::new(path.to_path_buf()), Arc::new(MachineClock)).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_appended_is_read_back_also_after_a_clean_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let dir = open(folder.path());
+        assert!(!dir.was_unclean());
+        let partition = dir.create(ident("t"), config()).unwrap();
+        let first = partition.append(batch(&["a", "b"]), Origin::Client).unwrap();
+        let second = partition.append(batch(&["c"]), Origin::Client).unwrap();
+        assert_eq!((first.base_offset, first.last_offset), (Offset(0), Offset(1)));
+        assert_eq!((second.base_offset, second.durable_at), (Offset(2), Offset(3)));
+        partition.durable(second.durable_at).await.unwrap();
+        assert_eq!(values(&partition), [(0, "a".into()), (1, "b".into()), (2, "c".into())]);
+        dir.close().unwrap();
+        assert!(matches!(
+            partition.append(batch(&["d"]), Origin::Client).unwrap_err().error,
+            crate::log::AppendError::Log(LogError::Offline { .. })
+        ));
+    }
+    let dir = open(folder.path());
+    assert!(!dir.was_unclean());
+    let partition = dir.open_existing(ident("t"), config()).unwrap();
+    partition.usable().unwrap();
+    assert_eq!(values(&partition), [(0, "a".into()), (1, "b".into()), (2, "c".into())]);
+    assert_eq!(partition.append(batch(&["d"]), Origin::Client).unwrap().base_offset, Offset(3));
+}
+
+#[tokio::test]
+async fn a_crash_of_the_process_is_unclean_and_loses_nothing_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let dir = open(folder.path());
+        let partition = dir.create(ident("t"), config()).unwrap();
+        for n in 0..100 {
+            let appended = partition.append(batch(&[&n.to_string()]), Origin::Client).unwrap();
+            partition.durable(appended.durable_at).await.unwrap();
+        }
+    }
+    let dir = open(folder.path());
+    assert!(dir.was_unclean());
+    let partition = dir.open_existing(ident("t"), config()).unwrap();
+    assert_eq!(values(&partition).len(), 100);
+    assert!(dir.reports().is_empty());
+}
+
+#[test]
+fn a_folder_in_use_and_one_that_cannot_be_written_give_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let _held = open(folder.path());
+    let second = LogDir::open(LogDirSettings::new(folder.path().to_path_buf()), Arc::new(MachineClock)).unwrap_err();
+    assert!(matches!(second, LogError::InUse { .. }));
+    assert_eq!(second.to_string().lines().count(), 1);
+    let blocked = folder.path().join("file");
+    std::fs::write(&blocked, "").unwrap();
+    let error = LogDir::open(LogDirSettings::new(blocked.join("data")), Arc::new(MachineClock)).unwrap_err();
+    assert!(matches!(error, LogError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("data directory") && error.to_string().lines().count() == 1, "{error}");
+}

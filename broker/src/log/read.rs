@@ -1,0 +1,140 @@
+//! Read: whole batches below HW, from the file as they are. Positions are looked up under the view's lock, bytes are
+//! read outside of it, so a read never waits for an append's write, nor the other way round. A read stays within one
+//! segment and never skips anything.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::LogError;
+use super::layout::{SegmentFile, segment_file};
+use super::partition::{Offsets, Partition, ReadSlice, View};
+use super::scan::{Found, HeaderScan, ScanStop, read_bytes};
+use super::segment::Segment;
+use crate::ids::Offset;
+use crate::record::BatchHeader;
+
+/// Bytes read at once while a batch is looked for: one index interval.
+const LOOK_AHEAD_BYTES: usize = 4_096;
+
+/// A segment and how far it may be read.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub(super) segment: Arc<Segment>,
+    /// Bytes below HW.
+    pub(super) limit: u64,
+}
+
+impl Partition {
+    /// At least one batch when there is one below HW, else at most `max_bytes`. Blocking when pages are cold.
+    ///
+    /// # Errors
+    /// `OutOfRange` below log start or above HW; `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
+    pub fn read(&self, from: Offset, max_bytes: usize) -> Result<ReadSlice, LogError> {
+        let (offsets, spans) = {
+            let view = self.view.lock();
+            (view.readable_at(from)?, view.spans(Some(from)))
+        };
+        for span in spans {
+            let Some(first) = self.first_holding(&span, from)? else {
+                continue;
+            };
+            let left = span.limit - first.position;
+            let count = (max_bytes.max(first.header.size) as u64).min(left);
+            let bytes = read_bytes(&*span.segment.log, first.position, usize::try_from(count).unwrap_or(usize::MAX))
+                .map_err(|error| self.read_failed(&span.segment, error))?;
+            let records = whole_batches(bytes);
+            if records.is_empty() {
+                return Err(self.damaged(&span.segment, first.position, "the file is shorter than it was"));
+            }
+            return Ok(ReadSlice { records, offsets });
+        }
+        Ok(ReadSlice { records: Bytes::new(), offsets })
+    }
+
+    /// The first batch of a span that ends at or after `offset`.
+    pub(super) fn first_holding(&self, span: &Span, offset: Offset) -> Result<Option<Found>, LogError> {
+        let segment = &span.segment;
+        let from = segment.floor(&*self.around.disk, offset).map_err(|error| self.read_failed(segment, error))?;
+        let mut scan = HeaderScan::new(&*segment.log, from, span.limit, LOOK_AHEAD_BYTES);
+        while let Some(found) = scan.next().map_err(|stop| self.scan_stopped(segment, stop))? {
+            if found.header.last_offset() >= offset {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn scan_stopped(&self, segment: &Segment, stop: ScanStop) -> LogError {
+        match stop {
+            ScanStop::Io(error) => self.read_failed(segment, error),
+            ScanStop::Bad { position, reason } => self.damaged(segment, position, &reason),
+        }
+    }
+
+    pub(super) fn damaged(&self, segment: &Segment, position: u64, reason: &str) -> LogError {
+        LogError::Corrupt { path: self.log_path(segment), position, reason: reason.to_owned() }
+    }
+
+    /// A deleted partition's files are gone under whoever still reads.
+    pub(super) fn read_failed(&self, segment: &Segment, error: std::io::Error) -> LogError {
+        match self.view.lock().readable() {
+            Ok(()) => LogError::io("cannot read", &self.log_path(segment), error),
+            Err(gone) => gone,
+        }
+    }
+
+    fn log_path(&self, segment: &Segment) -> PathBuf {
+        self.dir.join(segment_file(segment.base, SegmentFile::Log))
+    }
+}
+
+impl View {
+    /// Where the log stands, if `from` can be read (or is its end).
+    fn readable_at(&self, from: Offset) -> Result<Offsets, LogError> {
+        self.readable()?;
+        let offsets = self.offsets();
+        if from >= offsets.hw
+            && let Some(damage @ LogError::Corrupt { .. }) = &self.trouble
+        {
+            // Not "out of range": a consumer would jump elsewhere and think that it had read everything.
+            return Err(damage.clone());
+        }
+        if from < offsets.log_start || from > offsets.hw {
+            return Err(LogError::OutOfRange { asked: from, log_start: offsets.log_start, end: offsets.hw });
+        }
+        Ok(offsets)
+    }
+
+    /// The segments with something below HW, in order; from the one that holds `from` on.
+    pub(super) fn spans(&self, from: Option<Offset>) -> Vec<Span> {
+        if from.is_some_and(|from| from >= self.hw.offset) {
+            return Vec::new();
+        }
+        // The active segment's size is never asked for: HW is in it, or before it.
+        let sealed = self.sealed.iter().map(|sealed| (&sealed.segment, sealed.size));
+        let in_reach: Vec<_> = sealed
+            .chain(self.active.iter().map(|active| (active, 0)))
+            .filter(|(segment, _)| segment.base <= self.hw.segment)
+            .map(|(segment, size)| Span {
+                segment: Arc::clone(segment),
+                limit: if segment.base == self.hw.segment { self.hw.position } else { size },
+            })
+            .collect();
+        let first = from.map_or(0, |from| in_reach.partition_point(|span| span.segment.base <= from).saturating_sub(1));
+        in_reach[first..].to_vec()
+    }
+}
+
+/// `bytes` up to the end of its last whole batch.
+fn whole_batches(bytes: Bytes) -> Bytes {
+    let mut end = 0;
+    while let Ok(header) = BatchHeader::parse(&bytes[end..]) {
+        match end.checked_add(header.size) {
+            Some(next) if next <= bytes.len() && header.size > 0 => end = next,
+            _ => break,
+        }
+    }
+    bytes.slice(..end)
+}

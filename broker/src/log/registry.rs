@@ -1,0 +1,119 @@
+//! Every open partition of a data directory, the recovery points on disk, and the first thing that went wrong.
+//! Recovery points of partitions that cannot say theirs (damaged, offline) stay as they were: forgetting one would turn
+//! damage into a tail to be cut (rule 10).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::checkpoint::{self, Checkpoint};
+use super::error::LogError;
+use super::io::Disk;
+use super::layout;
+use super::partition::Partition;
+use crate::ids::{Offset, TopicPartition};
+
+/// The open partitions and what is written down about them.
+#[derive(Debug)]
+pub(super) struct Registry {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    open: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
+    /// As on disk; held while it is written.
+    points: Mutex<Checkpoint>,
+    failure: Mutex<Option<String>>,
+}
+
+impl Registry {
+    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, points: Checkpoint) -> Registry {
+        Registry { disk, root, open: Mutex::default(), points: Mutex::new(points), failure: Mutex::default() }
+    }
+
+    pub(super) fn add(&self, partition: &Arc<Partition>) {
+        self.open.lock().insert(partition.ident().name(), Arc::clone(partition));
+    }
+
+    /// Open, with a log: its directory must not be touched.
+    pub(super) fn in_use(&self, name: &TopicPartition) -> bool {
+        self.open.lock().get(name).is_some_and(|partition| partition.has_log())
+    }
+
+    /// No longer open; its recovery point goes with the next checkpoint.
+    pub(super) fn remove(&self, partition: &Partition) {
+        let name = partition.ident().name();
+        let mut open = self.open.lock();
+        if open.get(&name).is_some_and(|there| std::ptr::eq(Arc::as_ptr(there), partition)) {
+            open.remove(&name);
+        }
+    }
+
+    pub(super) fn open(&self) -> Vec<Arc<Partition>> {
+        self.open.lock().values().cloned().collect()
+    }
+
+    /// The recovery point on disk: everything below was durable once.
+    pub(super) fn point(&self, name: &TopicPartition) -> Offset {
+        self.points.lock().get(name).copied().unwrap_or_default()
+    }
+
+    /// Makes sure that no recovery point of an earlier log with one of these names is on disk: a new log would look
+    /// damaged below it.
+    pub(super) fn forget(&self, names: &[TopicPartition]) -> Result<(), LogError> {
+        let mut points = self.points.lock();
+        if names.iter().all(|name| !points.contains_key(name)) {
+            return Ok(());
+        }
+        let mut kept = points.clone();
+        kept.retain(|name, _| !names.contains(name));
+        self.write(&kept)?;
+        *points = kept;
+        Ok(())
+    }
+
+    /// Writes the recovery points, durably, if any has moved.
+    pub(super) fn write_recovery_points(&self) -> Result<(), LogError> {
+        let mut points = self.points.lock();
+        let mut moved = points.clone();
+        for partition in self.open() {
+            if let Some(point) = partition.recovery_point_to_write() {
+                moved.insert(partition.ident().name(), point);
+            }
+        }
+        if moved != *points {
+            self.write(&moved)?;
+            *points = moved;
+        }
+        Ok(())
+    }
+
+    fn write(&self, points: &Checkpoint) -> Result<(), LogError> {
+        checkpoint::replace_durably(&*self.disk, &self.root, layout::RECOVERY_POINTS, &checkpoint::text(points))
+    }
+
+    pub(super) fn failed(&self, error: &LogError) {
+        self.failure.lock().get_or_insert_with(|| error.to_string());
+    }
+
+    pub(super) fn first_failure(&self) -> Option<String> {
+        self.failure.lock().clone()
+    }
+}
+
+impl Partition {
+    fn has_log(&self) -> bool {
+        let view = self.view.lock();
+        view.active.is_some() || !view.sealed.is_empty()
+    }
+
+    /// `None` when what is on disk must stay.
+    fn recovery_point_to_write(&self) -> Option<Offset> {
+        let view = self.view.lock();
+        match &view.trouble {
+            Some(LogError::Corrupt { .. } | LogError::Deleted { .. }) => None,
+            Some(LogError::Offline { .. }) if view.active.is_none() => None,
+            _ => Some(view.recovery_point),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! One segment of a partition: a `.log` and its two indexes. `ActiveSegment` is owned by the writer and has `append`;
+//! `SealedSegment` has not. `Segment` is what readers share of either: positions, never the right to write.
+//! Index entries of the active segment are kept in memory and written out in one go (`write_out`).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::index::{self, IndexEntry, floor_by, read_entry, relative};
+use super::io::{Disk, SharedFile};
+use super::layout::{SegmentFile, segment_file};
+use super::time_index::{self, Newest, TimeEntry};
+use crate::ids::{Offset, TimestampMs};
+use crate::record::BatchHeader;
+
+/// Kafka's positions are i32.
+pub(super) const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
+
+/// What readers share of a segment.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) base: Offset,
+    pub(super) log: SharedFile,
+    index_path: PathBuf,
+    time_index_path: PathBuf,
+    lookup: RwLock<Lookup>,
+}
+
+#[derive(Debug)]
+enum Lookup {
+    /// Active (or not to be touched on disk): everything in memory.
+    Memory(Indexed),
+    /// Sealed: so many entries in the files.
+    Files { offsets: usize, times: usize, newest: Option<Newest> },
+}
+
+/// The index entries of a segment as they arise from its batches, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Indexed {
+    pub(super) offsets: Vec<IndexEntry>,
+    pub(super) times: Vec<TimeEntry>,
+    pub(super) newest: Option<Newest>,
+    unindexed_bytes: u64,
+}
+
+/// A segment that nothing is appended to any more.
+#[derive(Clone, Debug)]
+pub(super) struct SealedSegment {
+    pub(super) segment: Arc<Segment>,
+    /// Bytes of the `.log`.
+    pub(super) size: u64,
+}
+
+/// The segment that appends go to.
+#[derive(Debug)]
+pub(super) struct ActiveSegment {
+    segment: Arc<Segment>,
+    index: SharedFile,
+    time_index: SharedFile,
+    size: u64,
+    /// Entries already in the files.
+    offsets_written: usize,
+    times_written: usize,
+    /// Bytes of a failed write may stand behind `size`.
+    ragged: bool,
+    /// The first batch's largest timestamp: `segment.ms` counts from it, as Kafka's does.
+    first_timestamp: Option<TimestampMs>,
+    created: TimestampMs,
+}
+
+/// What an append did to the segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    /// Where the segment ends now.
+    pub(super) size: u64,
+    /// An index entry arose that is not in the file yet.
+    pub(super) indexed: bool,
+}
+
+impl Indexed {
+    /// Takes note of the batch at `position`: Kafka's `LogSegment.append`, entry for entry.
+    pub(super) fn add(&mut self, base: Offset, header: &BatchHeader, position: u64, interval: u64) -> bool {
+        let last_offset = header.last_offset();
+        self.newest = Newest::or(self.newest, header.max_timestamp, last_offset);
+        let due = self.unindexed_bytes > interval;
+        if due {
+            let entry = relative(base, last_offset).zip(u32::try_from(position).ok());
+            self.offsets.extend(entry.map(|(relative, position)| IndexEntry { relative, position }));
+            self.add_newest(base);
+            self.unindexed_bytes = 0;
+        }
+        self.unindexed_bytes += header.size as u64;
+        due
+    }
+
+    /// The time entry for everything so far, unless the last one says as much.
+    pub(super) fn add_newest(&mut self, base: Offset) {
+        let Some(newest) = self.newest else { return };
+        if self.times.last().is_none_or(|last| newest.timestamp > last.timestamp)
+            && let Some(relative) = relative(base, newest.last_offset)
+        {
+            self.times.push(TimeEntry { timestamp: newest.timestamp, relative });
+        }
+    }
+}
+
+impl Segment {
+    /// A segment whose indexes are kept in memory.
+    pub(super) fn in_memory(dir: &Path, base: Offset, log: SharedFile, indexed: Indexed) -> Segment {
+        Segment {
+            base,
+            log,
+            index_path: dir.join(segment_file(base, SegmentFile::Index)),
+            time_index_path: dir.join(segment_file(base, SegmentFile::TimeIndex)),
+            lookup: RwLock::new(Lookup::Memory(indexed)),
+        }
+    }
+
+    /// A position at or before the batch that holds `offset`.
+    pub(super) fn floor(&self, disk: &dyn Disk, offset: Offset) -> io::Result<u64> {
+        let Some(wanted) = relative(self.base, offset) else { return Ok(0) };
+        let at_or_below = |entry: &IndexEntry| entry.relative <= wanted;
+        let found = match &*self.lookup.read() {
+            Lookup::Memory(indexed) => {
+                floor_by(indexed.offsets.len(), |at| Ok(indexed.offsets[at]), at_or_below)?
+            }
+            Lookup::Files { offsets: 0, .. } => None,
+            Lookup::Files { offsets, .. } => {
+                let file = disk.open(&self.index_path)?;
+                floor_by(*offsets, |at| read_entry(&*file, at).map(IndexEntry::decode), at_or_below)?
+            }
+        };
+        Ok(found.map_or(0, |entry| u64::from(entry.position)))
+    }
+
+    /// The last offset for which `wanted` holds of its time entry; time entries rise in time and offset.
+    pub(super) fn floor_time(&self, disk: &dyn Disk, wanted: impl Fn(Newest) -> bool) -> io::Result<Option<Newest>> {
+        let absolute = |entry: TimeEntry| Newest {
+            timestamp: entry.timestamp,
+            last_offset: Offset(self.base.0 + i64::from(entry.relative)),
+        };
+        match &*self.lookup.read() {
+            Lookup::Memory(indexed) => {
+                floor_by(indexed.times.len(), |at| Ok(absolute(indexed.times[at])), |entry| wanted(*entry))
+            }
+            Lookup::Files { times: 0, .. } => Ok(None),
+            Lookup::Files { times, .. } => {
+                let file = disk.open(&self.time_index_path)?;
+                let entry = |at| read_entry(&*file, at).map(|bytes| absolute(TimeEntry::decode(bytes)));
+                floor_by(*times, entry, |entry| wanted(*entry))
+            }
+        }
+    }
+
+    /// The largest timestamp of the segment.
+    pub(super) fn newest(&self) -> Option<Newest> {
+        match &*self.lookup.read() {
+            Lookup::Memory(indexed) => indexed.newest,
+            Lookup::Files { newest, .. } => *newest,
+        }
+    }
+}
+
+impl SealedSegment {
+    /// A segment from an earlier run whose index files hold exactly `indexed`.
+    pub(super) fn of_files(dir: &Path, base: Offset, log: SharedFile, size: u64, indexed: &Indexed) -> SealedSegment {
+        let segment = Segment::in_memory(dir, base, log, Indexed::default());
+        *segment.lookup.write() = Lookup::Files {
+            offsets: indexed.offsets.len(),
+            times: indexed.times.len(),
+            newest: indexed.newest,
+        };
+        SealedSegment { segment: Arc::new(segment), size }
+    }
+}
+
+impl ActiveSegment {
+    /// New empty files in `at`; their names are not durable yet. `dir` is what the directory will be called.
+    pub(super) fn create(
+        disk: &dyn Disk,
+        at: &Path,
+        dir: &Path,
+        base: Offset,
+        now: TimestampMs,
+    ) -> io::Result<ActiveSegment> {
+        let log = disk.create(&at.join(segment_file(base, SegmentFile::Log)))?;
+        let index = disk.create(&at.join(segment_file(base, SegmentFile::Index)))?;
+        let time_index = disk.create(&at.join(segment_file(base, SegmentFile::TimeIndex)))?;
+        Ok(ActiveSegment {
+            segment: Arc::new(Segment::in_memory(dir, base, log, Indexed::default())),
+            index,
+            time_index,
+            size: 0,
+            offsets_written: 0,
+            times_written: 0,
+            ragged: false,
+            first_timestamp: None,
+            created: now,
+        })
+    }
+
+    /// The last segment of an earlier run, `size` bytes of which are whole; the index files hold exactly `indexed`.
+    pub(super) fn reopen(
+        segment: Segment,
+        files: (SharedFile, SharedFile),
+        size: u64,
+        first_timestamp: Option<TimestampMs>,
+        now: TimestampMs,
+    ) -> ActiveSegment {
+        let (offsets_written, times_written) = match &*segment.lookup.read() {
+            Lookup::Memory(indexed) => (indexed.offsets.len(), indexed.times.len()),
+            Lookup::Files { offsets, times, .. } => (*offsets, *times),
+        };
+        ActiveSegment {
+            segment: Arc::new(segment),
+            index: files.0,
+            time_index: files.1,
+            size,
+            offsets_written,
+            times_written,
+            ragged: false,
+            first_timestamp,
+            created: now,
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Kafka's `LogSegment.shouldRoll`: the batch would not fit, is too much later than the segment's first, or its
+    /// last offset would not fit an index entry.
+    pub(super) fn must_roll(&self, header: &BatchHeader, last: Offset, limits: RollLimits, now: TimestampMs) -> bool {
+        let after = self.size + header.size as u64;
+        let age = match (self.first_timestamp, header.max_timestamp) {
+            (Some(first), TimestampMs(newest)) if newest >= 0 => newest.saturating_sub(first.0),
+            _ => now.0.saturating_sub(self.created.0),
+        };
+        let full = after > limits.bytes.min(SEGMENT_BYTES_MAX) || age > limits.ms;
+        (self.size > 0 && full) || relative(self.segment.base, last).is_none()
+    }
+
+    /// Writes one stamped batch behind the last one. Cost: one system call.
+    ///
+    /// # Errors
+    /// The write's. The file is cut back to its last whole batch, now or before the next append (rule 8).
+    pub(super) fn append(&mut self, header: &BatchHeader, head: &[u8], body: &[u8], interval: u64) -> io::Result<Written> {
+        self.cut_back()?;
+        if let Err(error) = self.segment.log.write_at(head, body, self.size) {
+            self.ragged = true;
+            // When this fails too, the next append tries again before it writes.
+            let _ = self.cut_back();
+            return Err(error);
+        }
+        let position = self.size;
+        self.size += header.size as u64;
+        if self.first_timestamp.is_none() && header.max_timestamp.0 >= 0 {
+            self.first_timestamp = Some(header.max_timestamp);
+        }
+        let indexed = match &mut *self.segment.lookup.write() {
+            Lookup::Memory(indexed) => indexed.add(self.segment.base, header, position, interval),
+            Lookup::Files { .. } => false,
+        };
+        Ok(Written { size: self.size, indexed })
+    }
+
+    /// Nothing may stand behind the last whole batch: a later, shorter batch would leave a rest of the failed one.
+    pub(super) fn cut_back(&mut self) -> io::Result<()> {
+        if self.ragged {
+            self.segment.log.truncate(self.size)?;
+            self.ragged = false;
+        }
+        Ok(())
+    }
+
+    /// Brings the index files up to date and returns those that were written; they are not synced yet.
+    pub(super) fn write_out(&mut self) -> io::Result<Vec<SharedFile>> {
+        let mut written = Vec::new();
+        if let Lookup::Memory(indexed) = &*self.segment.lookup.read() {
+            let bytes: Vec<u8> =
+                indexed.offsets[self.offsets_written..].iter().flat_map(|entry| entry.encode()).collect();
+            if !bytes.is_empty() {
+                self.index.write_at(&bytes, &[], (self.offsets_written * index::ENTRY_BYTES) as u64)?;
+                self.offsets_written = indexed.offsets.len();
+                written.push(Arc::clone(&self.index));
+            }
+            let bytes: Vec<u8> = indexed.times[self.times_written..].iter().flat_map(|entry| entry.encode()).collect();
+            if !bytes.is_empty() {
+                self.time_index.write_at(&bytes, &[], (self.times_written * time_index::ENTRY_BYTES) as u64)?;
+                self.times_written = indexed.times.len();
+                written.push(Arc::clone(&self.time_index));
+            }
+        }
+        Ok(written)
+    }
+
+    /// Completes the indexes for good; what is returned is to be synced.
+    pub(super) fn finish(&mut self) -> io::Result<Vec<SharedFile>> {
+        self.cut_back()?;
+        if let Lookup::Memory(indexed) = &mut *self.segment.lookup.write() {
+            indexed.add_newest(self.segment.base);
+        }
+        self.write_out()
+    }
+
+    /// Nothing is appended any more; lookups go to the files from here on. After `finish`.
+    pub(super) fn seal(self) -> SealedSegment {
+        let mut lookup = self.segment.lookup.write();
+        let newest = match &*lookup {
+            Lookup::Memory(indexed) => indexed.newest,
+            Lookup::Files { newest, .. } => *newest,
+        };
+        *lookup = Lookup::Files { offsets: self.offsets_written, times: self.times_written, newest };
+        drop(lookup);
+        SealedSegment { segment: self.segment, size: self.size }
+    }
+}
+
+/// When a segment is full (`segment.bytes`, `segment.ms`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RollLimits {
+    pub(super) bytes: u64,
+    pub(super) ms: i64,
+}
