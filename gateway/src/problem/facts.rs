@@ -1,13 +1,8 @@
 //! Every fact that the door can fail with, as status and code. No `_` arm anywhere: a new fact fails to compile here.
 
 use http::StatusCode;
-use sluice_broker::chain::ChainError;
-use sluice_broker::coordinator::group::GroupError;
-use sluice_broker::door::DoorError;
+use sluice_broker::door::error::{AppendError, ChainError, DoorError, GroupError, LogError, RecordError, TopicError};
 use sluice_broker::door::plugins::{PluginError, UploadError};
-use sluice_broker::log::{AppendError, LogError};
-use sluice_broker::record::RecordError;
-use sluice_broker::topics::TopicError;
 
 use super::Problem;
 
@@ -26,6 +21,9 @@ impl From<DoorError> for Problem {
             DoorError::Group(error) => error.into(),
             DoorError::Chain(error) => error.into(),
             DoorError::NoTransactions { .. } | DoorError::InvalidRequest { .. } => Problem::request(error.to_string()),
+            DoorError::WrongEnd { end } => {
+                Problem::new(StatusCode::PRECONDITION_FAILED, error.to_string()).with("end_offset", end.0)
+            }
             DoorError::Stopping => Problem::busy(error.to_string(), RESTART_SECONDS),
         }
     }
@@ -35,6 +33,7 @@ impl From<TopicError> for Problem {
     fn from(error: TopicError) -> Problem {
         let (status, code) = match error {
             TopicError::Log(error) => return error.into(),
+            TopicError::Metadata { .. } => return broken(error.to_string()),
             TopicError::NotFound { .. } | TopicError::IdNotFound { .. } => (StatusCode::NOT_FOUND, 40401),
             TopicError::NoPartition { .. } => (StatusCode::NOT_FOUND, 40402),
             TopicError::Exists { .. } => (StatusCode::CONFLICT, 409),
@@ -106,6 +105,7 @@ impl From<GroupError> for Problem {
         let (status, code) = match error {
             GroupError::Topic(error) => return error.into(),
             GroupError::Log(error) => return error.into(),
+            GroupError::Full { .. } => return Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             GroupError::Loading => return Problem::busy(error.to_string(), 1),
             GroupError::Stopping => return Problem::busy(error.to_string(), RESTART_SECONDS),
             GroupError::UnknownMember { .. } => (StatusCode::NOT_FOUND, 40403),

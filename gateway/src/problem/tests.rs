@@ -6,13 +6,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::routing::get;
-use sluice_broker::chain::ChainError;
-use sluice_broker::coordinator::group::GroupError;
-use sluice_broker::door::DoorError;
+use sluice_broker::door::error::{AppendError, ChainError, DoorError, GroupError, LogError, RecordError, TopicError};
 use sluice_broker::ids::{Offset, TopicName};
-use sluice_broker::log::{AppendError, LogError};
-use sluice_broker::record::RecordError;
-use sluice_broker::topics::TopicError;
 use tower::ServiceExt;
 
 use super::*;

@@ -8,10 +8,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use sluice_broker::door::DoorError;
+use sluice_broker::door::error::{DoorError, LogError};
 use sluice_broker::door::read::{ReadAnswer, ReadFrom, ReadWish};
 use sluice_broker::ids::{Offset, PartitionId};
-use sluice_broker::log::LogError;
 
 use super::{answer, with_body};
 use crate::app::{App, Caller, Segments};

@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use sluice_broker::coordinator::group::OffsetToCommit;
+use sluice_broker::door::error::TopicError;
+use sluice_broker::door::groups::OffsetToCommit;
 use sluice_broker::ids::{Offset, PartitionId, TopicName, TopicPartition};
-use sluice_broker::topics::TopicError;
 
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};

@@ -8,10 +8,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use sluice_broker::door::Message;
-use sluice_broker::door::produce::{Placed, ProduceWish};
-use sluice_broker::engine::produce::Acks;
+use sluice_broker::door::produce::{Acks, Compression, Placed, ProduceWish};
 use sluice_broker::ids::PartitionId;
-use sluice_broker::record::Compression;
 
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};

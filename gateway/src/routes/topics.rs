@@ -8,9 +8,8 @@ use axum::response::Response;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
-use sluice_broker::door::configs::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource};
+use sluice_broker::door::configs::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType};
 use sluice_broker::door::topics::{NewTopic, TopicInfo};
-use sluice_broker::topics::ConfigType;
 
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};

@@ -1,9 +1,8 @@
 //! What a fetch's query asks for, and which answers may be kept.
 
 use bytes::Bytes;
+use sluice_broker::door::read::{Offsets, RecordView};
 use sluice_broker::ids::TimestampMs;
-use sluice_broker::log::Offsets;
-use sluice_broker::record::RecordView;
 
 use super::*;
 use crate::media::JSON;
