@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sluice_broker::door::error::{DoorError, LogError};
 use sluice_broker::door::read::{ReadAnswer, ReadFrom, ReadWish};
@@ -192,6 +192,7 @@ fn respond(
     let head = response.headers_mut();
     head.insert(NEXT_OFFSET, answer.next.0.into());
     head.insert(END_OFFSET, answer.offsets.hw.0.into());
+    head.insert(VARY, ACCEPT.into());
     // A cache must ask again: retention, or a topic of the same name made anew, may have taken the range away.
     let cache = if tag.is_some() { "private, no-cache" } else { "no-store" };
     head.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
