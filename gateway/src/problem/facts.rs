@@ -105,6 +105,7 @@ impl From<GroupError> for Problem {
         let (status, code) = match error {
             GroupError::Topic(error) => return error.into(),
             GroupError::Log(error) => return error.into(),
+            GroupError::Append(error) => return error.into(),
             GroupError::Full { .. } => return Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             GroupError::Loading => return Problem::busy(error.to_string(), 1),
             GroupError::Stopping => return Problem::busy(error.to_string(), RESTART_SECONDS),
