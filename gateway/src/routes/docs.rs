@@ -21,14 +21,14 @@ const STYLE: &str = include_str!("../docs/page.css");
 pub(crate) struct Document(pub(crate) Arc<Bytes>);
 
 /// This interface, as OpenAPI has it.
-#[utoipa::path(get, path = "/openapi.json", tag = "documentation",
+#[utoipa::path(get, path = "/openapi.json", tag = "documentation", operation_id = "openapi",
     responses((status = 200, description = "The OpenAPI document", body = Object)))]
 pub(crate) async fn openapi(Extension(Document(document)): Extension<Document>) -> Response {
     fixed(JSON, Bytes::clone(&document))
 }
 
 /// This interface as a page, with a form that produces.
-#[utoipa::path(get, path = "/docs", tag = "documentation",
+#[utoipa::path(get, path = "/docs", tag = "documentation", operation_id = "docs",
     responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(crate) async fn page() -> Response {
     fixed("text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes()))

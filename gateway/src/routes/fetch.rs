@@ -33,7 +33,7 @@ const END_OFFSET: HeaderName = HeaderName::from_static("sluice-end-offset");
 /// `Accept` chooses how keys and values stand: JSON (default), base64 or text, or one JSON record a line. The header
 /// Sluice-Next-Offset says where to go on.
 #[utoipa::path(
-    get, path = "/topics/{topic}/partitions/{partition}/records", tag = "records",
+    get, path = "/topics/{topic}/partitions/{partition}/records", tag = "records", operation_id = "fetchRecords",
     params(
         ("topic" = String, Path, description = "The topic"),
         ("partition" = i32, Path, description = "The partition"),
@@ -86,7 +86,7 @@ pub(crate) async fn records(
 
 /// The ends of a partition, and with a time the first record at or after it.
 #[utoipa::path(
-    get, path = "/topics/{topic}/partitions/{partition}/offsets", tag = "records",
+    get, path = "/topics/{topic}/partitions/{partition}/offsets", tag = "records", operation_id = "partitionOffsets",
     params(
         ("topic" = String, Path, description = "The topic"),
         ("partition" = i32, Path, description = "The partition"),

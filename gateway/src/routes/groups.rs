@@ -21,7 +21,7 @@ use crate::shapes::{GroupOffset, GroupOffsets, ProblemDocument};
 const BODY: Limit = Limit { bytes: ADMIN_BYTES_MAX, what: "a commit" };
 
 /// What a group has committed.
-#[utoipa::path(get, path = "/groups/{group}/offsets", tag = "groups",
+#[utoipa::path(get, path = "/groups/{group}/offsets", tag = "groups", operation_id = "groupOffsets",
     params(("group" = String, Path, description = "The group")),
     responses((status = 200, description = "Its offsets", body = GroupOffsets)))]
 pub(crate) async fn offsets(
@@ -41,7 +41,7 @@ pub(crate) async fn offsets(
 }
 
 /// Commit offsets for a group that has no members.
-#[utoipa::path(post, path = "/groups/{group}/offsets", tag = "groups",
+#[utoipa::path(post, path = "/groups/{group}/offsets", tag = "groups", operation_id = "commitGroupOffsets",
     params(("group" = String, Path, description = "The group")), request_body = GroupOffsets,
     responses(
         (status = 204, description = "All committed, durably"),

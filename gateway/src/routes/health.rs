@@ -13,35 +13,35 @@ use crate::problem::Problem;
 use crate::shapes::Health;
 
 /// The process answers.
-#[utoipa::path(get, path = "/health/live", tag = "health",
+#[utoipa::path(get, path = "/health/live", tag = "health", operation_id = "live",
     responses((status = 200, description = "Alive", body = Health)))]
 pub(crate) async fn live(headers: HeaderMap) -> Result<Response, Problem> {
     health(&headers, None)
 }
 
 /// The same under Strimzi Bridge's name.
-#[utoipa::path(get, path = "/healthy", tag = "health",
+#[utoipa::path(get, path = "/healthy", tag = "health", operation_id = "healthy",
     responses((status = 200, description = "Alive", body = Health)))]
 pub(crate) async fn healthy(headers: HeaderMap) -> Result<Response, Problem> {
     health(&headers, None)
 }
 
 /// Every partition can be written and read, and the broker is not stopping.
-#[utoipa::path(get, path = "/health/ready", tag = "health",
+#[utoipa::path(get, path = "/health/ready", tag = "health", operation_id = "ready",
     responses((status = 200, description = "Ready", body = Health), (status = 503, description = "Not ready, and why", body = Health)))]
 pub(crate) async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
     health(&headers, unready(&app))
 }
 
 /// The same under Strimzi Bridge's name.
-#[utoipa::path(get, path = "/ready", tag = "health",
+#[utoipa::path(get, path = "/ready", tag = "health", operation_id = "readyShort",
     responses((status = 200, description = "Ready", body = Health), (status = 503, description = "Not ready, and why", body = Health)))]
 pub(crate) async fn ready_short(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
     health(&headers, unready(&app))
 }
 
 /// The same under Redpanda's name.
-#[utoipa::path(get, path = "/status/ready", tag = "health",
+#[utoipa::path(get, path = "/status/ready", tag = "health", operation_id = "statusReady",
     responses((status = 200, description = "Ready", body = Health), (status = 503, description = "Not ready, and why", body = Health)))]
 pub(crate) async fn status_ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
     health(&headers, unready(&app))

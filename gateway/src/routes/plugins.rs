@@ -20,7 +20,7 @@ use crate::shapes::{PluginDescription, PluginVersion, ProblemDocument};
 const BODY: Limit = Limit { bytes: PLUGIN_BYTES_MAX, what: "a plugin" };
 
 /// All plugins.
-#[utoipa::path(get, path = "/plugins", tag = "plugins",
+#[utoipa::path(get, path = "/plugins", tag = "plugins", operation_id = "listPlugins",
     responses((status = 200, description = "The plugins", body = Vec<PluginDescription>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, headers: HeaderMap) -> Result<Response, Problem> {
     let all: Vec<PluginDescription> = app.door.plugins(&caller.0).into_iter().map(description).collect();
@@ -28,7 +28,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, headers: H
 }
 
 /// Upload a plugin: a WebAssembly component, or a core module. Each upload is a new version, and the active one.
-#[utoipa::path(put, path = "/plugins/{name}", tag = "plugins",
+#[utoipa::path(put, path = "/plugins/{name}", tag = "plugins", operation_id = "uploadPlugin",
     params(("name" = String, Path, description = "1 to 64 of a-z, 0-9, '-' and '_', the first a letter")),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(
@@ -65,7 +65,7 @@ pub(crate) async fn upload(
 }
 
 /// One plugin.
-#[utoipa::path(get, path = "/plugins/{name}", tag = "plugins", params(("name" = String, Path, description = "The plugin")),
+#[utoipa::path(get, path = "/plugins/{name}", tag = "plugins", operation_id = "showPlugin", params(("name" = String, Path, description = "The plugin")),
     responses(
         (status = 200, description = "The plugin", body = PluginDescription),
         (status = 404, description = "No such plugin", body = ProblemDocument, content_type = "application/problem+json"),
@@ -80,7 +80,7 @@ pub(crate) async fn show(
 }
 
 /// The versions of a plugin.
-#[utoipa::path(get, path = "/plugins/{name}/versions", tag = "plugins",
+#[utoipa::path(get, path = "/plugins/{name}/versions", tag = "plugins", operation_id = "listPluginVersions",
     params(("name" = String, Path, description = "The plugin")),
     responses(
         (status = 200, description = "Its versions", body = Vec<PluginVersion>),
@@ -96,7 +96,7 @@ pub(crate) async fn versions(
 }
 
 /// Remove a plugin that no topic is bound to.
-#[utoipa::path(delete, path = "/plugins/{name}", tag = "plugins", params(("name" = String, Path, description = "The plugin")),
+#[utoipa::path(delete, path = "/plugins/{name}", tag = "plugins", operation_id = "deletePlugin", params(("name" = String, Path, description = "The plugin")),
     responses(
         (status = 204, description = "Gone"),
         (status = 404, description = "No such plugin", body = ProblemDocument, content_type = "application/problem+json"),

@@ -30,7 +30,7 @@ const LATER_HEADERS: [&str; 4] = ["idempotency-key", "producer-id", "producer-ep
 ///
 /// With a v2 media type the body is a list of records. With any other the body, byte for byte, is the value of one record.
 #[utoipa::path(
-    post, path = "/topics/{topic}", tag = "records",
+    post, path = "/topics/{topic}", tag = "records", operation_id = "produceToTopic",
     params(
         ("topic" = String, Path, description = "Made on the fly where the broker creates topics automatically"),
         ("key" = Option<String>, Query, description = "Raw: the record's key (or `key.base64`, or the header Kafka-Key)"),
@@ -79,7 +79,7 @@ pub(crate) async fn to_topic(
 
 /// Write to one partition of a topic.
 #[utoipa::path(
-    post, path = "/topics/{topic}/partitions/{partition}", tag = "records",
+    post, path = "/topics/{topic}/partitions/{partition}", tag = "records", operation_id = "produceToPartition",
     params(
         ("topic" = String, Path, description = "The topic"),
         ("partition" = i32, Path, description = "The partition"),

@@ -24,7 +24,7 @@ use crate::shapes::{
 const BODY: Limit = Limit { bytes: ADMIN_BYTES_MAX, what: "the body of an administration request" };
 
 /// The names of all topics.
-#[utoipa::path(get, path = "/topics", tag = "topics",
+#[utoipa::path(get, path = "/topics", tag = "topics", operation_id = "listTopics",
     params(
         ("detail" = Option<bool>, Query, description = "Whole topics instead of their names"),
         ("internal" = Option<bool>, Query, description = "The broker's own as well"),
@@ -47,7 +47,7 @@ pub(crate) async fn list(
 }
 
 /// Make a topic.
-#[utoipa::path(post, path = "/topics", tag = "topics", request_body = TopicWish,
+#[utoipa::path(post, path = "/topics", tag = "topics", operation_id = "createTopic", request_body = TopicWish,
     responses(
         (status = 201, description = "Made, durably", body = TopicDescription),
         (status = 400, description = "A name, count or config that cannot be", body = ProblemDocument, content_type = "application/problem+json"),
@@ -64,7 +64,7 @@ pub(crate) async fn create(
 }
 
 /// Make a topic, under Strimzi Bridge's path.
-#[utoipa::path(post, path = "/admin/topics", tag = "topics", request_body = TopicWish,
+#[utoipa::path(post, path = "/admin/topics", tag = "topics", operation_id = "createTopicAdmin", request_body = TopicWish,
     responses(
         (status = 201, description = "Made, durably", body = TopicDescription),
         (status = "4XX", description = "As `POST /topics`", body = ProblemDocument, content_type = "application/problem+json"),
@@ -108,7 +108,7 @@ async fn make(
 }
 
 /// One topic.
-#[utoipa::path(get, path = "/topics/{topic}", tag = "topics", params(("topic" = String, Path, description = "The topic")),
+#[utoipa::path(get, path = "/topics/{topic}", tag = "topics", operation_id = "showTopic", params(("topic" = String, Path, description = "The topic")),
     responses(
         (status = 200, description = "The topic", body = TopicDescription),
         (status = 404, description = "No such topic", body = ProblemDocument, content_type = "application/problem+json"),
@@ -124,7 +124,7 @@ pub(crate) async fn show(
 }
 
 /// Delete a topic with everything in it.
-#[utoipa::path(delete, path = "/topics/{topic}", tag = "topics", params(("topic" = String, Path, description = "The topic")),
+#[utoipa::path(delete, path = "/topics/{topic}", tag = "topics", operation_id = "deleteTopic", params(("topic" = String, Path, description = "The topic")),
     responses(
         (status = 204, description = "Gone, durably"),
         (status = 404, description = "No such topic", body = ProblemDocument, content_type = "application/problem+json"),
@@ -140,7 +140,7 @@ pub(crate) async fn delete(
 }
 
 /// The partitions of a topic.
-#[utoipa::path(get, path = "/topics/{topic}/partitions", tag = "topics",
+#[utoipa::path(get, path = "/topics/{topic}/partitions", tag = "topics", operation_id = "listPartitions",
     params(("topic" = String, Path, description = "The topic")),
     responses(
         (status = 200, description = "Its partitions", body = Vec<PartitionDescription>),
@@ -157,7 +157,7 @@ pub(crate) async fn partitions(
 }
 
 /// One partition of a topic.
-#[utoipa::path(get, path = "/topics/{topic}/partitions/{partition}", tag = "topics",
+#[utoipa::path(get, path = "/topics/{topic}/partitions/{partition}", tag = "topics", operation_id = "showPartition",
     params(("topic" = String, Path, description = "The topic"), ("partition" = i32, Path, description = "The partition")),
     responses(
         (status = 200, description = "The partition", body = PartitionDescription),
@@ -180,7 +180,7 @@ pub(crate) async fn partition(
 }
 
 /// A topic's configs: what is set, and everything in force.
-#[utoipa::path(get, path = "/topics/{topic}/configs", tag = "topics",
+#[utoipa::path(get, path = "/topics/{topic}/configs", tag = "topics", operation_id = "topicConfigs",
     params(("topic" = String, Path, description = "The topic")),
     responses(
         (status = 200, description = "Its configs", body = TopicConfigsAnswer),
@@ -197,7 +197,7 @@ pub(crate) async fn configs(
 }
 
 /// Set configs, or take them back with null. All or nothing: binding a plugin that fails refuses the whole change.
-#[utoipa::path(patch, path = "/topics/{topic}/configs", tag = "topics",
+#[utoipa::path(patch, path = "/topics/{topic}/configs", tag = "topics", operation_id = "patchTopicConfigs",
     params(("topic" = String, Path, description = "The topic")),
     request_body(content = Object, description = "`{\"configs\":{\"name\":\"value\" or null}}`, or the inner object alone",
         example = json!({"configs": {"sluice.partitioner": "geo"}})),
@@ -253,7 +253,7 @@ fn scalar(key: &str, value: Value) -> Result<Option<String>, Problem> {
 fn configs_answer(entries: Vec<ConfigEntry>) -> TopicConfigsAnswer {
     let set = entries.iter().filter(|entry| entry.source == ConfigSource::Topic);
     TopicConfigsAnswer {
-        configs: set.map(|entry| (entry.key.to_owned(), entry.value.clone().into())).collect(),
+        configs: set.map(|entry| (entry.key.to_string(), entry.value.clone().into())).collect(),
         all: entries.into_iter().map(config_description).collect(),
     }
 }
@@ -272,7 +272,7 @@ fn config_description(entry: ConfigEntry) -> ConfigDescription {
         ConfigType::List => "list",
     };
     ConfigDescription {
-        name: entry.key.to_owned(),
+        name: entry.key.into_owned(),
         value: entry.value,
         default: entry.default,
         source: source.to_owned(),
