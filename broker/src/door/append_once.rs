@@ -1,11 +1,24 @@
-//! STUB to be replaced. The deduplicated append (log contract, rules 18 and 19).
-#![allow(missing_docs)]
-use super::{Door, DoorError, Message};
-use crate::ids::{Offset, PartitionId, ProducerId, Sequence, TopicId};
+//! The deduplicated append (log contract, rules 18 and 19): under delays, sessions and idempotent HTTP. The target partition
+//! knows the last sequence of a stream, so a caller that does not know whether it has written repeats itself word for word
+//! and nothing is doubled. What it answers is synced, in `sluice.flush=os` topics too.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use std::sync::Arc;
+
+use super::{Door, DoorError, Message};
+use crate::engine::produce::TopicRef;
+use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId};
+use crate::limits::BATCH_HEADER_BYTES;
+use crate::log::{AppendError, LogError, Origin, Partition};
+use crate::record::{self, Compression, ProducedBatch, ProducerStamp, RecordError};
+use crate::topics::TopicError;
+
+/// Sequences are compared on a circle of 2^31 numbers: what is less than half of it behind is old.
+const HALF_CIRCLE: i32 = 1 << 30;
+
+/// What became of a deduplicated append; all of it durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendOnce {
-    /// Written now; the first offset.
+    /// Written now; the first offset. Where an earlier call was cut off between two batches, of what was still missing.
     Written(Offset),
     /// Written before; the first offset where it is still known.
     Duplicate(Option<Offset>),
@@ -14,27 +27,198 @@ pub enum AppendOnce {
 }
 
 impl Door {
+    /// A stream of deduplicated appends: an id that nobody had before, durably.
+    ///
+    /// # Errors
+    /// A log error when the reservation cannot be made durable.
     pub async fn new_stream(&self) -> Result<ProducerId, DoorError> {
         self.engine.new_stream().await
     }
-    /// The last sequence of `stream` in that partition: what the next call must follow.
+
+    /// The last sequence of `stream` in that partition, synced: what the next call must follow. `None` for a stream that has
+    /// written nothing there.
+    ///
+    /// # Errors
+    /// `IdNotFound` when the topic is gone, an unknown partition, a partition that cannot be used.
     pub async fn stream_last(
         &self,
-        _stream: ProducerId,
-        _topic: TopicId,
-        _partition: PartitionId,
+        stream: ProducerId,
+        topic: TopicId,
+        partition: PartitionId,
     ) -> Result<Option<Sequence>, DoorError> {
-        todo!()
+        let target = self.engine.resolve(&TopicRef::Id(topic))?.partition(partition)?;
+        let Some(last) = target.stream_last(stream) else {
+            target.usable()?;
+            return Ok(None);
+        };
+        synced(&target, last.offset.next()).await?;
+        Ok(Some(last.sequence))
     }
-    /// One sequence a record from `first` on. Synced before it answers, in `flush=os` topics too. `Err` for a gap: the stream stops.
+
+    /// Appends `messages` unless they are there, one sequence a record from `first` on: the stream's last in that partition
+    /// and 1 (0 for a stream new to it), or at or below it. The caller has one call outstanding per stream and partition.
+    /// Several batches only where one would pass the target's `max.message.bytes`; a single record may pass it (rule 19).
+    /// An error may come between two batches: the repeated call writes the rest.
+    ///
+    /// # Errors
+    /// `OutOfOrderSequence` for a gap (nothing is written: the stream stops), messages that no batch can hold, a log that
+    /// cannot be written or synced.
     pub async fn append_once(
         &self,
-        _stream: ProducerId,
-        _first: Sequence,
-        _topic: TopicId,
-        _partition: PartitionId,
-        _messages: &[Message],
+        stream: ProducerId,
+        first: Sequence,
+        topic: TopicId,
+        partition: PartitionId,
+        messages: &[Message],
     ) -> Result<AppendOnce, DoorError> {
-        todo!()
+        let outcome = self.append_to_target(stream, first, topic, partition, messages).await;
+        match outcome {
+            Err(error) if is_gone(&error) => Ok(AppendOnce::TargetGone),
+            outcome => outcome,
+        }
+    }
+
+    async fn append_to_target(
+        &self,
+        stream: ProducerId,
+        first: Sequence,
+        topic: TopicId,
+        partition: PartitionId,
+        messages: &[Message],
+    ) -> Result<AppendOnce, DoorError> {
+        let topic = self.engine.resolve(&TopicRef::Id(topic))?;
+        let target = topic.partition(partition)?;
+        let size_max = topic.configs().log_config().message_bytes_max;
+        let Some(message) = messages.first() else {
+            return Err(DoorError::InvalidRequest { reason: "an append of nothing has no sequence".into() });
+        };
+        if let Some(last) = target.stream_last(stream) {
+            let written = written_of(first, last.sequence);
+            if written >= messages.len() {
+                synced(&target, last.offset.next()).await?;
+                let again = batches(&[message.clone()], stream, first, size_max, self.now())?;
+                return Ok(AppendOnce::Duplicate(known_offset(&target, again)));
+            }
+            // The rest of an earlier call; what it had written is below `last`.
+            let rest = batches(&messages[written..], stream, advance(first, written), size_max, self.now())?;
+            return append_all(&target, rest).await;
+        }
+        append_all(&target, batches(messages, stream, first, size_max, self.now())?).await
+    }
+}
+
+/// Appends batch after batch, in order, and syncs them together.
+async fn append_all(target: &Arc<Partition>, batches: Vec<ProducedBatch>) -> Result<AppendOnce, DoorError> {
+    let mut first = None;
+    let mut end = Offset::ZERO;
+    for batch in batches {
+        match target.append(batch, Origin::Stream) {
+            Ok(appended) => {
+                first.get_or_insert(appended.base_offset);
+                end = end.max(appended.durable_at);
+            }
+            Err(refused) => {
+                // What the refusal reveals must be durable before anybody hears of it (rule 2).
+                if let Some(revealed) = refused.reveals {
+                    synced(target, revealed).await?;
+                }
+                return Err(refused.error.into());
+            }
+        }
+    }
+    synced(target, end).await?;
+    first.map(AppendOnce::Written).ok_or_else(|| DoorError::InvalidRequest { reason: "nothing to append".into() })
+}
+
+/// Where records that are written already stand: the partition remembers the last few batches. Never appends: the sequence
+/// was seen to be old, and only this caller writes to the stream.
+fn known_offset(target: &Partition, again: Vec<ProducedBatch>) -> Option<Offset> {
+    let appended = target.append(again.into_iter().next()?, Origin::Stream).ok()?;
+    Some(appended.base_offset)
+}
+
+/// Consecutive batches of a stream, each at most `size_max` bytes unless it has a single record. All are built before the
+/// first is written, so that one that cannot be built leaves nothing behind.
+fn batches(
+    messages: &[Message],
+    stream: ProducerId,
+    first: Sequence,
+    size_max: usize,
+    now: TimestampMs,
+) -> Result<Vec<ProducedBatch>, RecordError> {
+    let mut built = Vec::new();
+    let mut begin = 0;
+    let mut bytes = BATCH_HEADER_BYTES;
+    let mut build = |from: usize, to: usize| {
+        let stamp = ProducerStamp { id: stream, epoch: ProducerEpoch(0), first: advance(first, from) };
+        built.push(record::build(&messages[from..to], now, Compression::None, Some(stamp))?);
+        Ok::<(), RecordError>(())
+    };
+    for (index, message) in messages.iter().enumerate() {
+        let more = record::size_bound(message)?;
+        if index > begin && bytes + more > size_max {
+            build(begin, index)?;
+            begin = index;
+            bytes = BATCH_HEADER_BYTES;
+        }
+        bytes += more;
+    }
+    build(begin, messages.len())?;
+    Ok(built)
+}
+
+/// How many sequences from `first` on are at or below `last`.
+fn written_of(first: Sequence, last: Sequence) -> usize {
+    // Both are 0 to 2^31 - 1, so the difference fits and its low 31 bits are the distance on the circle.
+    let distance = last.0.wrapping_sub(first.0) & i32::MAX;
+    if distance < HALF_CIRCLE { distance as usize + 1 } else { 0 }
+}
+
+fn advance(first: Sequence, count: usize) -> Sequence {
+    // More records than fit 32 bits are refused by the builder.
+    first.advance(i32::try_from(count).unwrap_or(i32::MAX))
+}
+
+/// Synced, whatever the topic's flush policy, and shown.
+async fn synced(target: &Partition, until: Offset) -> Result<(), LogError> {
+    target.sync_now(until).await?;
+    target.durable(until).await
+}
+
+fn is_gone(error: &DoorError) -> bool {
+    matches!(
+        error,
+        DoorError::Topic(TopicError::IdNotFound { .. } | TopicError::Log(LogError::Deleted { .. }))
+            | DoorError::Log(LogError::Deleted { .. })
+            | DoorError::Append(AppendError::Log(LogError::Deleted { .. }))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_counted_on_the_circle_of_sequences() {
+        let written = |first, last| written_of(Sequence(first), Sequence(last));
+        assert_eq!(written(0, 0), 1);
+        assert_eq!(written(5, 4), 0, "exactly the next");
+        assert_eq!(written(5, 3), 0, "a gap");
+        assert_eq!(written(5, 9), 5);
+        assert_eq!(written(i32::MAX, 0), 2, "the last number and 0");
+        assert_eq!(written(0, i32::MAX), 0, "0 follows the last number");
+    }
+
+    #[test]
+    fn batches_of_a_stream_are_consecutive_and_only_a_lone_record_is_too_large() {
+        let message = |bytes: usize| Message { value: Some(vec![b'x'; bytes].into()), ..Message::default() };
+        let messages: Vec<_> = [300, 300, 300, 2_000, 10, 10].map(message).to_vec();
+        let built = batches(&messages, ProducerId(1 << 62), Sequence(i32::MAX - 1), 1_000, TimestampMs(1)).unwrap();
+        let shape = built.iter().map(|batch| (batch.header().producer.unwrap().first.0, batch.header().record_count));
+        let shape: Vec<_> = shape.collect();
+        assert_eq!(shape, [(i32::MAX - 1, 2), (0, 1), (1, 1), (2, 2)]);
+        for batch in built {
+            assert!(batch.header().size <= 1_000 || batch.header().record_count == 1);
+        }
     }
 }

@@ -59,11 +59,12 @@ impl Door {
     /// that is not the end.
     pub async fn produce(&self, ctx: &Context, wish: ProduceWish) -> Result<Vec<Outcome>, DoorError> {
         let topic = self.engine.resolve_or_create(ctx, &wish.topic, true).await?;
-        if wish.expected_offset.is_some() {
-            return Err(invalid("an expected offset is not supported yet"));
-        }
         let (wanted, messages): (Vec<_>, Vec<_>) = wish.messages.into_iter().unzip();
         let partitions = self.place(ctx, &topic, wanted, &messages).await?;
+        if let Some(expected) = wish.expected_offset {
+            let outcomes = self.produce_at(ctx, &topic, expected, &partitions, &messages, wish.compression).await?;
+            return Ok(if wish.acks == Acks::None { Vec::new() } else { outcomes });
+        }
         let size_max = topic.configs().log_config().message_bytes_max;
         let mut outcomes = vec![None; messages.len()];
         let (mut parts, mut sent) = (Vec::new(), Vec::new());
@@ -113,6 +114,26 @@ impl Door {
             partitions.push(partition.ok_or_else(|| invalid("the partitioner chose for fewer messages than it got"))?);
         }
         Ok(partitions)
+    }
+
+    /// All messages in one batch, if the partition ends at `expected`.
+    async fn produce_at(
+        &self,
+        ctx: &Context,
+        topic: &Topic,
+        expected: Offset,
+        partitions: &[PartitionId],
+        messages: &[Message],
+        compression: Compression,
+    ) -> Result<Vec<Outcome>, DoorError> {
+        let [partition, others @ ..] = partitions else { return Ok(Vec::new()) };
+        if others.iter().any(|other| other != partition) {
+            return Err(invalid("an expected offset needs all messages to be for one partition"));
+        }
+        let batch = record::build(messages, self.now(), compression, None)?;
+        let target = TopicRef::Id(topic.id());
+        let appended = self.engine.produce_at(ctx, &target, *partition, batch, expected).await?;
+        Ok((0..messages.len()).map(|at| Ok(placed(*partition, appended.base_offset, at))).collect())
     }
 }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::{Engine, EngineError};
 use crate::config::{Context, Source};
-use crate::ids::{PartitionId, TopicId};
+use crate::ids::{Offset, PartitionId, TopicId};
 use crate::limits;
-use crate::log::{AppendRefused, Appended, Origin, Partition};
-use crate::record::check_produced;
+use crate::log::{AppendRefused, Appended, ConditionalAppendError, Origin, Partition};
+use crate::record::{ProducedBatch, check_produced};
 use crate::topics::{Topic, TopicError};
 
 /// How a request names a topic.
@@ -95,6 +95,32 @@ impl Engine {
         ProduceInFlight { pending }
     }
 
+    /// One batch, if the partition ends at `expected`; returns once it is durable.
+    ///
+    /// # Errors
+    /// `WrongEnd` when it ends elsewhere, once that end is durable (rule 2); else as `produce`.
+    pub async fn produce_at(
+        &self,
+        ctx: &Context,
+        topic: &TopicRef,
+        partition: PartitionId,
+        batch: ProducedBatch,
+        expected: Offset,
+    ) -> Result<Appended, EngineError> {
+        let topic = self.resolve(topic)?;
+        writable(ctx, &topic)?;
+        let partition = topic.partition(partition)?;
+        let pending = match partition.append_if_end(batch, origin(ctx), expected) {
+            Ok(appended) => Pending::Appended(partition, appended),
+            Err(ConditionalAppendError::Refused(refused)) => Pending::Refused(partition, refused),
+            Err(ConditionalAppendError::WrongEnd { end }) => {
+                partition.durable(end).await?;
+                return Err(EngineError::WrongEnd { end });
+            }
+        };
+        pending.outcome().await
+    }
+
     async fn append(&self, ctx: &Context, part: ProducePartition) -> Result<Pending, EngineError> {
         let topic = match &part.topic {
             TopicRef::Name(name) => self.resolve_or_create(ctx, name, true).await?,
@@ -107,14 +133,17 @@ impl Engine {
         })?;
         // The topic's own limit is checked by the log, whose config it is.
         let batch = check_produced(records, limits::FRAME_BYTES_MAX)?;
-        let origin = match ctx.source {
-            Source::Kafka => Origin::Client,
-            Source::Http | Source::Delay => Origin::Broker,
-        };
-        Ok(match partition.append(batch, origin) {
+        Ok(match partition.append(batch, origin(ctx)) {
             Ok(appended) => Pending::Appended(partition, appended),
             Err(refused) => Pending::Refused(partition, refused),
         })
+    }
+}
+
+fn origin(ctx: &Context) -> Origin {
+    match ctx.source {
+        Source::Kafka => Origin::Client,
+        Source::Http | Source::Delay => Origin::Broker,
     }
 }
 

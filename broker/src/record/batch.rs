@@ -111,7 +111,8 @@ impl BatchHeader {
         if size < BATCH_HEADER_BYTES {
             return Err(corrupt(format!("its length field is {length}")));
         }
-        if base_offset < 0 || last_offset_delta < 0 || base_offset.checked_add(i64::from(last_offset_delta)).is_none() {
+        let next_offset = base_offset.checked_add(i64::from(last_offset_delta) + 1);
+        if base_offset < 0 || last_offset_delta < 0 || next_offset.is_none() {
             return Err(corrupt(format!("base offset {base_offset} with last offset delta {last_offset_delta}")));
         }
         let stamped = producer_id >= 0 && sequence >= 0;
