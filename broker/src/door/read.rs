@@ -11,10 +11,8 @@ use crate::engine::offsets::OffsetQuery;
 use crate::engine::produce::TopicRef;
 use crate::ids::{Offset, PartitionId, TimestampMs};
 use crate::limits::FETCH_BYTES_MAX;
-use crate::record::{RecordError, StoredBatch, check_stored};
-
-pub use crate::log::Offsets;
-pub use crate::record::RecordView;
+use crate::log::Offsets;
+use crate::record::{RecordError, RecordView, StoredBatch, check_stored};
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
