@@ -52,8 +52,7 @@ fn of_engine(error: &EngineError) -> Code {
         EngineError::Group(error) => of_group(error),
         // On this port plugins are met by config changes that bind them.
         EngineError::Chain(_) => Code::InvalidConfig,
-        // The one code that is fatal at once, with its text, in Java's TransactionManager and in librdkafka alike; others are
-        // retried for ever or reported as "unexpected".
+        // The one code that is fatal at once in Java's TransactionManager and in librdkafka alike; librdkafka retries others.
         EngineError::NoTransactions { .. } => Code::TransactionalIdAuthorizationFailed,
         EngineError::InvalidRequest { .. } => Code::InvalidRequest,
         // Clients refresh their metadata and try again, until the broker is back.

@@ -1,5 +1,5 @@
-//! FindCoordinator (10): always this broker. A transactional id is refused here already, with the reason: the Java client shows
-//! the text of this answer, and none of InitProducerId's.
+//! FindCoordinator (10): always this broker. A transactional id is refused here already, with the reason: this answer has a text
+//! that clients show, InitProducerId's has none.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -19,7 +19,7 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let (code, message) = match refusal(request.key_type) {
+    let (code, message) = match refusal(call.version, request.key_type) {
         None => (0, None),
         Some((code, message)) => (code, Some(message)),
     };
@@ -47,12 +47,16 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FindCoordinatorRe
     FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
 }
 
-fn refusal(key_type: i8) -> Option<(i16, StrBytes)> {
+fn refusal(version: i16, key_type: i8) -> Option<(i16, StrBytes)> {
     match key_type {
         GROUP => None,
         TRANSACTION => {
             let error = EngineError::NoTransactions { what: "FindCoordinator for a transactional id" };
-            Some((errors::code(&error), errors::text(&error)))
+            // librdkafka (which sends version 2) is told for good by one code alone and retries on all others; the Java client
+            // (version 4 and later) shows the text for any code but that one.
+            let batched = ResponseError::InvalidRequest.code();
+            let code = if version < BATCHED_SINCE { errors::code(&error) } else { batched };
+            Some((code, errors::text(&error)))
         }
         other => {
             let text = format!("there is no coordinator of type {other} here");
