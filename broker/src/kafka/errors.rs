@@ -55,6 +55,8 @@ fn of_engine(error: &EngineError) -> Code {
         // The one code that is fatal at once in Java's TransactionManager and in librdkafka alike; librdkafka retries others.
         EngineError::NoTransactions { .. } => Code::TransactionalIdAuthorizationFailed,
         EngineError::InvalidRequest { .. } => Code::InvalidRequest,
+        // No request of this port is conditional.
+        EngineError::WrongEnd { .. } => Code::UnknownServerError,
         // Clients refresh their metadata and try again, until the broker is back.
         EngineError::Stopping => Code::NotLeaderOrFollower,
     }
@@ -122,10 +124,11 @@ fn of_group(error: &GroupError) -> Code {
         GroupError::InvalidGroupId { .. } => Code::InvalidGroupId,
         GroupError::NotFound { .. } => Code::GroupIdNotFound,
         GroupError::NotEmpty { .. } => Code::NonEmptyGroup,
+        GroupError::Full { .. } => Code::GroupMaxSizeReached,
         GroupError::MetadataTooLarge { .. } => Code::OffsetMetadataTooLarge,
         GroupError::Loading => Code::CoordinatorLoadInProgress,
         // As Kafka's coordinator for an append that failed: clients look it up again and retry.
-        GroupError::Stopping | GroupError::Log(_) => Code::CoordinatorNotAvailable,
+        GroupError::Stopping | GroupError::Log(_) | GroupError::Append(_) => Code::CoordinatorNotAvailable,
         GroupError::Topic(TopicError::Log(_)) => Code::CoordinatorNotAvailable,
         GroupError::Topic(error) => of_topic(error),
     }
