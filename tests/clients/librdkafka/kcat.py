@@ -63,7 +63,7 @@ def consume(options):
     stop, wanted = stop_event(), int(options.get("count", "0"))
     limit = ["-c", str(wanted)] if wanted else []
     kcat = subprocess.Popen(
-        ["kcat", "-b", options["bootstrap"], "-G", options["group"], "-u", "-K", "\t", "-f", "%p\t%o\t%k\t%s\n", *limit,
+        ["kcat", "-b", options["bootstrap"], "-G", options["group"], "-E", "-u", "-K", "\t", "-f", "%p\t%o\t%k\t%s\n", *limit,
          "-X", "auto.offset.reset=earliest", options["topic"]],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )

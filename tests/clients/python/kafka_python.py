@@ -1,7 +1,7 @@
 """kafka-python as one of the clients (see ../README.md)."""
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from program import PARTITIONS, arguments, emit, numbers, stop_event, value_of
 
@@ -44,7 +44,11 @@ def consume(options):
     consumer.subscribe([options["topic"]])
     while not stop.is_set() and not (wanted and delivered == wanted):
         # No more than is wanted: the position after a poll is what is committed.
-        polled = consumer.poll(timeout_ms=POLL_MS, max_records=wanted - delivered if wanted else None)
+        try:
+            polled = consumer.poll(timeout_ms=POLL_MS, max_records=wanted - delivered if wanted else None)
+        except KafkaConnectionError as error:
+            emit(note=f"poll: {error}")
+            continue
         for records in polled.values():
             for record in records:
                 emit(p=record.partition, o=record.offset, k=record.key.decode(), v=record.value.decode())
