@@ -1,1 +1,32 @@
-//! x
+//! The HTTP gateway: the same log as the Kafka port, for curl, browsers and services without a Kafka client. It stands on the
+//! broker's door and on nothing below.
+//!
+//! ```text
+//! server      binds, accepts, bounds connections, drains
+//! paths       every path; around them: problem::render, strict headers, guard, cors
+//! routes/     decode, ask the door, encode
+//! formats/    bytes of requests to messages, records to bytes of answers (pure)
+//! ```
+
+mod app;
+mod body;
+pub mod config;
+mod cors;
+mod formats;
+pub mod guard;
+mod held;
+pub mod limits;
+mod listen;
+mod media;
+mod openapi;
+mod origin;
+mod paths;
+pub mod problem;
+mod query;
+mod routes;
+pub mod server;
+pub mod shapes;
+
+pub use config::{BadSetting, GatewayConfig};
+pub use listen::ListenError;
+pub use server::Gateway;

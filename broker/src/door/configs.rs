@@ -2,7 +2,7 @@
 
 use super::{Context, Door, DoorError};
 
-pub use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource};
+pub use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType};
 
 impl Door {
     /// Every config of a topic with its default and source.

@@ -4,6 +4,7 @@
 
 pub mod append_once;
 pub mod configs;
+pub mod error;
 pub mod groups;
 pub mod plugins;
 pub mod produce;
@@ -16,8 +17,8 @@ use crate::engine::Engine;
 use crate::log::LogError;
 
 pub use crate::config::{Context, Source};
-pub use crate::engine::EngineError as DoorError;
 pub use crate::record::{Header, Message};
+pub use error::DoorError;
 
 /// The local door: over this broker's engine.
 #[derive(Clone, Debug)]

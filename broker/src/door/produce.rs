@@ -5,11 +5,14 @@
 use std::collections::BTreeMap;
 
 use super::{Context, Door, DoorError, Message};
-use crate::engine::produce::{Acks, ProducePartition, TopicRef};
+use crate::engine::produce::{ProducePartition, TopicRef};
 use crate::ids::{Offset, PartitionId};
 use crate::limits::BATCH_HEADER_BYTES;
-use crate::record::{self, Compression};
+use crate::record;
 use crate::topics::Topic;
+
+pub use crate::engine::produce::Acks;
+pub use crate::record::Compression;
 
 /// Messages for one topic.
 #[derive(Clone, Debug)]

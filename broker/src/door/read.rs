@@ -11,8 +11,10 @@ use crate::engine::offsets::OffsetQuery;
 use crate::engine::produce::TopicRef;
 use crate::ids::{Offset, PartitionId, TimestampMs};
 use crate::limits::FETCH_BYTES_MAX;
-use crate::log::Offsets;
-use crate::record::{RecordError, RecordView, StoredBatch, check_stored};
+use crate::record::{RecordError, StoredBatch, check_stored};
+
+pub use crate::log::Offsets;
+pub use crate::record::RecordView;
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

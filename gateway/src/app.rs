@@ -1,0 +1,102 @@
+//! What every handler has: the door, the settings, the bound on bytes held, and the tasks that outlive a client which hung up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path};
+use http::header::USER_AGENT;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use sluice_broker::door::{Context, Door, Source};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::GatewayConfig;
+use crate::guard::Guard;
+use crate::limits::HELD_BYTES_MAX;
+use crate::problem::Problem;
+
+/// The principal until there is authentication.
+const ANONYMOUS: &str = "User:ANONYMOUS";
+
+/// Shared by all requests.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) door: Door,
+    pub(crate) config: GatewayConfig,
+    pub(crate) guard: Arc<Guard>,
+    /// Permits for bytes of bodies and answers that are held.
+    pub(crate) held: Arc<Semaphore>,
+    /// Cancelled when the gateway stops: long polls end.
+    pub(crate) stopping: CancellationToken,
+    /// Changes under way; `serve` waits for them.
+    pub(crate) changes: TaskTracker,
+}
+
+impl App {
+    pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door) -> Arc<App> {
+        Arc::new(App {
+            door,
+            config,
+            guard: Arc::new(guard),
+            held: Arc::new(Semaphore::new(HELD_BYTES_MAX)),
+            stopping: CancellationToken::new(),
+            changes: TaskTracker::new(),
+        })
+    }
+
+    /// Runs a change to its end, also when the client hangs up in the middle: a handler's future is dropped then.
+    pub(crate) async fn finish<T, F>(&self, change: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        match self.changes.spawn(change).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!("a request ended abnormally: {error}");
+                Err(Problem::coded(
+                    http::StatusCode::INTERNAL_SERVER_ERROR,
+                    50002,
+                    "the request ended abnormally; whether it was carried out is not known",
+                ))
+            }
+        }
+    }
+}
+
+/// The peer of a connection; put into every request by the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(pub(crate) Context);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
+        let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("http");
+        Ok(Caller(Context {
+            principal: ANONYMOUS.to_owned(),
+            client_id: agent.chars().take(100).collect(),
+            source: Source::Http,
+            peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
+        }))
+    }
+}
+
+/// The parameters of a path, with a refusal of our shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Segments<T>, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(segments)| Segments(segments)).map_err(|rejection| Problem::request(rejection.body_text()))
+    }
+}

@@ -1,0 +1,127 @@
+//! What an operator may set of the gateway. The command line reads it from flags, environment and `sluice.toml`; `Gateway::bind`
+//! refuses contradictions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::origin::Origin;
+
+/// The gateway's settings (`[http]` in `sluice.toml`); every field has a sane default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// `HOST:PORT` of each listener. `localhost` binds IPv4 and IPv6 on the same port; port 0 lets the system choose; IPv6
+    /// literals stand in brackets. Default `["localhost:8082"]`.
+    pub listen: Vec<String>,
+    /// Origins of other people's web pages that may use this gateway from a browser, as `https://app.example.com` or
+    /// `http://localhost:5173`: exact, without a path, no wildcard. Default: none.
+    pub allowed_origins: Vec<String>,
+    /// Names, beside addresses, `localhost`, names without a dot and this machine's own, under which the gateway may be called
+    /// (DNS rebinding). Without port. Default: none.
+    pub hosts: Vec<String>,
+    /// How clients reach the gateway when that is not what it is bound to, as `https://kafka.example.com`. Default: unset.
+    pub public_url: Option<String>,
+    /// Listeners on other addresses than loopback start although there is no authentication. Default: false.
+    pub allow_anonymous: bool,
+    /// Bytes of one record (key, value and headers): 1 KiB to 16 MiB, default 1 MiB.
+    pub record_bytes_max: usize,
+    /// Bytes of one request's body: at least `record_bytes_max`, at most 64 MiB, default 10 MiB. Plugin uploads have 32 MiB.
+    pub request_bytes_max: usize,
+    /// Connections at once, 1 to 100,000, default 2,000. One more is answered with 503.
+    pub connections_max: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> GatewayConfig {
+        GatewayConfig {
+            listen: vec!["localhost:8082".to_owned()],
+            allowed_origins: Vec::new(),
+            hosts: Vec::new(),
+            public_url: None,
+            allow_anonymous: false,
+            record_bytes_max: 1024 * 1024,
+            request_bytes_max: 10 * 1024 * 1024,
+            connections_max: 2_000,
+        }
+    }
+}
+
+/// A setting that cannot be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("http.{setting}: {reason}")]
+pub struct BadSetting {
+    /// The field of `GatewayConfig`.
+    pub setting: &'static str,
+    /// What is wrong with it and what would be right.
+    pub reason: String,
+}
+
+impl GatewayConfig {
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The first setting that is out of its bounds or contradicts another.
+    pub fn check(&self) -> Result<(), BadSetting> {
+        let bad = |setting, reason: String| Err(BadSetting { setting, reason });
+        if self.listen.is_empty() {
+            return bad("listen", "name at least one HOST:PORT".to_owned());
+        }
+        if let Some(origin) = self.allowed_origins.iter().find(|text| Origin::parse(text).is_none()) {
+            return bad("allowed_origins", format!("'{origin}' is not scheme://host[:port] (there is no wildcard)"));
+        }
+        if let Some(host) = self.hosts.iter().find(|text| !is_host_name(text)) {
+            return bad("hosts", format!("'{host}' is not a host name (write it without scheme and port)"));
+        }
+        if let Some(url) = self.public_url.as_deref().filter(|url| Origin::of_url(url).is_none()) {
+            return bad("public_url", format!("'{url}' is not an http or https URL"));
+        }
+        if !(1024..=16 * 1024 * 1024).contains(&self.record_bytes_max) {
+            return bad("record_bytes_max", format!("{} is not between 1024 and 16777216", self.record_bytes_max));
+        }
+        if !(self.record_bytes_max..=64 * 1024 * 1024).contains(&self.request_bytes_max) {
+            return bad(
+                "request_bytes_max",
+                format!("{} is not between record_bytes_max and 67108864", self.request_bytes_max),
+            );
+        }
+        if !(1..=100_000).contains(&self.connections_max) {
+            return bad("connections_max", format!("{} is not between 1 and 100000", self.connections_max));
+        }
+        Ok(())
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_their_bounds() {
+        assert_eq!(GatewayConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        type Change = fn(&mut GatewayConfig);
+        let cases: [(&str, Change); 10] = [
+            ("listen", |c| c.listen.clear()),
+            ("allowed_origins", |c| c.allowed_origins = vec!["*".into()]),
+            ("allowed_origins", |c| c.allowed_origins = vec!["null".into()]),
+            ("allowed_origins", |c| c.allowed_origins = vec!["https://a.example/path".into()]),
+            ("hosts", |c| c.hosts = vec!["kafka.example:8082".into()]),
+            ("public_url", |c| c.public_url = Some("kafka.example".into())),
+            ("public_url", |c| c.public_url = Some("ftp://kafka.example".into())),
+            ("record_bytes_max", |c| c.record_bytes_max = 10),
+            ("request_bytes_max", |c| c.request_bytes_max = 1024),
+            ("connections_max", |c| c.connections_max = 0),
+        ];
+        for (setting, change) in cases {
+            let mut config = GatewayConfig::default();
+            change(&mut config);
+            assert_eq!(config.check().map_err(|bad| bad.setting), Err(setting));
+        }
+    }
+}

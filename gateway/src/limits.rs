@@ -1,0 +1,53 @@
+//! Every fixed bound of the gateway, with its reason. What an operator would want to change is in `config.rs` instead.
+
+use std::time::Duration;
+
+/// A connection that has not sent a whole request head by then is closed: the answer to slow-loris, and the idle time of a
+/// kept-alive connection as well (hyper counts both with one timer).
+pub const HEAD_READ_TIME_MAX: Duration = Duration::from_secs(30);
+/// The whole request head, request line included: room for keys and record headers, which travel there.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Header lines of a request.
+pub const HEADERS_MAX: usize = 128;
+/// The longest pause between two pieces of a body.
+pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(15);
+/// The whole body: 32 MiB over a slow uplink of 1 Mbit/s.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(300);
+/// How long the rest of a body that is too large is thrown away before the refusal is sent, so that a client which writes
+/// first and reads later sees the answer instead of a reset.
+pub const REFUSED_BODY_DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+/// How much of it.
+pub const REFUSED_BODY_DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of request bodies and answers held at once over all connections; above it requests are refused with 503.
+pub const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A peer that takes nothing of its answer for so long is cut off (TCP_USER_TIMEOUT).
+pub const UNREAD_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// Connections over the limit that are told so at the same time; more than that are closed without a word.
+pub const REFUSALS_AT_ONCE_MAX: usize = 32;
+/// How long requests may take to end once the broker stops.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// An uploaded plugin, in bytes: what the plugin host takes.
+pub const PLUGIN_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A body of an administration request, in bytes.
+pub const ADMIN_BYTES_MAX: usize = 1024 * 1024;
+/// Records of one v2 request: what a parsed record costs above its text stays a small multiple of the body.
+pub const RECORDS_PER_REQUEST_MAX: usize = 100_000;
+/// Record headers of one record.
+pub const HEADERS_PER_RECORD_MAX: usize = 1_000;
+/// Offsets of one commit.
+pub const OFFSETS_PER_COMMIT_MAX: usize = 10_000;
+
+/// The longest wait of a long poll.
+pub const POLL_TIME_MAX: Duration = Duration::from_secs(60);
+/// Records of one fetch answer unless the request says `count`.
+pub const FETCH_RECORDS_DEFAULT: usize = 500;
+/// Records of one fetch answer, whatever the request says.
+pub const FETCH_RECORDS_MAX: usize = 10_000;
+/// Bytes of one fetch answer unless the request says `max_bytes`.
+pub const FETCH_BYTES_DEFAULT: usize = 1024 * 1024;
+/// Bytes of one fetch answer, whatever the request says; the first record goes out all the same.
+pub const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+const _: () = assert!(PLUGIN_BYTES_MAX < HELD_BYTES_MAX && FETCH_BYTES_MAX < HELD_BYTES_MAX);
+const _: () = assert!(PLUGIN_BYTES_MAX <= REFUSED_BODY_DRAIN_BYTES_MAX);

@@ -1,0 +1,225 @@
+//! Fetch: records of one partition from a position on, with long poll, and where a partition begins and ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sluice_broker::door::error::{DoorError, LogError};
+use sluice_broker::door::read::{ReadAnswer, ReadFrom, ReadWish};
+use sluice_broker::ids::{Offset, PartitionId};
+
+use super::{answer, with_body};
+use crate::app::{App, Caller, Segments};
+use crate::formats::fetched;
+use crate::held::hold;
+use crate::limits::{FETCH_BYTES_DEFAULT, FETCH_BYTES_MAX, FETCH_RECORDS_DEFAULT, FETCH_RECORDS_MAX, POLL_TIME_MAX};
+use crate::media::{FetchFormat, NDJSON, fetch_format};
+use crate::problem::Problem;
+use crate::query::{Query, parse_time};
+use crate::shapes::{FetchedRecord, PartitionOffsets, ProblemDocument};
+
+const PARAMETERS: [&str; 6] = ["offset", "count", "max_bytes", "timeout", "clamp", "isolation"];
+/// Where to go on, also when nothing was there or the log has holes.
+const NEXT_OFFSET: HeaderName = HeaderName::from_static("sluice-next-offset");
+/// The high watermark.
+const END_OFFSET: HeaderName = HeaderName::from_static("sluice-end-offset");
+
+/// Read records of a partition.
+///
+/// `Accept` chooses how keys and values stand: JSON (default), base64 or text, or one JSON record a line. The header
+/// Sluice-Next-Offset says where to go on.
+#[utoipa::path(
+    get, path = "/topics/{topic}/partitions/{partition}/records", tag = "records", operation_id = "fetchRecords",
+    params(
+        ("topic" = String, Path, description = "The topic"),
+        ("partition" = i32, Path, description = "The partition"),
+        ("offset" = Option<String>, Query, description = "An offset, `earliest` (default), `latest`, or `time:` with RFC 3339 or milliseconds"),
+        ("count" = Option<usize>, Query, description = "At most so many records: 500, no more than 10,000"),
+        ("max_bytes" = Option<usize>, Query, description = "About so many bytes: 1 MiB, no more than 8 MiB; the first record comes whatever its size"),
+        ("timeout" = Option<u64>, Query, description = "Wait so many ms for the first record: 0, no more than 60,000"),
+        ("clamp" = Option<bool>, Query, description = "Out of range: start at the nearest offset there is"),
+        ("isolation" = Option<String>, Query, description = "read_committed (default) or read_uncommitted"),
+    ),
+    responses(
+        (status = 200, description = "Records, none if there are none", content(
+            (Vec<FetchedRecord> = "application/json"),
+            (Vec<FetchedRecord> = "application/vnd.kafka.json.v2+json"),
+            (Vec<FetchedRecord> = "application/vnd.kafka.binary.v2+json"),
+            (Vec<FetchedRecord> = "application/vnd.kafka.text.v2+json"),
+            (FetchedRecord = "application/x-ndjson"),
+        )),
+        (status = 304, description = "If-None-Match has this answer's ETag"),
+        (status = 404, description = "No such topic or partition", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 406, description = "No format of ours", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 416, description = "Out of range, with beginning_offset and end_offset", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn records(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Segments((topic, partition)): Segments<(String, i32)>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    query.only(&PARAMETERS, &[])?;
+    if let Some(other) =
+        query.text("isolation")?.filter(|level| !["read_committed", "read_uncommitted"].contains(level))
+    {
+        return Err(Problem::request(format!("isolation is read_committed or read_uncommitted, not '{other}'")));
+    }
+    let format = fetch_format(&headers).ok_or_else(|| {
+        let detail = "records are to be had as application/json, application/x-ndjson and application/vnd.kafka.{json,binary,text}.v2+json";
+        Problem::coded(StatusCode::NOT_ACCEPTABLE, 40601, detail)
+    })?;
+    let wish = wish(topic, PartitionId(partition), &query)?;
+    let answer = tokio::select! {
+        answer = read(&app, &caller, wish, query.flag("clamp")?) => answer?,
+        () = app.stopping.cancelled() => return Err(DoorError::Stopping.into()),
+    };
+    let (wish, answer) = answer;
+    respond(&app, &headers, &wish, &answer, format)
+}
+
+/// The ends of a partition, and with a time the first record at or after it.
+#[utoipa::path(
+    get, path = "/topics/{topic}/partitions/{partition}/offsets", tag = "records", operation_id = "partitionOffsets",
+    params(
+        ("topic" = String, Path, description = "The topic"),
+        ("partition" = i32, Path, description = "The partition"),
+        ("timestamp" = Option<String>, Query, description = "Milliseconds since the epoch or RFC 3339"),
+    ),
+    responses(
+        (status = 200, description = "Its offsets", body = PartitionOffsets),
+        (status = 404, description = "No such topic or partition", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn offsets(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Segments((topic, partition)): Segments<(String, i32)>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    query.only(&["timestamp"], &[])?;
+    let partition = PartitionId(partition);
+    let at = query.time("timestamp")?;
+    let offsets = app.door.offsets(&caller.0, &topic, partition).await?;
+    let offset_for_timestamp = match at {
+        None => None,
+        Some(at) => Some(app.door.offset_for_time(&caller.0, &topic, partition, at).await?.map(|offset| offset.0)),
+    };
+    let body = PartitionOffsets {
+        beginning_offset: offsets.log_start.0,
+        end_offset: offsets.hw.0,
+        last_stable_offset: offsets.lso.0,
+        offset_for_timestamp,
+    };
+    answer(&headers, StatusCode::OK, &body)
+}
+
+fn wish(topic: String, partition: PartitionId, query: &Query) -> Result<ReadWish, Problem> {
+    let from = match query.text("offset")? {
+        None | Some("earliest") => ReadFrom::Earliest,
+        Some("latest") => ReadFrom::Latest,
+        Some(text) => match (text.strip_prefix("time:"), text.parse::<i64>()) {
+            (Some(time), _) => ReadFrom::Time(parse_time("offset", time)?),
+            (None, Ok(offset)) if offset >= 0 => ReadFrom::At(Offset(offset)),
+            (None, _) => {
+                let detail = format!("offset is a number from 0, earliest, latest or time:…, not '{text}'");
+                return Err(Problem::request(detail));
+            }
+        },
+    };
+    let count = query.number("count")?.unwrap_or(FETCH_RECORDS_DEFAULT);
+    if count == 0 {
+        return Err(Problem::request("count is at least 1"));
+    }
+    let timeout = Duration::from_millis(query.number("timeout")?.unwrap_or(0));
+    Ok(ReadWish {
+        topic,
+        partition,
+        from,
+        max_records: count.min(FETCH_RECORDS_MAX),
+        max_bytes: query.number("max_bytes")?.unwrap_or(FETCH_BYTES_DEFAULT).min(FETCH_BYTES_MAX),
+        timeout: timeout.min(POLL_TIME_MAX),
+    })
+}
+
+/// Reads; with `clamp` again from the nearest offset when the one asked for is not there.
+async fn read(app: &App, caller: &Caller, mut wish: ReadWish, clamp: bool) -> Result<(ReadWish, ReadAnswer), Problem> {
+    let first = app.door.read(&caller.0, &wish).await;
+    let Some(nearest) = first.as_ref().err().filter(|_| clamp).and_then(nearest) else {
+        return Ok((wish, first?));
+    };
+    wish.from = ReadFrom::At(nearest);
+    let again = app.door.read(&caller.0, &wish).await?;
+    Ok((wish, again))
+}
+
+fn nearest(error: &DoorError) -> Option<Offset> {
+    match error {
+        DoorError::Log(LogError::OutOfRange { asked, log_start, end }) => Some((*asked).clamp(*log_start, *end)),
+        _ => None,
+    }
+}
+
+fn respond(
+    app: &App,
+    headers: &HeaderMap,
+    wish: &ReadWish,
+    answer: &ReadAnswer,
+    format: FetchFormat,
+) -> Result<Response, Problem> {
+    let kind = match format {
+        FetchFormat::Records(_, kind) => kind,
+        FetchFormat::Lines => NDJSON,
+    };
+    let tag = entity_tag(wish, answer, kind);
+    let known = tag.as_ref().is_some_and(|tag| headers.get(IF_NONE_MATCH).is_some_and(|given| names(given, tag)));
+    let mut response = if known {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        let body = fetched::write(&wish.topic, wish.partition, &answer.records, format);
+        let body = hold(&app.held, body).ok_or_else(|| Problem::busy("too many bytes of answers wait", 1))?;
+        with_body(StatusCode::OK, kind, body)
+    };
+    let head = response.headers_mut();
+    head.insert(NEXT_OFFSET, answer.next.0.into());
+    head.insert(END_OFFSET, answer.offsets.hw.0.into());
+    head.insert(VARY, ACCEPT.into());
+    // A cache must ask again: retention, or a topic of the same name made anew, may have taken the range away.
+    let cache = if tag.is_some() { "private, no-cache" } else { "no-store" };
+    head.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(tag).ok()) {
+        head.insert(ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// Only a full range has one: from a given offset, and ended by `count` or `max_bytes`, not by the end of the log. What is
+/// below the high watermark never changes, so first and last record tell one answer from another, with their times in case
+/// the topic was made anew.
+fn entity_tag(wish: &ReadWish, answer: &ReadAnswer, kind: &str) -> Option<String> {
+    let ReadFrom::At(from) = wish.from else { return None };
+    let (first, last) = (answer.records.first()?, answer.records.last()?);
+    if answer.records.len() < wish.max_records && answer.next >= answer.offsets.hw {
+        return None;
+    }
+    let format = kind.trim_start_matches("application/").trim_start_matches("vnd.kafka.");
+    let times = format!("{:x}.{:x}", first.timestamp.0, last.timestamp.0);
+    Some(format!("\"{from}-{}-{}-{times}-{format}\"", last.offset, answer.records.len()))
+}
+
+fn names(given: &HeaderValue, tag: &str) -> bool {
+    let Ok(given) = given.to_str() else { return false };
+    given.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
+}
+
+#[cfg(test)]
+mod tests;

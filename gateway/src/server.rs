@@ -1,0 +1,202 @@
+//! The HTTP server: binds, accepts at most so many connections, bounds what each of them may take in time and bytes, and
+//! drains when it is told to stop. Knows no route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sluice_broker::door::Door;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::app::{App, Peer};
+use crate::config::GatewayConfig;
+use crate::guard::Guard;
+use crate::limits::{
+    DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEAD_READ_TIME_MAX, HEADERS_MAX, REFUSALS_AT_ONCE_MAX, UNREAD_ANSWER_TIME_MAX,
+};
+use crate::listen::{ListenError, bind};
+use crate::paths;
+
+/// What a client over the limit of connections is told, whatever it asks.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+    Content-Type: application/problem+json\r\nContent-Length: 133\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections\",\"error_code\":50003,\"message\":\"\"}    ";
+/// How long such a client has to read it.
+const FULL_LINGER: Duration = Duration::from_secs(1);
+/// The pause after a failed accept (no file descriptors left, usually).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A gateway that is bound and not yet served.
+#[derive(Debug)]
+pub struct Gateway {
+    app: Arc<App>,
+    listeners: Vec<TcpListener>,
+}
+
+impl Gateway {
+    /// Checks the settings and binds every listener.
+    ///
+    /// # Errors
+    /// `ListenError`, with nothing left bound.
+    pub async fn bind(config: &GatewayConfig, door: Door) -> Result<Gateway, ListenError> {
+        config.check()?;
+        let mut listeners = Vec::new();
+        for listen in &config.listen {
+            listeners.extend(bind(listen, config.allow_anonymous).await?);
+        }
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let guard = Guard::new(config, Some(&machine));
+        Ok(Gateway { app: App::new(config.clone(), guard, door), listeners })
+    }
+
+    /// `IP:PORT` of each listener, as bound.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let local = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        local.map(|address| address.to_string()).collect()
+    }
+
+    /// Serves until `stop` is cancelled, then finishes what is under way, ten seconds at most.
+    pub async fn serve(self, stop: CancellationToken) {
+        let Gateway { app, listeners } = self;
+        let server = Arc::new(Server {
+            router: paths::service(Arc::clone(&app)),
+            slots: Arc::new(Semaphore::new(app.config.connections_max)),
+            refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE_MAX)),
+            stop: stop.clone(),
+        });
+        let mut acceptors = JoinSet::new();
+        for listener in listeners {
+            acceptors.spawn(Arc::clone(&server).accept(listener));
+        }
+        stop.cancelled().await;
+        app.stopping.cancel();
+        app.changes.close();
+        // An acceptor ends when its connections have; dropping the set cuts off what does not end in time.
+        let drained = async {
+            while acceptors.join_next().await.is_some() {}
+            app.changes.wait().await;
+        };
+        if timeout(DRAIN_TIME_MAX, drained).await.is_err() {
+            tracing::warn!("HTTP requests were cut off: they did not end within {DRAIN_TIME_MAX:?}");
+        }
+    }
+}
+
+struct Server {
+    router: Router,
+    /// One permit a connection.
+    slots: Arc<Semaphore>,
+    /// One permit a connection that is being told that there is no slot.
+    refusals: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// Owns the connections of one listener until the last has ended.
+    async fn accept(self: Arc<Server>, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            match accepted {
+                Ok((stream, peer)) => match Arc::clone(&self.slots).try_acquire_owned() {
+                    Ok(slot) => {
+                        connections.spawn(Arc::clone(&self).connection(stream, Peer(peer), slot));
+                    }
+                    Err(_) => {
+                        if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+                            connections.spawn(refuse(stream, permit));
+                        }
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!("a connection could not be accepted: {error}");
+                    sluice_broker::clock::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn connection(self: Arc<Server>, stream: TcpStream, peer: Peer, _slot: OwnedSemaphorePermit) {
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!("the connection of {} was not set up: {error}", peer.0);
+            return;
+        }
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            router.clone().oneshot(request)
+        });
+        let mut connection = std::pin::pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_READ_TIME_MAX)
+                .max_headers(HEADERS_MAX)
+                .max_header_size(HEAD_BYTES_MAX)
+                .max_buf_size(2 * HEAD_BYTES_MAX)
+                .serve_connection(TokioIo::new(stream), service)
+        );
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!("the connection of {} ended: {error}", peer.0);
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_keepalive(true)?;
+    socket.set_tcp_user_timeout(Some(UNREAD_ANSWER_TIME_MAX))
+}
+
+/// Says why, and waits a moment for the other side to read it: a close with unread input would take the answer back.
+async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    let tell = async {
+        stream.write_all(FULL).await?;
+        stream.shutdown().await?;
+        let mut ignored = [0u8; 4096];
+        while stream.read(&mut ignored).await? > 0 {}
+        Ok::<(), std::io::Error>(())
+    };
+    // Too late or gone: it is closed either way.
+    let _ = timeout(FULL_LINGER, tell).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_of_a_connection_is_a_whole_answer() {
+        let text = std::str::from_utf8(FULL).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+        assert_eq!(length.parse(), Ok(body.len()));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(body).expect("JSON")["error_code"], 50003);
+    }
+}

@@ -1,0 +1,96 @@
+//! A real broker with its gateway, in a folder and on ports of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sluice_broker::config::{BrokerConfig, KafkaListener};
+use sluice_broker::node::Node;
+use sluice_gateway::{Gateway, GatewayConfig};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Answer, Ask};
+
+pub struct Broker {
+    pub address: String,
+    stop_http: CancellationToken,
+    stop_node: CancellationToken,
+    http: JoinHandle<()>,
+    node: JoinHandle<()>,
+    dir: Arc<TempDir>,
+}
+
+impl Broker {
+    pub async fn start() -> Broker {
+        Broker::start_with(|_| {}, |_| {}).await
+    }
+
+    pub async fn start_with(http: impl FnOnce(&mut GatewayConfig), broker: impl FnOnce(&mut BrokerConfig)) -> Broker {
+        Broker::open(Arc::new(TempDir::new().expect("a folder")), http, broker).await
+    }
+
+    /// Stops, and starts again over the same folder.
+    pub async fn restart(self) -> Broker {
+        let dir = Arc::clone(&self.dir);
+        self.stop().await;
+        Broker::open(dir, |_| {}, |_| {}).await
+    }
+
+    async fn open(
+        dir: Arc<TempDir>,
+        http: impl FnOnce(&mut GatewayConfig),
+        broker: impl FnOnce(&mut BrokerConfig),
+    ) -> Broker {
+        let mut broker_config = BrokerConfig { data_dir: PathBuf::from(dir.path()), ..BrokerConfig::default() };
+        broker(&mut broker_config);
+        let kafka = KafkaListener { host: "127.0.0.1".into(), port: 0, advertised: None };
+        let node = Node::open(Arc::new(broker_config), &[kafka]).await.expect("the node opens");
+        let mut http_config = GatewayConfig { listen: vec!["127.0.0.1:0".into()], ..GatewayConfig::default() };
+        http(&mut http_config);
+        let gateway = Gateway::bind(&http_config, node.door()).await.expect("the gateway binds");
+        let address = gateway.addresses().remove(0);
+        let (stop_http, stop_node) = (CancellationToken::new(), node.stop_token());
+        let http = tokio::spawn(gateway.serve(stop_http.clone()));
+        let node = tokio::spawn(async { node.serve().await.expect("a clean stop") });
+        Broker { address, stop_http, stop_node, http, node, dir }
+    }
+
+    /// Tells the gateway to stop, and goes on.
+    pub fn begin_stop(&self) {
+        self.stop_http.cancel();
+    }
+
+    /// The gateway first, then the node.
+    pub async fn stop(self) {
+        self.stop_http.cancel();
+        self.http.await.expect("the gateway ends");
+        self.stop_node.cancel();
+        self.node.await.expect("the node ends");
+    }
+
+    pub async fn get(&self, target: &str) -> Answer {
+        Ask::new("GET", target).send(&self.address).await
+    }
+
+    pub async fn delete(&self, target: &str) -> Answer {
+        Ask::new("DELETE", target).send(&self.address).await
+    }
+
+    /// As `curl -d`.
+    pub async fn post(&self, target: &str, body: impl AsRef<[u8]>) -> Answer {
+        let ask = Ask::new("POST", target).header("Content-Type", "application/x-www-form-urlencoded");
+        ask.body(body).send(&self.address).await
+    }
+
+    /// With a content type.
+    pub async fn send(&self, method: &str, target: &str, kind: &str, body: impl AsRef<[u8]>) -> Answer {
+        Ask::new(method, target).header("Content-Type", kind).body(body).send(&self.address).await
+    }
+
+    /// A topic of so many partitions.
+    pub async fn topic(&self, name: &str, partitions: i32) {
+        let wish = serde_json::json!({"name": name, "partitions": partitions}).to_string();
+        self.send("POST", "/topics", "application/json", wish).await.expect(201);
+    }
+}

@@ -1,0 +1,12 @@
+//! The gateway over real HTTP, in front of a real broker.
+
+mod broker;
+mod client;
+mod fetch;
+mod groups;
+mod guard;
+mod limits;
+mod pages;
+mod plugins;
+mod produce;
+mod topics;
