@@ -2,6 +2,7 @@
 //! Changes are in `create.rs` and `change.rs`: one at a time, durable before they are visible, and finished even when
 //! whoever asked has gone. Never shows what is not durable.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -271,13 +272,7 @@ async fn begin_term(
 }
 
 fn open_topics(dir: &LogDir, state: MetadataState, clock: &SharedClock) -> Result<Index, TopicError> {
-    let known = |id: TopicId, partition: PartitionId| {
-        let of_topic = state.topics.get(&id).is_some_and(|topic| (0..topic.partitions).contains(&partition.0));
-        of_topic || id == METADATA_TOPIC_ID
-    };
-    for stray in dir.set_aside_strays(&known)? {
-        tracing::warn!("{} belongs to no topic: it is set aside and not touched again", stray.display());
-    }
+    settle_strangers(dir, &state)?;
     let mut topics = Vec::with_capacity(state.topics.len());
     let mut wanted = Vec::new();
     for (id, topic) in state.topics {
@@ -294,6 +289,28 @@ fn open_topics(dir: &LogDir, state: MetadataState, clock: &SharedClock) -> Resul
         index.insert(Arc::new(Topic::new(topic.name, id, topic.internal, delay, partitions, configs)));
     }
     Ok(index)
+}
+
+/// Rules 16 and 17: finishes deletions that a crash interrupted, sets aside what no topic knows. Nothing is open yet but
+/// the metadata log.
+fn settle_strangers(dir: &LogDir, state: &MetadataState) -> Result<(), TopicError> {
+    let doomed = RefCell::new(Vec::new());
+    let known = |id: TopicId, partition: PartitionId| {
+        if let Some(name) = state.deleted.get(&id) {
+            doomed.borrow_mut().push(PartitionIdent { topic: name.clone(), topic_id: id, partition });
+            return true;
+        }
+        let of_topic = state.topics.get(&id).is_some_and(|topic| (0..topic.partitions).contains(&partition.0));
+        of_topic || id == METADATA_TOPIC_ID
+    };
+    for stray in dir.set_aside_strays(&known)? {
+        tracing::warn!("{} belongs to no topic: it is set aside and not touched again", stray.display());
+    }
+    for ident in doomed.into_inner() {
+        let partition = dir.open_existing(ident, TopicConfigs::default().log_config())?;
+        dir.remove(&partition)?;
+    }
+    Ok(())
 }
 
 fn stored_configs(topic: &TopicState) -> Result<TopicConfigs, TopicError> {
@@ -323,3 +340,6 @@ pub(super) fn logs_of(
         (ident, config.clone())
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,25 +195,12 @@ pub(super) fn find(key: &str) -> Option<&'static Row> {
 /// The known key that was probably meant.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let families = [PLUGIN_CONFIG, PLUGIN_FAILURE];
+    // The text asked for may be of any length; the known ones are short.
+    let key: String = key.chars().take(100).collect();
     let known = TABLE.iter().map(|row| row.key).chain(families);
-    let (best, distance) = known.map(|known| (known, edits(key, known))).min_by_key(|(_, edits)| *edits)?;
-    (distance <= (best.len() / 3).max(2)).then_some(best)
-}
-
-/// Levenshtein's distance, over bytes; the longest key is short, the text asked for is cut.
-fn edits(asked: &str, known: &str) -> usize {
-    let asked = &asked.as_bytes()[..asked.len().min(100)];
-    let mut row: Vec<usize> = (0..=known.len()).collect();
-    for (i, a) in asked.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, k) in known.bytes().enumerate() {
-            let change = diagonal + usize::from(*a != k);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[known.len()]
+    let scored = known.map(|known| (known, strsim::jaro_winkler(&key, known)));
+    let (best, score) = scored.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    (score > 0.85).then_some(best)
 }
 
 #[cfg(test)]

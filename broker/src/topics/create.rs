@@ -242,3 +242,6 @@ fn check_replication(wish: &NewTopic, configs: &TopicConfigs) -> Result<(), Topi
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,9 @@
 //! records at start and appends new ones; nobody acts on a change, or answers for it, before `write` has returned.
 //! It never interprets records (`metadata_state.rs` does) and is never rewritten.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::TopicError;
 use super::metadata_record::MetadataRecord;
@@ -11,7 +12,7 @@ use super::metadata_state::MetadataState;
 use crate::clock::SharedClock;
 use crate::ids::{Offset, PartitionId, TopicId, TopicName};
 use crate::limits;
-use crate::log::{AppendError, LogConfig, LogDir, LogError, Origin, Partition, PartitionIdent};
+use crate::log::{AppendError, LogConfig, LogDir, Origin, Partition, PartitionIdent};
 use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
 
 /// The name of the log's directory, before the partition number.
@@ -31,25 +32,27 @@ pub(super) struct MetadataLog {
 
 impl MetadataLog {
     /// Opens the log, made anew only in a directory that holds no partitions at all, and replays it. Blocking.
+    ///
+    /// # Errors
+    /// `Metadata` when there are partitions and no metadata (rule 17: data without its metadata is no first start, an empty
+    /// log here would set all of it aside), or when a record cannot be understood; the log's.
     pub(super) fn open(dir: &LogDir, clock: SharedClock) -> Result<(MetadataLog, MetadataState), TopicError> {
-        let name = TopicName::new(NAME)?;
-        let ident = PartitionIdent { topic: name, topic_id: METADATA_TOPIC_ID, partition: PartitionId(0) };
-        let mut partition = dir.open_existing(ident.clone(), log_config())?;
-        match partition.usable() {
-            Err(LogError::Offline { .. }) => {
-                // Rule 17: data without its metadata is no first start. An empty log here would set all of it aside.
-                if holds_partitions(dir)? {
-                    return Err(TopicError::Metadata {
-                        reason: format!(
-                            "{} holds partitions and no {NAME}-0: restore that folder, or choose another data directory",
-                            dir.path().display()
-                        ),
-                    });
-                }
-                partition = dir.create(ident, log_config())?;
-            }
-            other => other?,
-        }
+        let ident =
+            PartitionIdent { topic: TopicName::new(NAME)?, topic_id: METADATA_TOPIC_ID, partition: PartitionId(0) };
+        let there = topic_ids(dir)?;
+        let partition = if there.contains(&METADATA_TOPIC_ID) {
+            dir.open_existing(ident, log_config())?
+        } else if there.is_empty() {
+            dir.create(ident, log_config())?
+        } else {
+            let path = dir.path().display();
+            return Err(TopicError::Metadata {
+                reason: format!(
+                    "{path} holds partitions and no {NAME}-0: restore that folder, or choose another data directory"
+                ),
+            });
+        };
+        partition.usable()?;
         let state = replay(&partition)?;
         Ok((MetadataLog { partition, clock }, state))
     }
@@ -89,14 +92,14 @@ fn log_config() -> LogConfig {
     }
 }
 
-/// Whether any partition's directory is there. Sets nothing aside: every one is called known.
-fn holds_partitions(dir: &LogDir) -> Result<bool, TopicError> {
-    let any = AtomicBool::new(false);
-    dir.set_aside_strays(&|_, _| {
-        any.store(true, Ordering::Relaxed);
+/// The topics that have directories here. Sets nothing aside that says whose it is: every one is called known.
+fn topic_ids(dir: &LogDir) -> Result<HashSet<TopicId>, TopicError> {
+    let seen = RefCell::new(HashSet::new());
+    dir.set_aside_strays(&|id, _| {
+        seen.borrow_mut().insert(id);
         true
     })?;
-    Ok(any.into_inner())
+    Ok(seen.into_inner())
 }
 
 fn replay(partition: &Partition) -> Result<MetadataState, TopicError> {

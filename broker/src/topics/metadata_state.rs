@@ -25,6 +25,8 @@ pub(super) struct MetadataState {
     pub(super) topics: HashMap<TopicId, TopicState>,
     pub(super) next_producer_id: i64,
     pub(super) next_stream_id: i64,
+    /// Every topic that ever was and is no more: its directories may have outlived a crash.
+    pub(super) deleted: HashMap<TopicId, TopicName>,
     names: HashMap<TopicName, TopicId>,
 }
 
@@ -37,6 +39,7 @@ impl MetadataState {
             topics: HashMap::new(),
             next_producer_id: 0,
             next_stream_id: RESERVED_PRODUCER_IDS.0,
+            deleted: HashMap::new(),
             names: HashMap::new(),
         }
     }
@@ -71,6 +74,7 @@ impl MetadataState {
                 let name = self.known(topic)?.name.clone();
                 self.names.remove(&name);
                 self.topics.remove(&topic);
+                self.deleted.insert(topic, name);
             }
             // Reservations of two callers may reach the log in either order: the larger one counts.
             MetadataRecord::ProducerIds { next } => self.next_producer_id = self.next_producer_id.max(next),
