@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::chain::Partitioners;
 use crate::clock::{MachineClock, SharedClock};
@@ -51,6 +52,7 @@ pub struct Node {
     delay: DelayService,
     kafka: KafkaServer,
     stop: CancellationToken,
+    clients: TaskTracker,
 }
 
 impl Node {
@@ -106,7 +108,7 @@ impl Node {
         let engine = Engine::new(config, Arc::clone(&clock), Arc::clone(&catalog), groups, partitioners);
         let delay = DelayService::open(Door::new(Arc::clone(&engine)), catalog, clock).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
-        Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new() })
+        Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new(), clients: TaskTracker::new() })
     }
 
     /// The door for the gateway.
@@ -127,22 +129,32 @@ impl Node {
         self.stop.clone()
     }
 
+    /// For whatever uses the door and has to end before the logs are closed (the gateway): spawn it here, and let it end
+    /// when the stop token is cancelled.
+    #[must_use]
+    pub fn clients(&self) -> TaskTracker {
+        self.clients.clone()
+    }
+
     /// Serves until the stop token is cancelled, then drains: ports first, then the delay service, then the logs are flushed
     /// and the shutdown is marked as clean.
     ///
     /// # Errors
     /// What kept the shutdown from being clean.
     pub async fn serve(self) -> Result<(), NodeError> {
-        let Node { log_dir, engine, delay, kafka, stop } = self;
+        let Node { log_dir, engine, delay, kafka, stop, clients } = self;
         let delays_stop = CancellationToken::new();
         let delays = tokio::spawn(delay.run(delays_stop.clone()));
         let ports = tokio::spawn(kafka.serve(stop.clone()));
         stop.cancelled().await;
         engine.begin_stop();
         ports.await?;
+        clients.close();
+        clients.wait().await;
         delays_stop.cancel();
         delays.await?;
         engine.groups().closed().await;
+        engine.catalog().closed().await;
         tokio::task::spawn_blocking(move || log_dir.close()).await??;
         Ok(())
     }

@@ -1,0 +1,249 @@
+//! What the flags, the environment, the file and the defaults say together. The first that names a setting wins, in that
+//! order; whatever is not a setting, or cannot be one's value, is an error that names the key and where it stands.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sluice_broker::config::{BrokerConfig, KafkaListener};
+use sluice_gateway::GatewayConfig;
+use toml::{Table, Value};
+
+use crate::args::ServeArgs;
+use crate::listener;
+use crate::settings::{SETTINGS, Setting, defaults};
+
+/// Read when `--config` names no other and it is there.
+const DEFAULT_FILE: &str = "sluice.toml";
+/// Variables of this project that are no settings: read elsewhere, or by its tests and benchmarks.
+const NO_SETTINGS: [&str; 3] = ["SLUICE_LOG", "SLUICE_CONFIG", "SLUICE_BIN"];
+/// The same by their beginning.
+const NO_SETTINGS_PREFIXES: [&str; 2] = ["SLUICE_TESTS_", "SLUICE_BENCH_"];
+
+/// Who said what a setting is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// Nobody.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// This variable of the environment.
+    Env(String),
+    /// This flag.
+    Flag(&'static str),
+}
+
+/// A contradiction, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BadConfig(String);
+
+/// Every setting that has a value, and who said it.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    values: BTreeMap<&'static str, (Value, Said)>,
+}
+
+/// The settings as the broker takes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where Kafka clients connect.
+    pub(crate) kafka: Vec<KafkaListener>,
+    /// The gateway's own.
+    pub(crate) gateway: GatewayConfig,
+    /// The broker's own.
+    pub(crate) broker: BrokerConfig,
+}
+
+impl Settings {
+    /// Reads all four. `env` is the process's environment, or a test's.
+    pub(crate) fn read(
+        args: &ServeArgs,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Settings, BadConfig> {
+        let mut settings = Settings { values: BTreeMap::new() };
+        let defaults = defaults();
+        for setting in SETTINGS {
+            if let Some(value) = setting.default(&defaults) {
+                settings.set(setting, value, Said::Default)?;
+            }
+        }
+        match &args.config {
+            Some(path) => settings.add_file(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => settings.add_file(Path::new(DEFAULT_FILE))?,
+            None => {}
+        }
+        for (name, text) in env {
+            settings.add_env(name, &text)?;
+        }
+        settings.add_flags(args)?;
+        Ok(settings)
+    }
+
+    /// The value of a setting and who said it.
+    pub(crate) fn get(&self, setting: &Setting) -> Option<&(Value, Said)> {
+        self.values.get(setting.key)
+    }
+
+    /// The settings as the broker takes them.
+    pub(crate) fn into_config(self) -> Result<Config, BadConfig> {
+        let kafka = self.texts("kafka.listen");
+        let http = self.texts("http.listen");
+        if kafka.0.is_empty() {
+            return Err(BadConfig(format!("{}: name at least one ADDR:PORT", kafka.1)));
+        }
+        let parse = |text: &String| listener::parse(text).map_err(|reason| BadConfig(format!("{}: {reason}", kafka.1)));
+        let listeners = kafka.0.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let mut bound: Vec<(String, String)> =
+            listeners.iter().zip(&kafka.0).map(|(listener, text)| (listener.host.clone(), text.clone())).collect();
+        for text in &http.0 {
+            let (host, _) = listener::host_port(text).map_err(|reason| BadConfig(format!("{}: {reason}", http.1)))?;
+            bound.push((host, text.clone()));
+        }
+        let anonymous = self.values.get("allow_anonymous").is_some_and(|(value, _)| value.as_bool() == Some(true));
+        if let Some((_, text)) = bound.iter().find(|(host, _)| !anonymous && !listener::is_loopback(host)) {
+            return Err(BadConfig(format!(
+                "{text} can be reached from other machines and nobody has to log in yet: add --allow-anonymous (or \
+                 allow_anonymous = true) if whoever reaches it may read and write everything"
+            )));
+        }
+        Ok(Config { kafka: listeners, gateway: self.gateway(anonymous)?, broker: self.broker()? })
+    }
+
+    fn gateway(&self, anonymous: bool) -> Result<GatewayConfig, BadConfig> {
+        let mut table = self.section(Some("http"));
+        table.insert("allow_anonymous".to_owned(), anonymous.into());
+        let gateway: GatewayConfig = table.try_into().map_err(|cause: toml::de::Error| BadConfig(one_line(&cause)))?;
+        gateway.check().map_err(|bad| BadConfig(bad.to_string()))?;
+        Ok(gateway)
+    }
+
+    fn broker(&self) -> Result<BrokerConfig, BadConfig> {
+        let mut table = self.section(None);
+        table.remove("allow_anonymous");
+        let broker: BrokerConfig = table.try_into().map_err(|cause: toml::de::Error| BadConfig(one_line(&cause)))?;
+        if broker.group_min_session_timeout_ms > broker.group_max_session_timeout_ms {
+            return Err(BadConfig(format!(
+                "group_min_session_timeout_ms ({}) is more than group_max_session_timeout_ms ({})",
+                broker.group_min_session_timeout_ms, broker.group_max_session_timeout_ms
+            )));
+        }
+        Ok(broker)
+    }
+
+    /// What is set in a section, or outside of all.
+    fn section(&self, section: Option<&str>) -> Table {
+        let here = SETTINGS.iter().filter(|setting| setting.place().0 == section);
+        here.filter_map(|setting| Some((setting.place().1.to_owned(), self.values.get(setting.key)?.0.clone())))
+            .collect()
+    }
+
+    fn texts(&self, key: &str) -> (Vec<String>, String) {
+        let Some((value, said)) = self.values.get(key) else { return (Vec::new(), key.to_owned()) };
+        let texts = value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        (texts, said.place(key))
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<(), BadConfig> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| BadConfig(format!("the configuration file {shown} cannot be read: {cause}")))?;
+        let table: Table = text.parse().map_err(|cause: toml::de::Error| {
+            let line = cause.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            BadConfig(format!("{shown}:{line}: {}", one_line(&cause)))
+        })?;
+        let said = Said::File(path.to_owned());
+        for (name, value) in table {
+            let is_section = SETTINGS.iter().any(|setting| setting.place().0 == Some(name.as_str()));
+            match value {
+                Value::Table(section) if is_section => {
+                    for (key, value) in section {
+                        self.set(find(&format!("{name}.{key}"), &shown)?, value, said.clone())?;
+                    }
+                }
+                value => self.set(find(&name, &shown)?, value, said.clone())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add_env(&mut self, name: String, text: &str) -> Result<(), BadConfig> {
+        let ours = name.starts_with("SLUICE_")
+            && !NO_SETTINGS.contains(&name.as_str())
+            && !NO_SETTINGS_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if !ours {
+            return Ok(());
+        }
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.env() == name) else {
+            let names: Vec<_> = SETTINGS.iter().map(Setting::env).collect();
+            let hint = nearest(&name, names.iter().map(String::as_str));
+            return Err(BadConfig(format!("the environment variable {name} is not a setting{hint}")));
+        };
+        let value = setting.parse(text).map_err(|reason| BadConfig(format!("{name}: it {reason}")))?;
+        self.set(setting, value, Said::Env(name))
+    }
+
+    fn add_flags(&mut self, args: &ServeArgs) -> Result<(), BadConfig> {
+        let texts = |list: &[String]| (!list.is_empty()).then(|| Value::from(list.to_vec()));
+        let data_dir = match args.data_dir.as_ref().map(|path| path.to_str()) {
+            Some(None) => return Err(BadConfig("--data-dir: the path is not UTF-8".to_owned())),
+            Some(Some(path)) => Some(Value::from(path)),
+            None => None,
+        };
+        let given = [
+            ("--kafka", texts(&args.kafka)),
+            ("--http", texts(&args.http)),
+            ("--data-dir", data_dir),
+            ("--allow-anonymous", args.allow_anonymous.map(Value::from)),
+        ];
+        for (flag, value) in given {
+            let setting = SETTINGS.iter().find(|setting| setting.flag == Some(flag));
+            if let (Some(setting), Some(value)) = (setting, value) {
+                self.set(setting, value, Said::Flag(flag))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, setting: &Setting, value: Value, said: Said) -> Result<(), BadConfig> {
+        setting.check(&value).map_err(|reason| BadConfig(format!("{}: it {reason}", said.place(setting.key))))?;
+        self.values.insert(setting.key, (value, said));
+        Ok(())
+    }
+}
+
+impl Said {
+    /// Where to look, for an error about a key.
+    fn place(&self, key: &str) -> String {
+        match self {
+            Said::Default => key.to_owned(),
+            Said::File(path) => format!("{}: {key}", path.display()),
+            Said::Env(name) => name.clone(),
+            Said::Flag(flag) => (*flag).to_owned(),
+        }
+    }
+}
+
+fn find(key: &str, file: &impl fmt::Display) -> Result<&'static Setting, BadConfig> {
+    SETTINGS.iter().find(|setting| setting.key == key).ok_or_else(|| {
+        let hint = nearest(key, SETTINGS.iter().map(|setting| setting.key));
+        BadConfig(format!("{file}: '{key}' is not a setting{hint}"))
+    })
+}
+
+/// `; did you mean …?`, or nothing.
+fn nearest<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let scored = known.map(|known| (strsim::jaro_winkler(asked, known), known));
+    match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((score, known)) if score > 0.85 => format!("; did you mean '{known}'?"),
+        _ => String::new(),
+    }
+}
+
+/// What a TOML error says, without the picture.
+fn one_line(cause: &toml::de::Error) -> String {
+    cause.message().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;
