@@ -54,6 +54,8 @@ pub const REPLAY_READ_BYTES: usize = 1024 * 1024;
 pub const DELAY_STEP_RECORDS_MAX: usize = 1_000;
 /// Bytes of one delay step.
 pub const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
+/// Delay steps in memory at once, over all delay topics: a flood of due records waits its turn.
+pub const DELAY_STEPS_AT_ONCE: usize = 16;
 
 const _: () = assert!(FRAMES_IN_FLIGHT_BYTES_MAX >= 2 * FRAME_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);

@@ -1,23 +1,24 @@
-//! STUB to be replaced. The delay service: an ordinary client of the door. Rank 7.
-#![allow(missing_docs)]
-use std::sync::Arc;
+//! The delay service: delivers the records of delay topics (`<target>.delay.<duration>`) when they are due, once for every
+//! reader, across kill -9 and power cut. An ordinary client of the door: it reads the delay topic, which is its own queue,
+//! and appends to the target with the deduplicated append. Rank 7. Never delivers early, never loses a record in silence.
+//!
+//! ```text
+//! service ─ one proxy task a partition ─ reading (what is due) ─ route (where to) ─ plan (lanes) ─ store (the step, durable)
+//!                                          ↑ after a crash: the step again         deliver (append_once a lane) ─ store (done)
+//! ```
 
-use tokio_util::sync::CancellationToken;
+mod deliver;
+mod message;
+mod plan;
+mod proxy;
+mod reading;
+mod route;
+mod schedule;
+mod service;
+mod state;
+mod store;
 
-use crate::clock::SharedClock;
-use crate::door::{Door, DoorError};
-use crate::topics::Catalog;
+pub use service::DelayService;
 
-#[derive(Debug)]
-pub struct DelayService {}
-
-impl DelayService {
-    /// Reads `__sluice_delays` (internal, made at first use).
-    pub async fn open(_door: Door, _catalog: Arc<Catalog>, _clock: SharedClock) -> Result<DelayService, DoorError> {
-        todo!()
-    }
-    /// One task a proxy partition; follows topics made and deleted; ends when `stop` is cancelled, with every step durable.
-    pub async fn run(self, _stop: CancellationToken) {
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

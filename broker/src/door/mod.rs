@@ -5,7 +5,10 @@
 pub mod append_once;
 pub mod configs;
 pub mod error;
+pub mod follow;
 pub mod groups;
+pub mod keyed_log;
+pub mod partition;
 pub mod plugins;
 pub mod produce;
 pub mod read;
@@ -17,7 +20,7 @@ use crate::engine::Engine;
 use crate::log::LogError;
 
 pub use crate::config::{Context, Source};
-pub use crate::record::{Header, Message};
+pub use crate::record::{Header, Message, RecordView};
 pub use error::DoorError;
 
 /// The local door: over this broker's engine.

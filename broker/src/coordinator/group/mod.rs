@@ -20,3 +20,6 @@ pub use verbs::{
     CommittedOffset, GroupDescription, GroupState, JoinAnswer, JoinRequest, LeavingMember, MemberDescription,
     Membership, OffsetToCommit, SyncAnswer, SyncRequest,
 };
+
+#[cfg(test)]
+mod tests;

@@ -308,10 +308,14 @@ impl Groups {
             match effect {
                 // A client that went away has dropped its end: the answer is nobody's.
                 Effect::AnswerJoin(ticket, answer) => {
-                    let _ = inner.joins.remove(&ticket).map(|waiting| waiting.send(answer));
+                    if let Some(waiting) = inner.joins.remove(&ticket) {
+                        let _ = waiting.send(answer);
+                    }
                 }
                 Effect::AnswerSync(ticket, answer) => {
-                    let _ = inner.syncs.remove(&ticket).map(|waiting| waiting.send(answer));
+                    if let Some(waiting) = inner.syncs.remove(&ticket) {
+                        let _ = waiting.send(answer);
+                    }
                 }
                 Effect::Store(metadata, then) => {
                     let value = Some(records::group_value(&metadata));

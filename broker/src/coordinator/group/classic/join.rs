@@ -82,7 +82,7 @@ impl ClassicGroup {
     /// turned away when the limit was lowered.
     fn accepts(&self, member: Option<&str>) -> bool {
         let known = member.and_then(|id| self.members.get(id));
-        match self.state {
+        match self.phase.state {
             GroupState::Empty | GroupState::Dead => true,
             GroupState::PreparingRebalance => {
                 known.is_some_and(|found| found.join.is_some()) || self.joining < self.rules.members_max
@@ -99,11 +99,11 @@ impl ClassicGroup {
 
     /// One protocol at least is everybody's, so a vote always has a winner.
     fn supports(&self, request: &JoinRequest) -> bool {
-        if self.state == GroupState::Empty {
+        if self.phase.state == GroupState::Empty {
             return !request.protocol_type.is_empty() && !request.protocols.is_empty();
         }
-        let everybodys = |name: &str| self.supported.get(name).copied().unwrap_or(0) == self.members.len();
-        self.protocol_type.as_deref() == Some(request.protocol_type.as_str())
+        let everybodys = |name: &str| self.protocols.supported.get(name).copied().unwrap_or(0) == self.members.len();
+        self.protocols.kind.as_deref() == Some(request.protocol_type.as_str())
             && request.protocols.iter().any(|(name, _)| everybodys(name))
     }
 
@@ -119,11 +119,11 @@ impl ClassicGroup {
     }
 
     fn add(&mut self, request: &JoinRequest, id: String, ticket: Ticket, now: Now, out: &mut Vec<Effect>) {
-        if self.state == GroupState::PreparingRebalance && self.previous == GroupState::Empty {
+        if self.phase.state == GroupState::PreparingRebalance && self.phase.previous == GroupState::Empty {
             self.new_member_added = true;
         }
         if self.members.is_empty() {
-            self.protocol_type = Some(request.protocol_type.clone());
+            self.protocols.kind = Some(request.protocol_type.clone());
         }
         // A new member cannot send heartbeats before it has its id, and a client that went away cannot be told from one
         // that waits: it gets this long instead of its session.
@@ -163,7 +163,7 @@ impl ClassicGroup {
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
         let unchanged = self.members.get(id).is_some_and(|member| member.protocols == request.protocols);
-        match self.state {
+        match self.phase.state {
             GroupState::PreparingRebalance => {}
             // The answer to its join was lost, so it gets it once more.
             GroupState::CompletingRebalance if unchanged => {
@@ -222,8 +222,8 @@ impl ClassicGroup {
         };
         self.update(new, request, ticket, out);
         self.beat(new, now);
-        match self.state {
-            GroupState::Stable if self.protocol.as_deref() == Some(self.vote().as_str()) => {
+        match self.phase.state {
+            GroupState::Stable if self.protocols.chosen.as_deref() == Some(self.vote().as_str()) => {
                 let stored = self.metadata(&|_, member| member.assignment.clone());
                 out.push(Effect::Store(stored, Then::Replaced(Box::new(replaced))));
             }

@@ -13,7 +13,7 @@ impl ClassicGroup {
         let mut out = Vec::new();
         let outcomes: Vec<_> = members.iter().map(|leaving| self.leave_one(leaving, &mut out)).collect();
         if outcomes.iter().any(Result::is_ok) {
-            match self.state {
+            match self.phase.state {
                 GroupState::Stable | GroupState::CompletingRebalance => self.prepare_rebalance(now, &mut out),
                 GroupState::PreparingRebalance => self.complete_if_all_joined(now, &mut out),
                 GroupState::Empty | GroupState::Dead => {}
@@ -42,17 +42,17 @@ impl ClassicGroup {
         let mut out = Vec::new();
         self.expire_promises(now, &mut out);
         self.expire_sessions(now, &mut out);
-        if let Some(deadline) = self.join_deadline.filter(|deadline| deadline.at <= now.mono) {
-            self.join_deadline = None;
+        if let Some(deadline) = self.due.join.filter(|deadline| deadline.at <= now.mono) {
+            self.due.join = None;
             self.join_time_over(deadline, now, &mut out);
         }
-        if self.sync_deadline.is_some_and(|at| at <= now.mono) {
-            self.sync_deadline = None;
+        if self.due.sync.is_some_and(|at| at <= now.mono) {
+            self.due.sync = None;
             self.sync_time_over(now, &mut out);
         }
         let sessions = self.members.values().filter_map(|member| member.deadline);
-        let phases = self.join_deadline.map(|deadline| deadline.at).into_iter().chain(self.sync_deadline);
-        self.wake_by = sessions.chain(phases).chain(self.pending.values().copied()).min();
+        let phases = self.due.join.map(|deadline| deadline.at).into_iter().chain(self.due.sync);
+        self.due.wake_by = sessions.chain(phases).chain(self.pending.values().copied()).min();
         out
     }
 
@@ -62,7 +62,7 @@ impl ClassicGroup {
         for id in &lapsed {
             self.remove(id, out);
         }
-        if !lapsed.is_empty() && self.state == GroupState::PreparingRebalance && self.all_joined() {
+        if !lapsed.is_empty() && self.phase.state == GroupState::PreparingRebalance && self.all_joined() {
             self.complete_join(now, out);
         }
     }
@@ -84,7 +84,7 @@ impl ClassicGroup {
         for id in &expired {
             self.remove(id, out);
         }
-        match self.state {
+        match self.phase.state {
             GroupState::Stable | GroupState::CompletingRebalance => self.prepare_rebalance(now, out),
             GroupState::PreparingRebalance if self.all_joined() => self.complete_join(now, out),
             _ => {}
@@ -93,7 +93,7 @@ impl ClassicGroup {
 
     /// The join phase gave everybody an answer, and some never came back for their assignment.
     fn sync_time_over(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let assigning = matches!(self.state, GroupState::CompletingRebalance | GroupState::Stable);
+        let assigning = matches!(self.phase.state, GroupState::CompletingRebalance | GroupState::Stable);
         if !assigning || self.pending_sync.is_empty() {
             return;
         }

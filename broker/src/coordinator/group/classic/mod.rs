@@ -103,35 +103,52 @@ struct JoinDeadline {
     initial: Option<(Duration, Duration)>,
 }
 
+/// Where the group is in its cycle, since when by the wall clock, and where it was before.
+#[derive(Debug)]
+struct Phase {
+    state: GroupState,
+    previous: GroupState,
+    since: Option<TimestampMs>,
+}
+
+/// What the members speak: the type they share, the protocol chosen, and how many members support each.
+#[derive(Debug, Default)]
+struct Protocols {
+    kind: Option<String>,
+    chosen: Option<String>,
+    supported: BTreeMap<String, usize>,
+}
+
+/// When the phases end; sessions are with their members.
+#[derive(Debug, Default)]
+struct Deadlines {
+    join: Option<JoinDeadline>,
+    sync: Option<Instant>,
+    /// No deadline of the group, sessions included, is earlier than this.
+    wake_by: Option<Instant>,
+}
+
 /// One group. Members are kept in the order of their ids, so that every run decides alike.
 #[derive(Debug)]
 pub(super) struct ClassicGroup {
     id: String,
     rules: Rules,
-    state: GroupState,
-    previous: GroupState,
-    state_since: Option<TimestampMs>,
+    phase: Phase,
+    due: Deadlines,
     generation: Generation,
-    protocol_type: Option<String>,
-    protocol: Option<String>,
+    protocols: Protocols,
     leader: Option<String>,
     members: BTreeMap<String, Member>,
     /// Instance id to member id.
     statics: BTreeMap<String, String>,
     /// Members of `members` with a waiting join.
     joining: usize,
-    /// How many members support a protocol.
-    supported: BTreeMap<String, usize>,
     /// Ids given out with MEMBER_ID_REQUIRED, and when they lapse (KIP-394).
     pending: BTreeMap<String, Instant>,
     pending_sync: BTreeSet<String>,
-    join_deadline: Option<JoinDeadline>,
-    sync_deadline: Option<Instant>,
     new_member_added: bool,
     /// The generation whose assignments are on their way to the log.
     storing: Option<Generation>,
-    /// No deadline is earlier than this.
-    wake_by: Option<Instant>,
 }
 
 impl ClassicGroup {
@@ -140,24 +157,18 @@ impl ClassicGroup {
         ClassicGroup {
             id: id.to_owned(),
             rules,
-            state: GroupState::Empty,
-            previous: GroupState::Dead,
-            state_since: Some(now.wall),
+            phase: Phase { state: GroupState::Empty, previous: GroupState::Dead, since: Some(now.wall) },
+            due: Deadlines::default(),
             generation: Generation(0),
-            protocol_type: None,
-            protocol: None,
+            protocols: Protocols::default(),
             leader: None,
             members: BTreeMap::new(),
             statics: BTreeMap::new(),
             joining: 0,
-            supported: BTreeMap::new(),
             pending: BTreeMap::new(),
             pending_sync: BTreeSet::new(),
-            join_deadline: None,
-            sync_deadline: None,
             new_member_added: false,
             storing: None,
-            wake_by: None,
         }
     }
 
@@ -165,9 +176,9 @@ impl ClassicGroup {
     /// (Kafka's `onLoaded`), so that clients go on over a restart.
     pub(super) fn restore(id: &str, rules: Rules, stored: GroupMetadata, now: Now) -> ClassicGroup {
         let mut group = ClassicGroup::new(id, rules, now);
-        group.state_since = stored.state_since;
+        group.phase.since = stored.state_since;
         group.generation = stored.generation;
-        group.protocol_type = stored.protocol_type;
+        group.protocols.kind = stored.protocol_type;
         let name = stored.protocol.clone().unwrap_or_default();
         for member in stored.members {
             let StoredMember {
@@ -198,8 +209,8 @@ impl ClassicGroup {
             group.members.insert(id, member);
         }
         if !group.members.is_empty() {
-            group.state = GroupState::Stable;
-            group.protocol = stored.protocol;
+            group.phase.state = GroupState::Stable;
+            group.protocols.chosen = stored.protocol;
             let leader = stored.leader.filter(|leader| group.members.contains_key(leader));
             group.leader = leader.or_else(|| group.members.keys().next().cloned());
         }
@@ -208,7 +219,7 @@ impl ClassicGroup {
 
     /// The durable form, with the given assignments.
     fn metadata(&self, assignments: &dyn Fn(&str, &Member) -> Bytes) -> GroupMetadata {
-        let protocol = self.protocol.as_deref().unwrap_or("");
+        let protocol = self.protocols.chosen.as_deref().unwrap_or("");
         let members = self.members.iter().map(|(id, member)| StoredMember {
             member: id.clone(),
             instance: member.instance.clone(),
@@ -220,42 +231,42 @@ impl ClassicGroup {
             assignment: assignments(id, member),
         });
         GroupMetadata {
-            protocol_type: self.protocol_type.clone(),
+            protocol_type: self.protocols.kind.clone(),
             generation: self.generation,
-            protocol: self.protocol.clone(),
+            protocol: self.protocols.chosen.clone(),
             leader: self.leader.clone(),
-            state_since: self.state_since,
+            state_since: self.phase.since,
             members: members.collect(),
         }
     }
 
     pub(super) fn state(&self) -> GroupState {
-        self.state
+        self.phase.state
     }
 
     pub(super) fn protocol_type(&self) -> Option<&str> {
-        self.protocol_type.as_deref()
+        self.protocols.kind.as_deref()
     }
 
     /// When the group entered its state; `None` for records older than that field.
     pub(super) fn state_since(&self) -> Option<TimestampMs> {
-        self.state_since
+        self.phase.since
     }
 
     /// No members, nobody on the way in: what is left is offsets, if any.
     pub(super) fn is_vacant(&self) -> bool {
-        self.state == GroupState::Empty && self.members.is_empty() && self.pending.is_empty()
+        self.phase.state == GroupState::Empty && self.members.is_empty() && self.pending.is_empty()
     }
 
     /// Call `tick` at this time at the latest. May be too early, never too late.
     pub(super) fn wake_by(&self) -> Option<Instant> {
-        self.wake_by
+        self.due.wake_by
     }
 
     /// DescribeGroups: metadata and protocol only of a stable group, as Kafka does.
     pub(super) fn describe(&self) -> GroupDescription {
-        let stable = self.state == GroupState::Stable;
-        let protocol = self.protocol.clone().filter(|_| stable).unwrap_or_default();
+        let stable = self.phase.state == GroupState::Stable;
+        let protocol = self.protocols.chosen.clone().filter(|_| stable).unwrap_or_default();
         let members = self.members.iter().map(|(id, member)| MemberDescription {
             member: id.clone(),
             instance: member.instance.clone(),
@@ -266,8 +277,8 @@ impl ClassicGroup {
         });
         GroupDescription {
             group: self.id.clone(),
-            state: self.state,
-            protocol_type: self.protocol_type.clone().unwrap_or_default(),
+            state: self.phase.state,
+            protocol_type: self.protocols.kind.clone().unwrap_or_default(),
             members: members.collect(),
             protocol,
         }
@@ -303,12 +314,12 @@ impl ClassicGroup {
     }
 
     fn enter(&mut self, state: GroupState, now: Now) {
-        self.previous = std::mem::replace(&mut self.state, state);
-        self.state_since = Some(now.wall);
+        self.phase.previous = std::mem::replace(&mut self.phase.state, state);
+        self.phase.since = Some(now.wall);
     }
 
     fn wake(&mut self, at: Instant) {
-        self.wake_by = Some(self.wake_by.map_or(at, |earlier| earlier.min(at)));
+        self.due.wake_by = Some(self.due.wake_by.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// The session begins anew.
@@ -327,13 +338,13 @@ impl ClassicGroup {
     fn count_protocols(&mut self, protocols: &[(String, Bytes)], add: bool) {
         // A name that a client lists twice counts once.
         for name in protocols.iter().map(|(name, _)| name.as_str()).collect::<BTreeSet<_>>() {
-            let count = self.supported.entry(name.to_owned()).or_default();
+            let count = self.protocols.supported.entry(name.to_owned()).or_default();
             if add {
                 *count += 1;
             } else if *count > 1 {
                 *count -= 1;
             } else {
-                self.supported.remove(name);
+                self.protocols.supported.remove(name);
             }
         }
     }

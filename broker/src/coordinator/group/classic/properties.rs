@@ -64,25 +64,25 @@ fn check(bench: &Bench, last: Generation) {
     assert_eq!(statics, named, "one member an instance");
     assert!(group.pending_sync.iter().all(|id| group.members.contains_key(id)));
     assert!(group.pending.keys().all(|id| !group.members.contains_key(id)));
-    match group.state {
+    match group.phase.state {
         GroupState::Empty => assert!(group.members.is_empty()),
-        GroupState::PreparingRebalance => assert!(group.join_deadline.is_some(), "somebody must end the join phase"),
+        GroupState::PreparingRebalance => assert!(group.due.join.is_some(), "somebody must end the join phase"),
         GroupState::CompletingRebalance | GroupState::Stable => {
             assert!(!group.members.is_empty());
             // A static member's change of id waits for the log, everybody else has an answer.
-            assert!(group.state == GroupState::Stable || group.joining == 0);
+            assert!(group.phase.state == GroupState::Stable || group.joining == 0);
             for member in group.members.values() {
                 let vouched = member.deadline.is_some() || member.join.is_some() || member.sync.is_some();
                 assert!(vouched, "a member that nothing would ever remove");
             }
-            assert!(group.sync_deadline.is_some() || group.pending_sync.is_empty());
+            assert!(group.due.sync.is_some() || group.pending_sync.is_empty());
         }
         GroupState::Dead => panic!("nothing ends a group"),
     }
     let sessions = group.members.values().filter_map(|member| member.deadline);
-    let phases = group.join_deadline.map(|deadline| deadline.at).into_iter().chain(group.sync_deadline);
+    let phases = group.due.join.map(|deadline| deadline.at).into_iter().chain(group.due.sync);
     let next = sessions.chain(phases).chain(group.pending.values().copied()).min();
-    assert!(next.is_none_or(|next| group.wake_by.is_some_and(|by| by <= next)), "it would oversleep");
+    assert!(next.is_none_or(|next| group.due.wake_by.is_some_and(|by| by <= next)), "it would oversleep");
 }
 
 fn play(bench: &mut Bench, event: &Event, joins: &mut Vec<(u64, JoinRequest)>, syncs: &mut Vec<u64>) {

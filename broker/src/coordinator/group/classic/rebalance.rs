@@ -13,7 +13,7 @@ pub(super) type Before = (String, Vec<(String, Bytes)>, Duration, Duration);
 
 impl ClassicGroup {
     pub(super) fn rebalance_or_complete(&mut self, now: Now, out: &mut Vec<Effect>) {
-        match self.state {
+        match self.phase.state {
             GroupState::Empty | GroupState::CompletingRebalance | GroupState::Stable => {
                 self.prepare_rebalance(now, out);
             }
@@ -24,7 +24,10 @@ impl ClassicGroup {
 
     /// Kafka's `maybeCompleteJoinPhase`: a first rebalance always waits for its delay.
     pub(super) fn complete_if_all_joined(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if self.state == GroupState::PreparingRebalance && self.previous != GroupState::Empty && self.all_joined() {
+        if self.phase.state == GroupState::PreparingRebalance
+            && self.phase.previous != GroupState::Empty
+            && self.all_joined()
+        {
             self.complete_join(now, out);
         }
     }
@@ -34,12 +37,12 @@ impl ClassicGroup {
     }
 
     pub(super) fn prepare_rebalance(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if self.state == GroupState::CompletingRebalance {
+        if self.phase.state == GroupState::CompletingRebalance {
             self.fail_sync(&self.rebalancing(), now, out);
         }
         self.pending_sync.clear();
-        self.sync_deadline = None;
-        let first = self.state == GroupState::Empty;
+        self.due.sync = None;
+        let first = self.phase.state == GroupState::Empty;
         self.enter(GroupState::PreparingRebalance, now);
         if first {
             self.new_member_added = false;
@@ -59,13 +62,13 @@ impl ClassicGroup {
 
     fn await_joins(&mut self, now: Now, wait: Duration, initial: Option<(Duration, Duration)>) {
         let at = now.mono + wait;
-        self.join_deadline = Some(JoinDeadline { at, initial });
+        self.due.join = Some(JoinDeadline { at, initial });
         self.wake(at);
     }
 
     /// The join phase's time is over; a first rebalance waits on while members keep coming.
     pub(super) fn join_time_over(&mut self, deadline: JoinDeadline, now: Now, out: &mut Vec<Effect>) {
-        if self.state != GroupState::PreparingRebalance {
+        if self.phase.state != GroupState::PreparingRebalance {
             return;
         }
         match deadline.initial {
@@ -80,7 +83,7 @@ impl ClassicGroup {
 
     /// Ends the join phase: dynamic members who did not come back are out, the others have a new generation.
     pub(super) fn complete_join(&mut self, now: Now, out: &mut Vec<Effect>) {
-        self.join_deadline = None;
+        self.due.join = None;
         let late = |member: &Member| member.join.is_none() && member.instance.is_none();
         let gone: Vec<String> =
             self.members.iter().filter(|(_, member)| late(member)).map(|(id, _)| id.clone()).collect();
@@ -95,12 +98,12 @@ impl ClassicGroup {
         self.generation = Generation(self.generation.0.checked_add(1).unwrap_or(1));
         self.pending_sync.clear();
         if self.members.is_empty() {
-            self.protocol = None;
+            self.protocols.chosen = None;
             self.enter(GroupState::Empty, now);
             out.push(Effect::Store(self.metadata(&|_, _| Bytes::new()), Then::Nothing));
             return;
         }
-        self.protocol = Some(self.vote());
+        self.protocols.chosen = Some(self.vote());
         self.enter(GroupState::CompletingRebalance, now);
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             let answer = self.join_answer(&id);
@@ -112,7 +115,7 @@ impl ClassicGroup {
             self.pending_sync.insert(id);
         }
         let at = now.mono + self.rebalance_timeout();
-        self.sync_deadline = Some(at);
+        self.due.sync = Some(at);
         self.wake(at);
     }
 
@@ -129,7 +132,7 @@ impl ClassicGroup {
 
     /// Each member votes for the first of its protocols that is everybody's. The leader's order decides a draw.
     pub(super) fn vote(&self) -> String {
-        let common = |name: &str| self.supported.get(name).copied().unwrap_or(0) == self.members.len();
+        let common = |name: &str| self.protocols.supported.get(name).copied().unwrap_or(0) == self.members.len();
         let mut votes: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
         for member in self.members.values() {
             if let Some((name, _)) = member.protocols.iter().find(|(name, _)| common(name)) {
@@ -154,11 +157,11 @@ impl ClassicGroup {
 
     /// What a member learns of the current generation; the leader learns of everybody.
     pub(super) fn join_answer(&self, id: &str) -> JoinAnswer {
-        let protocol = self.protocol.clone().unwrap_or_default();
+        let protocol = self.protocols.chosen.clone().unwrap_or_default();
         let everybody = || self.members.iter().map(|(id, m)| (id.clone(), m.instance.clone(), m.metadata(&protocol)));
         JoinAnswer {
             generation: self.generation,
-            protocol_type: self.protocol_type.clone().unwrap_or_default(),
+            protocol_type: self.protocols.kind.clone().unwrap_or_default(),
             leader: self.leader.clone().unwrap_or_default(),
             skip_assignment: false,
             member: id.to_owned(),

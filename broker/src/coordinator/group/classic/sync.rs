@@ -14,7 +14,7 @@ impl ClassicGroup {
     pub(in super::super) fn sync(&mut self, request: &SyncRequest, ticket: Ticket) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.check_sync(request) {
-            Ok(()) if self.state == GroupState::Stable => {
+            Ok(()) if self.phase.state == GroupState::Stable => {
                 self.synced(&request.member);
                 let answer = self.sync_answer(&request.member);
                 out.push(Effect::AnswerSync(ticket, Ok(answer)));
@@ -26,17 +26,17 @@ impl ClassicGroup {
     }
 
     fn check_sync(&self, request: &SyncRequest) -> Result<(), GroupError> {
-        if matches!(self.state, GroupState::Empty | GroupState::Dead) {
+        if matches!(self.phase.state, GroupState::Empty | GroupState::Dead) {
             return Err(self.unknown(&request.member));
         }
         self.check_member(&request.member, request.instance.as_deref())?;
         self.check_generation(request.generation)?;
         let differs =
             |theirs: &Option<String>, ours: &Option<String>| theirs.is_some() && ours.is_some() && theirs != ours;
-        if differs(&request.protocol_type, &self.protocol_type) || differs(&request.protocol, &self.protocol) {
+        if differs(&request.protocol_type, &self.protocols.kind) || differs(&request.protocol, &self.protocols.chosen) {
             return Err(GroupError::InconsistentProtocol { group: self.id.clone() });
         }
-        if self.state == GroupState::PreparingRebalance {
+        if self.phase.state == GroupState::PreparingRebalance {
             return Err(self.rebalancing());
         }
         Ok(())
@@ -65,14 +65,14 @@ impl ClassicGroup {
     fn synced(&mut self, member: &str) {
         self.pending_sync.remove(member);
         if self.pending_sync.is_empty() {
-            self.sync_deadline = None;
+            self.due.sync = None;
         }
     }
 
     fn sync_answer(&self, member: &str) -> SyncAnswer {
         SyncAnswer {
-            protocol_type: self.protocol_type.clone().unwrap_or_default(),
-            protocol: self.protocol.clone().unwrap_or_default(),
+            protocol_type: self.protocols.kind.clone().unwrap_or_default(),
+            protocol: self.protocols.chosen.clone().unwrap_or_default(),
             assignment: self.members.get(member).map_or_else(Bytes::new, |found| found.assignment.clone()),
         }
     }
@@ -101,7 +101,7 @@ impl ClassicGroup {
             self.storing = None;
         }
         // Somebody joined or left meanwhile: the next generation gets an assignment of its own.
-        if self.state != GroupState::CompletingRebalance || generation != self.generation {
+        if self.phase.state != GroupState::CompletingRebalance || generation != self.generation {
             return;
         }
         if let Err(error) = outcome {
@@ -147,7 +147,7 @@ impl ClassicGroup {
             return;
         }
         // A rebalance that began meanwhile answers the join when it ends.
-        if self.state != GroupState::Stable {
+        if self.phase.state != GroupState::Stable {
             return;
         }
         let answer = self.join_answer(&change.new);
@@ -174,7 +174,7 @@ impl ClassicGroup {
     pub(in super::super) fn heartbeat(&mut self, who: &Membership, now: Now) -> Result<(), GroupError> {
         self.check_member(&who.member, who.instance.as_deref())?;
         self.check_generation(who.generation.unwrap_or(Generation(-1)))?;
-        match self.state {
+        match self.phase.state {
             GroupState::Empty | GroupState::Dead => Err(self.unknown(&who.member)),
             GroupState::PreparingRebalance => {
                 self.beat(&who.member, now);
@@ -189,7 +189,7 @@ impl ClassicGroup {
 
     /// Kafka's `validateOffsetCommit`. A commit keeps the session alive.
     pub(in super::super) fn check_commit(&mut self, who: &Membership, now: Now) -> Result<(), GroupError> {
-        if who.generation.is_none() && self.state == GroupState::Empty {
+        if who.generation.is_none() && self.phase.state == GroupState::Empty {
             return Ok(());
         }
         let named = who.generation.is_some() || !who.member.is_empty() || who.instance.is_some();
@@ -198,7 +198,7 @@ impl ClassicGroup {
         }
         self.check_member(&who.member, who.instance.as_deref())?;
         self.check_generation(who.generation.unwrap_or(Generation(-1)))?;
-        if self.state == GroupState::CompletingRebalance {
+        if self.phase.state == GroupState::CompletingRebalance {
             return Err(self.rebalancing());
         }
         self.beat(&who.member, now);

@@ -1,0 +1,125 @@
+//! Commits through the shell: what is shown, what survives, what goes.
+
+use super::*;
+
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+#[tokio::test]
+async fn a_commit_is_there_after_a_restart_with_its_metadata() {
+    let rig = Rig::new().await;
+    rig.topic("t", 2).await;
+    let who = rig.stable_member().await;
+    let outcomes = rig.commit(&who, &[("t", 0, 5), ("t", 1, 6)]).await.expect("outcomes");
+    assert!(outcomes.iter().all(Result::is_ok));
+    rig.commit(&who, &[("t", 0, 9)]).await.expect("outcomes");
+    let rig = rig.restarted().await;
+    let all = rig.groups.committed("g", None).await.expect("an answer");
+    assert_eq!(all.len(), 2);
+    let first = all[0].1.as_ref().expect("an offset");
+    assert_eq!((first.offset, first.epoch, first.metadata.as_str()), (Offset(9), Some(LeaderEpoch(0)), "note"));
+    assert_eq!(rig.offset("t", 1).await, Some(6));
+    assert_eq!(rig.offset("t", 7).await, None);
+}
+
+#[tokio::test]
+async fn one_bad_offset_does_not_spoil_the_others() {
+    let rig = Rig::new().await;
+    rig.topic("t", 1).await;
+    let long =
+        OffsetToCommit { target: target("t", 0), offset: Offset(1), epoch: None, metadata: Some("x".repeat(4_097)) };
+    let ctx = context(Source::Kafka);
+    let outcomes = rig.groups.commit(&ctx, "g", &Membership::default(), vec![long]).await.expect("outcomes");
+    assert!(matches!(outcomes[0], Err(GroupError::MetadataTooLarge { limit: 4_096 })));
+    assert!(rig.groups.list().is_empty(), "nothing was written, so there is no group");
+    let offsets = [("nowhere", 0, 1), ("t", 3, 1), ("t", 0, 1)];
+    let outcomes = rig.commit(&Membership::default(), &offsets).await.expect("outcomes");
+    assert!(matches!(outcomes[0], Err(GroupError::Topic(_))) && matches!(outcomes[1], Err(GroupError::Topic(_))));
+    assert!(outcomes[2].is_ok());
+    assert_eq!(rig.offset("t", 0).await, Some(1));
+}
+
+#[tokio::test]
+async fn a_commit_whose_client_has_gone_is_not_forgotten() {
+    let rig = Rig::new().await;
+    rig.topic("t", 1).await;
+    rig.commit(&Membership::default(), &[("t", 0, 1)]).await.expect("outcomes");
+    {
+        let offsets = [("t", 0, 2)];
+        let nobody = Membership::default();
+        let gone = rig.commit(&nobody, &offsets);
+        arrived(std::pin::pin!(gone).as_mut()).await;
+    }
+    let home = rig.groups.readable("g").expect("readable").expect("a partition");
+    home.durable(home.offsets().leo).await.expect("durable");
+    assert_eq!(rig.offset("t", 0).await, Some(2));
+}
+
+#[tokio::test]
+async fn who_is_no_member_commits_only_while_the_group_is_empty() {
+    let rig = Rig::new().await;
+    rig.topic("t", 1).await;
+    rig.commit(&Membership::default(), &[("t", 0, 1)]).await.expect("an empty group takes it");
+    let who = rig.stable_member().await;
+    let nobody = Membership::default();
+    let refused = rig.commit(&nobody, &[("t", 0, 2)]).await;
+    assert!(matches!(refused, Err(GroupError::UnknownMember { .. })));
+    let over_http = rig.groups.commit(&context(Source::Http), "g", &nobody, Vec::new()).await;
+    assert!(matches!(over_http, Err(GroupError::NotEmpty { .. })));
+    let old = Membership { generation: Some(Generation(0)), ..who.clone() };
+    assert!(matches!(rig.commit(&old, &[("t", 0, 2)]).await, Err(GroupError::IllegalGeneration { .. })));
+    rig.commit(&who, &[("t", 0, 3)]).await.expect("a member may");
+    assert_eq!(rig.offset("t", 0).await, Some(3));
+    let stranger = Membership { generation: Some(Generation(1)), member: "m".into(), instance: None };
+    let unknown = rig.groups.commit(&context(Source::Kafka), "other", &stranger, Vec::new()).await;
+    assert!(matches!(unknown, Err(GroupError::IllegalGeneration { .. })));
+}
+
+#[tokio::test]
+async fn a_deleted_topic_is_forgotten_by_every_group_for_good_rule_16() {
+    let rig = Rig::new().await;
+    rig.topic("t", 2).await;
+    rig.topic("other", 1).await;
+    rig.commit(&Membership::default(), &[("t", 0, 1), ("t", 1, 2), ("other", 0, 3)]).await.expect("outcomes");
+    rig.catalog.delete("t").await.expect("deleted");
+    let name = TopicName::new("t").expect("a topic name");
+    rig.groups.forget_topic(&name, &[PartitionId(0), PartitionId(1)]).await.expect("forgotten");
+    assert_eq!((rig.offset("t", 0).await, rig.offset("other", 0).await), (None, Some(3)));
+    let rig = rig.restarted().await;
+    rig.topic("t", 2).await;
+    assert_eq!((rig.offset("t", 1).await, rig.offset("other", 0).await), (None, Some(3)));
+}
+
+#[tokio::test]
+async fn offsets_of_a_group_without_members_expire_and_then_the_group() {
+    let rig = Rig::new().await;
+    rig.topic("t", 1).await;
+    let who = rig.stable_member().await;
+    rig.commit(&who, &[("t", 0, 1)]).await.expect("outcomes");
+    rig.pass(Duration::from_secs(11));
+    rig.pass(WEEK - Duration::from_secs(60));
+    assert_eq!(rig.offset("t", 0).await, Some(1), "a week since the last member, not since the commit");
+    rig.pass(Duration::from_secs(1_000));
+    let home = rig.groups.readable("g").expect("readable").expect("a partition");
+    home.durable(home.offsets().leo).await.expect("durable");
+    assert_eq!(rig.offset("t", 0).await, None);
+    rig.pass(Duration::from_secs(1_000));
+    assert!(rig.groups.list().is_empty());
+    let rig = rig.restarted().await;
+    assert!(rig.groups.list().is_empty() && rig.offset("t", 0).await.is_none());
+}
+
+#[tokio::test]
+async fn a_group_with_members_keeps_its_offsets_for_ever() {
+    let rig = Rig::new().await;
+    rig.topic("t", 1).await;
+    let who = rig.stable_member().await;
+    rig.commit(&who, &[("t", 0, 1)]).await.expect("outcomes");
+    for _ in 0..4 {
+        rig.clock.advance_ms(5_000);
+        rig.groups.heartbeat("g", &who).await.expect("a member");
+    }
+    rig.clock.advance_ms(i64::try_from(WEEK.as_millis()).expect("a week"));
+    rig.groups.heartbeat("g", &who).await.expect("nobody has looked at the clock yet");
+    rig.groups.run_due();
+    assert_eq!(rig.offset("t", 0).await, Some(1));
+}

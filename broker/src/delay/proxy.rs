@@ -1,0 +1,297 @@
+//! One proxy partition from its first record to its last: read what is due, plan a step, make it durable, append it, and
+//! note it as done. After a crash the step under way is read from the state and repeated. One task; no step is given up
+//! half way but by the end of the process.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::deliver::{Delivery, Outcome};
+use super::plan::{self, Destination, Sequences, Target};
+use super::reading::{self, Head};
+use super::route::Router;
+use super::schedule;
+use super::state::{Lane, ProxyKey, State, Step};
+use super::store::Store;
+use crate::clock::{self, SharedClock};
+use crate::door::DoorError;
+use crate::door::error::LogError;
+use crate::door::follow::{Followed, Follower};
+use crate::ids::{Offset, ProducerId, Sequence};
+
+/// What all proxy partitions share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) clock: SharedClock,
+    /// Steps in memory at once.
+    pub(super) steps: Semaphore,
+}
+
+/// One proxy partition.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: ProxyKey,
+    pub(super) delay: Duration,
+    pub(super) partition: Follower,
+    pub(super) router: Router,
+    pub(super) state: State,
+    /// `state.done` is ahead of what the log has.
+    pub(super) unsaved: bool,
+    pub(super) next: Sequences,
+}
+
+/// How a turn ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There may be more at once.
+    Moved,
+    /// Nothing is waiting; new records wake us.
+    Idle,
+    /// The next record is not due for so long.
+    NotYet(Duration),
+    /// The topic has been deleted.
+    Gone,
+}
+
+impl Proxy {
+    /// Runs until `stop`, or until the topic is deleted.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let news = Arc::new(Notify::new());
+        let _watching = self.partition.watch(&news);
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let turn = self.turn().await;
+            failures = if turn.is_err() { failures + 1 } else { 0 };
+            let sleep = match turn {
+                Ok(Turn::Moved) => continue,
+                Ok(Turn::Gone) => return self.forget().await,
+                Ok(Turn::Idle) => {
+                    tokio::select! {
+                        () = news.notified() => continue,
+                        () = stop.cancelled() => break,
+                    }
+                }
+                Ok(Turn::NotYet(wait)) => wait,
+                Err(error) => {
+                    tracing::warn!(partition = %self.name(), failures, "delivery will be tried again: {error}");
+                    schedule::back_off(failures)
+                }
+            };
+            tokio::select! {
+                () = clock::sleep(sleep) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        if let Err(error) = self.save().await {
+            tracing::warn!(partition = %self.name(), "what was delivered last will be tried again: {error}");
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.router.proxy.name(), self.key.partition)
+    }
+
+    /// One step, or the reason for none.
+    pub(super) async fn turn(&mut self) -> Result<Turn, DoorError> {
+        match self.try_turn().await {
+            Err(DoorError::Log(LogError::Deleted { .. })) if self.router.proxy.deleted() => Ok(Turn::Gone),
+            turn => turn,
+        }
+    }
+
+    async fn try_turn(&mut self) -> Result<Turn, DoorError> {
+        let shared = Arc::clone(&self.shared);
+        let _permit = shared.steps.acquire().await.map_err(|_| DoorError::Stopping)?;
+        if let Some(step) = self.state.step.clone() {
+            self.finish(step).await?;
+            return Ok(Turn::Moved);
+        }
+        let log_start = self.partition.log_start();
+        if self.state.done < log_start {
+            let (from, name) = (self.state.done, self.name());
+            tracing::error!("records {from} to {log_start} of {name} were removed before they were delivered");
+            self.state.done = log_start;
+        }
+        match reading::due(&self.partition, self.state.done, self.delay, self.shared.clock.wall())? {
+            Head::End => self.save().await.map(|()| Turn::Idle),
+            Head::NotYet(wait) => self.save().await.map(|()| Turn::NotYet(wait)),
+            Head::Due { records, until } if records.is_empty() => {
+                self.state.done = until;
+                self.unsaved = true;
+                Ok(Turn::Moved)
+            }
+            Head::Due { records, until } => {
+                let destinations = self.router.route(&records).await?;
+                let routed = records.iter().map(|found| found.record.offset).zip(destinations).collect::<Vec<_>>();
+                let step = self.begin(&routed, until, Vec::new()).await?;
+                self.append(step, by_offset(records)).await?;
+                Ok(Turn::Moved)
+            }
+        }
+    }
+
+    /// Makes a step durable. `kept` are lanes of the step it replaces, which come first.
+    pub(super) async fn begin(
+        &mut self,
+        routed: &[(Offset, Destination)],
+        until: Offset,
+        kept: Vec<Lane>,
+    ) -> Result<Step, DoorError> {
+        let stream = match self.state.stream {
+            Some(stream) => stream,
+            None => self.router.door.new_stream().await?,
+        };
+        let mut next = Sequences::new();
+        for (_, to) in routed {
+            let target = (to.topic, to.partition);
+            if let std::collections::hash_map::Entry::Vacant(entry) = next.entry(target) {
+                entry.insert(self.next_sequence(stream, target).await?);
+            }
+        }
+        let mut lanes = kept;
+        lanes.extend(plan::lanes(routed, &mut next));
+        let step = Step { until, lanes };
+        let state = State { done: self.state.done, stream: Some(stream), step: Some(step.clone()) };
+        self.shared.store.write(&self.key, Some(&state)).await?;
+        // Only now: a step that may not be durable is planned anew, and nothing of it has been appended.
+        self.state = state;
+        self.unsaved = false;
+        self.next.extend(next);
+        Ok(step)
+    }
+
+    /// What follows the last thing that the stream wrote to a target partition.
+    async fn next_sequence(&self, stream: ProducerId, target: Target) -> Result<Sequence, DoorError> {
+        if let Some(next) = self.next.get(&target) {
+            return Ok(*next);
+        }
+        let last = self.router.door.stream_last(stream, target.0, target.1).await?;
+        Ok(last.map_or(Sequence(0), |last| last.advance(1)))
+    }
+
+    /// Repeats a step from the proxy partition's log.
+    async fn finish(&mut self, step: Step) -> Result<(), DoorError> {
+        let wanted: BTreeSet<Offset> = step.lanes.iter().flat_map(|lane| lane.offsets.iter().copied()).collect();
+        let records = reading::again(&self.partition, &wanted)?;
+        self.append(step, by_offset(records)).await
+    }
+
+    /// Appends a durable step, as often as its records have to be sent elsewhere.
+    pub(super) async fn append(&mut self, mut step: Step, records: HashMap<Offset, Followed>) -> Result<(), DoorError> {
+        let Some(stream) = self.state.stream else {
+            return Err(DoorError::InvalidRequest { reason: "a step without a stream".into() });
+        };
+        loop {
+            let delivery = Delivery {
+                door: &self.router.door,
+                catalog: &self.router.catalog,
+                proxy: &self.router.proxy,
+                partition: self.key.partition,
+                stream,
+                records: &records,
+            };
+            let outcomes = delivery.deliver(&step).await;
+            for lane in &step.lanes {
+                self.next.insert((lane.topic, lane.partition), plan::behind(lane));
+            }
+            if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered)) {
+                break;
+            }
+            step = self.send_elsewhere(step, outcomes).await?;
+        }
+        self.state.done = step.until;
+        self.state.step = None;
+        self.unsaved = true;
+        Ok(())
+    }
+
+    /// The step that takes the place of one in which a target was gone or refused records; the first failure when there is
+    /// nothing to send elsewhere. Lanes that only failed stay as they are, word for word.
+    async fn send_elsewhere(&mut self, step: Step, outcomes: Vec<Outcome>) -> Result<Step, DoorError> {
+        let mut kept = Vec::new();
+        let mut moved: Vec<(Offset, Destination)> = Vec::new();
+        let mut failure = None;
+        // The target partitions of which a lane is taken away: what follows there gets other sequences, or goes as well.
+        let mut broken: HashMap<Target, Option<String>> = HashMap::new();
+        for (lane, outcome) in step.lanes.into_iter().zip(outcomes) {
+            let target = (lane.topic, lane.partition);
+            match outcome {
+                Outcome::Delivered => {}
+                Outcome::Gone => {
+                    let reason =
+                        lane.reason.clone().unwrap_or_else(|| "the target was deleted or made anew".to_owned());
+                    self.next.remove(&target);
+                    self.to_dead_letters(&lane, &reason, &mut moved).await?;
+                    broken.insert(target, Some(reason));
+                }
+                Outcome::Refused(reason) => {
+                    self.next.insert(target, lane.first);
+                    match (lane.offsets.len(), &lane.reason) {
+                        (1, None) => self.to_dead_letters(&lane, &reason, &mut moved).await?,
+                        (1, Some(_)) => return Err(DoorError::InvalidRequest { reason }),
+                        _ => moved.extend(same_place(&lane, true)),
+                    }
+                    broken.insert(target, None);
+                }
+                Outcome::Failed(error) => {
+                    failure = Some(error);
+                    kept.push(lane);
+                }
+                Outcome::NotTried => match broken.get(&target) {
+                    Some(Some(reason)) => {
+                        let reason = lane.reason.clone().unwrap_or_else(|| reason.clone());
+                        self.to_dead_letters(&lane, &reason, &mut moved).await?;
+                    }
+                    Some(None) => moved.extend(same_place(&lane, false)),
+                    None => kept.push(lane),
+                },
+            }
+        }
+        if moved.is_empty() {
+            return Err(failure.unwrap_or(DoorError::Stopping));
+        }
+        moved.sort_by_key(|(offset, _)| *offset);
+        self.begin(&moved, step.until, kept).await
+    }
+
+    async fn to_dead_letters(
+        &self,
+        lane: &Lane,
+        reason: &str,
+        moved: &mut Vec<(Offset, Destination)>,
+    ) -> Result<(), DoorError> {
+        tracing::warn!(partition = %self.name(), records = lane.offsets.len(), "to the dead letters: {reason}");
+        let letter = self.router.dead_letter(reason).await?;
+        moved.extend(lane.offsets.iter().map(|offset| (*offset, letter.clone())));
+        Ok(())
+    }
+
+    /// Notes what is done, where that is not durable yet. Not needed for once, only to spare a repetition.
+    pub(super) async fn save(&mut self) -> Result<(), DoorError> {
+        if self.unsaved && self.state.step.is_none() {
+            self.shared.store.write(&self.key, Some(&self.state)).await?;
+            self.unsaved = false;
+        }
+        Ok(())
+    }
+
+    async fn forget(&self) {
+        if let Err(error) = self.shared.store.write(&self.key, None).await {
+            tracing::warn!(partition = %self.name(), "the state of a deleted delay topic stays: {error}");
+        }
+    }
+}
+
+fn by_offset(records: Vec<Followed>) -> HashMap<Offset, Followed> {
+    records.into_iter().map(|found| (found.record.offset, found)).collect()
+}
+
+fn same_place(lane: &Lane, alone: bool) -> impl Iterator<Item = (Offset, Destination)> + '_ {
+    let to = Destination { topic: lane.topic, partition: lane.partition, reason: lane.reason.clone(), alone };
+    lane.offsets.iter().map(move |offset| (*offset, to.clone()))
+}

@@ -1,0 +1,136 @@
+//! Follows the topics: one task for each partition of each delay topic, begun when it appears, ended when it is deleted,
+//! and all awaited at the end. A broker without delay topics has one task that waits for a change.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::proxy::{Proxy, Shared};
+use super::route::Router;
+use super::state::{ProxyKey, State};
+use super::store::Store;
+use crate::clock::SharedClock;
+use crate::door::{Door, DoorError};
+use crate::ids::PartitionId;
+use crate::limits;
+use crate::topics::{Catalog, Topic};
+
+/// The delay service of one broker.
+#[derive(Debug)]
+pub struct DelayService {
+    door: Door,
+    catalog: Arc<Catalog>,
+    shared: Arc<Shared>,
+    states: HashMap<ProxyKey, State>,
+    /// Why nothing is delivered.
+    unreadable: Option<DoorError>,
+}
+
+impl DelayService {
+    /// Reads what was delivered from `__sluice_delays`, if there is such a topic. When that is damaged the broker serves
+    /// all the same, and delivers nothing: what is waiting keeps waiting.
+    ///
+    /// # Errors
+    /// None today; the signature leaves room.
+    pub async fn open(door: Door, catalog: Arc<Catalog>, clock: SharedClock) -> Result<DelayService, DoorError> {
+        let store = Store::new(&door);
+        let steps = Semaphore::new(limits::DELAY_STEPS_AT_ONCE);
+        let shared = Arc::new(Shared { store, clock, steps });
+        let loading = Arc::clone(&shared);
+        let loaded =
+            tokio::task::spawn_blocking(move || loading.store.load()).await.map_err(|_| DoorError::Stopping)?;
+        let (states, unreadable) = match loaded {
+            Ok(states) => (states, None),
+            Err(error) => (HashMap::new(), Some(error)),
+        };
+        Ok(DelayService { door, catalog, shared, states, unreadable })
+    }
+
+    /// Delivers until `stop` is cancelled; then every step under way is finished and what is done is noted.
+    pub async fn run(mut self, stop: CancellationToken) {
+        if let Some(error) = &self.unreadable {
+            tracing::error!("no delayed record is delivered until this is mended and the broker restarted: {error}");
+            return stop.cancelled().await;
+        }
+        self.forget_deleted().await;
+        let mut changes = self.catalog.changes();
+        let mut running: HashSet<ProxyKey> = HashSet::new();
+        let mut tasks: JoinSet<ProxyKey> = JoinSet::new();
+        loop {
+            changes.mark_unchanged();
+            for proxy in self.proxies(&running) {
+                running.insert(proxy.key);
+                let (key, stop) = (proxy.key, stop.clone());
+                tasks.spawn(async move {
+                    proxy.run(stop).await;
+                    key
+                });
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = changes.changed() => if changed.is_err() { break },
+                Some(ended) = tasks.join_next() => {
+                    if let Ok(key) = ended {
+                        running.remove(&key);
+                    } else {
+                        tracing::error!("a task of the delay service ended abnormally; a restart takes it up again");
+                    }
+                }
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// States of topics that were deleted while the broker was on its way down.
+    async fn forget_deleted(&mut self) {
+        let gone = |key: &ProxyKey| self.catalog.topic_by_id(key.topic).is_err();
+        let keys: Vec<ProxyKey> = self.states.keys().copied().filter(gone).collect();
+        for key in keys {
+            self.states.remove(&key);
+            if let Err(error) = self.shared.store.write(&key, None).await {
+                tracing::warn!("the state of a deleted delay topic stays: {error}");
+            }
+        }
+    }
+
+    /// Every partition of a delay topic that has no task yet.
+    fn proxies(&mut self, running: &HashSet<ProxyKey>) -> Vec<Proxy> {
+        let mut found = Vec::new();
+        for topic in self.catalog.topics() {
+            if topic.delay().is_none() || topic.deleted() {
+                continue;
+            }
+            for number in 0..topic.partition_count() {
+                let key = ProxyKey { topic: topic.id(), partition: PartitionId(number) };
+                if !running.contains(&key) {
+                    found.extend(self.proxy(&topic, key));
+                }
+            }
+        }
+        found
+    }
+
+    fn proxy(&mut self, topic: &Arc<Topic>, key: ProxyKey) -> Option<Proxy> {
+        let delay = topic.delay()?.delay;
+        let partition = self.door.follow(key.topic, key.partition).ok()?;
+        let router = Router {
+            door: self.door.clone(),
+            catalog: Arc::clone(&self.catalog),
+            proxy: Arc::clone(topic),
+            partition: key.partition,
+        };
+        Some(Proxy {
+            shared: Arc::clone(&self.shared),
+            key,
+            delay,
+            partition,
+            router,
+            state: self.states.remove(&key).unwrap_or_default(),
+            unsaved: false,
+            next: HashMap::new(),
+        })
+    }
+}

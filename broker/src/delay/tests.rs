@@ -1,0 +1,173 @@
+//! One proxy partition over a real engine and log in a folder, driven turn by turn with a clock that stands still: crashes
+//! at every point of a step, targets that vanish, records that nobody can take. A crash here is what is in memory thrown
+//! away; what the log itself loses in one is the log's own test.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::proxy::{Proxy, Shared, Turn};
+use super::reading::{self, Head};
+use super::route::Router;
+use super::state::ProxyKey;
+use super::store::Store;
+use crate::chain::Partitioners;
+use crate::clock::{Clock, ManualClock, SharedClock};
+use crate::config::BrokerConfig;
+use crate::coordinator::group::Groups;
+use crate::door::Door;
+use crate::engine::Engine;
+use crate::ids::{Offset, PartitionId};
+use crate::log::{LogDir, LogDirSettings, Origin};
+use crate::record::{self, Compression, Header, Message, RecordView};
+use crate::topics::{Catalog, NewTopic};
+
+mod crashes;
+mod routing;
+
+const PROXY: &str = "orders.delay.5s";
+
+struct Rig {
+    folder: tempfile::TempDir,
+    config: BrokerConfig,
+    clock: Arc<ManualClock>,
+    log_dir: Arc<LogDir>,
+    catalog: Arc<Catalog>,
+    groups: Arc<Groups>,
+    door: Door,
+    shared: Arc<Shared>,
+}
+
+impl Rig {
+    async fn new() -> Rig {
+        Rig::over(tempfile::tempdir().expect("a folder"), BrokerConfig::default(), 1_000_000).await
+    }
+
+    async fn over(folder: tempfile::TempDir, config: BrokerConfig, wall_ms: i64) -> Rig {
+        let clock = Arc::new(ManualClock::at(wall_ms));
+        let shared_clock: SharedClock = clock.clone();
+        let data = folder.path().join("data");
+        let log_dir = LogDir::open(LogDirSettings::new(data.clone()), Arc::clone(&shared_clock)).expect("a folder");
+        let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&shared_clock)).await.expect("a catalog");
+        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&shared_clock)).await.expect("groups");
+        let host = sluice_plugins::Host::open(sluice_plugins::HostConfig {
+            dir: data.join("plugins"),
+            memory_bytes: config.plugin_memory_bytes,
+            partitioner_timeout: Duration::from_millis(10),
+            concurrency: 1,
+        });
+        let partitioners = Arc::new(Partitioners::new(Arc::new(host.expect("a plugin host"))));
+        let engine = Engine::new(
+            Arc::new(config.clone()),
+            Arc::clone(&shared_clock),
+            Arc::clone(&catalog),
+            Arc::clone(&groups),
+            partitioners,
+        );
+        let door = Door::new(engine);
+        let store = Store::new(&door);
+        let shared = Arc::new(Shared { store, clock: shared_clock, steps: Semaphore::new(2) });
+        Rig { folder, config, clock, log_dir, catalog, groups, door, shared }
+    }
+
+    async fn restarted(self) -> Rig {
+        let Rig { folder, config, clock, log_dir, catalog, groups, door, shared } = self;
+        groups.stop();
+        groups.closed().await;
+        catalog.closed().await;
+        drop((catalog, groups, door, shared));
+        log_dir.close().expect("a clean stop");
+        drop(log_dir);
+        Rig::over(folder, config, clock.wall().0).await
+    }
+
+    /// Makes the delay topic and its target.
+    async fn topics(&self, partitions: i32) {
+        let wish = NewTopic { partitions: Some(partitions), ..NewTopic::named(PROXY) };
+        self.catalog.create(wish).await.expect("a delay topic");
+    }
+
+    /// What the service begins with after a start: a partition's state from the log.
+    fn proxy(&self, partition: i32) -> Proxy {
+        let topic = self.catalog.topic(PROXY).expect("the delay topic");
+        let key = ProxyKey { topic: topic.id(), partition: PartitionId(partition) };
+        let mut states = self.shared.store.load().expect("readable states");
+        let router = Router {
+            door: self.door.clone(),
+            catalog: Arc::clone(&self.catalog),
+            proxy: Arc::clone(&topic),
+            partition: key.partition,
+        };
+        Proxy {
+            shared: Arc::clone(&self.shared),
+            key,
+            delay: topic.delay().expect("a delay topic").delay,
+            partition: self.door.follow(key.topic, key.partition).expect("a partition"),
+            router,
+            state: states.remove(&key).unwrap_or_default(),
+            unsaved: false,
+            next: HashMap::new(),
+        }
+    }
+
+    async fn produce(&self, partition: i32, messages: &[Message]) {
+        let topic = self.catalog.topic(PROXY).expect("the delay topic");
+        let partition = topic.partition(PartitionId(partition)).expect("a partition");
+        let batch = record::build(messages, self.clock.wall(), Compression::None, None).expect("a batch");
+        let appended = partition.append(batch, Origin::Broker).expect("an append");
+        partition.durable(appended.durable_at).await.expect("durable");
+    }
+
+    /// Everything in a partition.
+    fn read(&self, topic: &str, partition: i32) -> Vec<RecordView> {
+        let Ok(topic) = self.catalog.topic(topic) else { return Vec::new() };
+        let partition = topic.partition(PartitionId(partition)).expect("a partition");
+        let mut found = Vec::new();
+        let mut from = Offset::ZERO;
+        while from < partition.offsets().hw {
+            let mut bytes = partition.read(from, 1 << 20).expect("readable").records;
+            while !bytes.is_empty() {
+                let batch = record::check_stored(bytes.clone()).expect("a batch");
+                let _ = bytes.split_to(batch.header().size);
+                from = batch.header().next_offset();
+                found.extend(record::records(&batch).expect("records"));
+            }
+        }
+        found
+    }
+
+    fn values(&self, topic: &str, partition: i32) -> Vec<String> {
+        let text = |record: RecordView| String::from_utf8(record.value.unwrap_or_default().to_vec()).expect("a text");
+        self.read(topic, partition).into_iter().map(text).collect()
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance_ms(i64::try_from(time.as_millis()).expect("a short time"));
+    }
+}
+
+/// Takes turns until nothing is left to do now.
+async fn settle(proxy: &mut Proxy) -> Turn {
+    loop {
+        match proxy.turn().await.expect("a turn") {
+            Turn::Moved => {}
+            rest => return rest,
+        }
+    }
+}
+
+fn message(value: &str) -> Message {
+    Message { value: Some(Bytes::from(value.to_owned())), ..Message::default() }
+}
+
+fn keyed(key: &str, value: &str) -> Message {
+    Message { key: Some(Bytes::from(key.to_owned())), ..message(value) }
+}
+
+fn header<'a>(record: &'a RecordView, name: &str) -> Option<&'a str> {
+    let found = record.headers.iter().find(|header: &&Header| header.key == name)?;
+    std::str::from_utf8(found.value.as_deref()?).ok()
+}
