@@ -2,4 +2,4 @@
 
 pub mod partition;
 
-pub use partition::{ChainError, Partitioners};
+pub use partition::{ChainError, Partitioners, plugin_of};

@@ -1,45 +1,225 @@
-//! STUB to be replaced. The bound partitioner of a topic, or Kafka's own rule.
-#![allow(missing_docs)]
-use std::sync::Arc;
+//! Which partition a message goes to when its producer left that to the broker: what the topic's plugin says, else
+//! Kafka's own rule. Stands between the door and the append; never writes and never chooses for the Kafka port.
 
-use crate::config::Context;
-use crate::ids::PartitionId;
-use crate::record::Message;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use sluice_plugins::{Batch, CallContext, CallError, Host, Partitioner};
+
+use crate::config::{Context, Source};
+use crate::ids::{PartitionId, TopicId};
+use crate::record::{Message, partition_for_key};
 use crate::topics::Topic;
 
+/// Records of one call of a plugin: the time that a call may take is meant for about so many.
+const CALL_RECORDS_MAX: usize = 4_096;
+/// Bytes of one call, unless one message alone has more.
+const CALL_BYTES_MAX: usize = 1024 * 1024;
+/// What a record without a timestamp of its own shows to the plugin.
+const NO_TIMESTAMP: i64 = -1;
+
+/// Why no partition was chosen.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChainError {
-    /// The plugin is not there or damaged: the topic refuses records until it is.
+    /// The plugin is not there, damaged, or refuses its configuration: the topic refuses records until that is mended.
     #[error("topic '{topic}' is bound to partitioner '{plugin}': {reason}")]
-    Unavailable { topic: String, plugin: String, reason: String },
+    Unavailable {
+        /// The topic.
+        topic: String,
+        /// The plugin as the binding names it.
+        plugin: String,
+        /// Why.
+        reason: String,
+    },
     /// The plugin failed on these records (trap, time-out, memory, wrong answer) and the policy is to reject.
     #[error("partitioner '{plugin}' of topic '{topic}' failed: {reason}")]
-    Failed { topic: String, plugin: String, reason: String },
+    Failed {
+        /// The topic.
+        topic: String,
+        /// The plugin as the binding names it.
+        plugin: String,
+        /// How.
+        reason: String,
+    },
 }
 
 /// Bindings of topics to loaded partitioners; looked up by the topic's config on each call, kept while it does not change.
 #[derive(Debug)]
-pub struct Partitioners {}
+pub struct Partitioners {
+    host: Arc<Host>,
+    bindings: ArcSwap<HashMap<TopicId, Arc<Binding>>>,
+    /// Counts the calls with keyless messages, so that each goes to the next partition.
+    keyless: AtomicU32,
+}
+
+/// What one topic's config said, and the partitioner that was bound for it.
+#[derive(Debug)]
+struct Binding {
+    reference: String,
+    config: String,
+    topic: Arc<str>,
+    partitioner: Partitioner,
+}
 
 impl Partitioners {
-    pub fn new(_host: Arc<sluice_plugins::Host>) -> Partitioners {
-        todo!()
+    /// No bindings yet: each is made when its topic first needs it.
+    #[must_use]
+    pub fn new(host: Arc<Host>) -> Partitioners {
+        Partitioners { host, bindings: ArcSwap::default(), keyless: AtomicU32::new(0) }
     }
-    pub fn host(&self) -> &Arc<sluice_plugins::Host> {
-        todo!()
+
+    /// The plugin host.
+    #[must_use]
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
     }
+
     /// One partition a message, in order: the bound plugin's choice; else murmur2 of the key as the Java client;
     /// keyless messages share one sticky partition a call.
+    ///
+    /// # Errors
+    /// The bound plugin cannot be used, or failed on these messages; nothing was written then.
     pub async fn choose(
         &self,
-        _ctx: &Context,
-        _topic: &Topic,
-        _messages: &[Message],
+        ctx: &Context,
+        topic: &Topic,
+        messages: &[Message],
     ) -> Result<Vec<PartitionId>, ChainError> {
-        todo!()
+        let configs = topic.configs();
+        let Some(reference) = configs.partitioner() else {
+            return Ok(self.by_key(topic.partition_count(), messages));
+        };
+        let config = configs.plugin_config(plugin_of(reference));
+        let binding = self.binding(topic, reference, config).await?;
+        let count = u32::try_from(topic.partition_count()).unwrap_or(1);
+        let caller = CallContext {
+            topic: Arc::clone(&binding.topic),
+            principal: ctx.principal.as_str().into(),
+            client_id: ctx.client_id.as_str().into(),
+            source: match ctx.source {
+                Source::Kafka => sluice_plugins::Source::Kafka,
+                Source::Http => sluice_plugins::Source::Http,
+                Source::Delay => sluice_plugins::Source::Delay,
+            },
+        };
+        let mut chosen = Vec::with_capacity(messages.len());
+        let mut rest = messages;
+        while !rest.is_empty() {
+            let (batch, taken) = batch_of(rest).map_err(|reason| binding.failed(reason))?;
+            let partitions = binding.partitioner.partition(&caller, count, batch).await;
+            for partition in partitions.map_err(|cause| binding.refusal(cause))? {
+                // The host has checked that it is below the count, which is an i32.
+                chosen.push(PartitionId(i32::try_from(partition).unwrap_or(0)));
+            }
+            rest = &rest[taken..];
+        }
+        Ok(chosen)
     }
+
     /// Called before a config change that binds is accepted: loads the plugin and runs its `init`.
-    pub async fn check_binding(&self, _topic: &str, _plugin: &str, _config: &str) -> Result<(), ChainError> {
-        todo!()
+    ///
+    /// # Errors
+    /// `Unavailable`, with what the plugin says.
+    pub async fn check_binding(&self, topic: &str, plugin: &str, config: &str) -> Result<(), ChainError> {
+        self.host.bind(plugin, config).await.map(drop).map_err(|cause| unavailable(topic, plugin, cause))
     }
+
+    /// The kept binding, or a new one where the topic's config has changed.
+    async fn binding(&self, topic: &Topic, reference: &str, config: &str) -> Result<Arc<Binding>, ChainError> {
+        if let Some(binding) = self.bindings.load().get(&topic.id())
+            && binding.reference == reference
+            && binding.config == config
+        {
+            return Ok(Arc::clone(binding));
+        }
+        let name = topic.name().as_str();
+        let partitioner = self.host.bind(reference, config).await.map_err(|cause| unavailable(name, reference, cause))?;
+        let binding = Arc::new(Binding {
+            reference: reference.to_owned(),
+            config: config.to_owned(),
+            topic: name.into(),
+            partitioner,
+        });
+        self.bindings.rcu(|bindings| {
+            let mut bindings = HashMap::clone(bindings);
+            bindings.insert(topic.id(), Arc::clone(&binding));
+            bindings
+        });
+        Ok(binding)
+    }
+
+    /// Forgets the binding of a deleted topic, and with it the instances kept for it.
+    pub fn forget(&self, topic: TopicId) {
+        if self.bindings.load().contains_key(&topic) {
+            self.bindings.rcu(|bindings| {
+                let mut bindings = HashMap::clone(bindings);
+                bindings.remove(&topic);
+                bindings
+            });
+        }
+    }
+
+    fn by_key(&self, count: i32, messages: &[Message]) -> Vec<PartitionId> {
+        let mut sticky = None;
+        let mut sticky = || {
+            *sticky.get_or_insert_with(|| {
+                let turn = self.keyless.fetch_add(1, Ordering::Relaxed) % count.max(1).unsigned_abs();
+                PartitionId(i32::try_from(turn).unwrap_or(0))
+            })
+        };
+        messages.iter().map(|m| m.key.as_deref().map_or_else(&mut sticky, |key| partition_for_key(key, count))).collect()
+    }
+}
+
+impl Binding {
+    fn failed(&self, reason: String) -> ChainError {
+        ChainError::Failed { topic: self.topic.to_string(), plugin: self.reference.clone(), reason }
+    }
+
+    fn refusal(&self, cause: CallError) -> ChainError {
+        match cause {
+            CallError::Unavailable { .. } | CallError::Quarantined { .. } => {
+                unavailable(&self.topic, &self.reference, cause)
+            }
+            CallError::Timeout { .. }
+            | CallError::Memory { .. }
+            | CallError::Trap { .. }
+            | CallError::BadAnswer { .. } => self.failed(cause.to_string()),
+        }
+    }
+}
+
+/// The plugin's name in a binding: `geo@3` is a version of `geo`.
+#[must_use]
+pub fn plugin_of(reference: &str) -> &str {
+    reference.split_once('@').map_or(reference, |(name, _)| name)
+}
+
+fn unavailable(topic: &str, plugin: &str, cause: impl std::fmt::Display) -> ChainError {
+    ChainError::Unavailable { topic: topic.to_owned(), plugin: plugin.to_owned(), reason: cause.to_string() }
+}
+
+/// The first messages as one batch, and how many they are: at least one.
+fn batch_of(messages: &[Message]) -> Result<(Batch, usize), String> {
+    let mut batch = Batch::with_capacity(messages.len().min(CALL_RECORDS_MAX), 0);
+    for message in messages.iter().take(CALL_RECORDS_MAX) {
+        if batch.records() > 0 && batch.bytes().saturating_add(size(message)) > CALL_BYTES_MAX {
+            break;
+        }
+        let headers = message.headers.iter().map(|header| (header.key.as_str(), header.value.as_deref()));
+        let timestamp = message.timestamp.map_or(NO_TIMESTAMP, |timestamp| timestamp.0);
+        batch
+            .push(message.key.as_deref(), message.value.as_deref(), headers, timestamp)
+            .map_err(|full| full.to_string())?;
+    }
+    let taken = batch.records();
+    Ok((batch, taken))
+}
+
+fn size(message: &Message) -> usize {
+    let length = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, bytes::Bytes::len);
+    let headers = message.headers.iter().map(|header| header.key.len() + length(&header.value) + 8);
+    length(&message.key) + length(&message.value) + headers.sum::<usize>()
 }

@@ -1,31 +1,88 @@
-//! STUB to be replaced. Plugins uploaded, listed, removed.
-#![allow(missing_docs)]
-use bytes::Bytes;
+//! Plugins uploaded, listed, removed. What topics are bound to stays whole: a new version must take every bound topic's
+//! configuration, and a plugin in use is not removed.
 
-use super::{Context, Door};
+use bytes::Bytes;
+use sluice_plugins::Bound;
 pub use sluice_plugins::{PluginInfo, UploadError, VersionInfo};
 
+use super::{Context, Door};
+use crate::chain::plugin_of;
+
+/// Why a verb about plugins failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PluginError {
+    /// The upload was refused; nothing has changed.
     #[error(transparent)]
     Upload(#[from] UploadError),
+    /// No plugin of that name.
     #[error("there is no plugin '{name}'")]
-    NotFound { name: String },
+    NotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// Topics are bound to it.
     #[error("plugin '{name}' is in use by {topics:?}: unbind it there first")]
-    InUse { name: String, topics: Vec<String> },
+    InUse {
+        /// The plugin.
+        name: String,
+        /// The topics.
+        topics: Vec<String>,
+    },
 }
 
 impl Door {
-    pub async fn upload_plugin(&self, _ctx: &Context, _name: &str, _wasm: Bytes) -> Result<VersionInfo, PluginError> {
-        todo!()
+    /// The next version of a plugin, durable and active when this returns. Topics bound to the name follow from their next
+    /// batch on; those bound to `name@3` stay.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes, or the topics whose configuration the new version refuses.
+    pub async fn upload_plugin(&self, _ctx: &Context, name: &str, wasm: Bytes) -> Result<VersionInfo, PluginError> {
+        let bound = self.bound_to(name).filter(|(reference, _)| reference == name).map(|(_, bound)| bound);
+        let bound: Vec<Bound> = bound.collect();
+        Ok(self.engine.partitioners().host().upload_for(name, &wasm, &bound).await?)
     }
+
+    /// Every plugin, in order of names.
+    #[must_use]
     pub fn plugins(&self, _ctx: &Context) -> Vec<PluginInfo> {
-        todo!()
+        self.engine.partitioners().host().list()
     }
-    pub fn plugin(&self, _ctx: &Context, _name: &str) -> Result<PluginInfo, PluginError> {
-        todo!()
+
+    /// One plugin.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn plugin(&self, _ctx: &Context, name: &str) -> Result<PluginInfo, PluginError> {
+        let found = self.engine.partitioners().host().get(name);
+        found.ok_or_else(|| PluginError::NotFound { name: name.to_owned() })
     }
-    pub async fn delete_plugin(&self, _ctx: &Context, _name: &str) -> Result<(), PluginError> {
-        todo!()
+
+    /// Removes a plugin with all its versions.
+    ///
+    /// # Errors
+    /// `NotFound`, and `InUse` while a topic is bound to it or to one of its versions.
+    pub async fn delete_plugin(&self, _ctx: &Context, name: &str) -> Result<(), PluginError> {
+        let topics: Vec<String> = self.bound_to(name).map(|(_, bound)| bound.topic).collect();
+        let host = self.engine.partitioners().host();
+        if host.get(name).is_none() {
+            return Err(PluginError::NotFound { name: name.to_owned() });
+        }
+        if !topics.is_empty() {
+            return Err(PluginError::InUse { name: name.to_owned(), topics });
+        }
+        match host.delete(name).await.map_err(UploadError::from)? {
+            true => Ok(()),
+            false => Err(PluginError::NotFound { name: name.to_owned() }),
+        }
+    }
+
+    /// The topics bound to any version of a plugin, with how they name it.
+    fn bound_to(&self, name: &str) -> impl Iterator<Item = (String, Bound)> {
+        self.engine.catalog().topics().into_iter().filter_map(move |topic| {
+            let configs = topic.configs();
+            let reference = configs.partitioner().filter(|reference| plugin_of(reference) == name)?;
+            let config = configs.plugin_config(name).to_owned();
+            Some((reference.to_owned(), Bound { topic: topic.name().as_str().to_owned(), config }))
+        })
     }
 }
