@@ -39,6 +39,7 @@ impl Engine {
         }
         let deleted = self.catalog.delete(topic.name().as_str()).await?;
         let partitions: Vec<_> = (0..deleted.partition_count()).map(PartitionId).collect();
+        self.partitioners.forget(deleted.id());
         self.groups.forget_topic(deleted.name(), &partitions).await?;
         Ok(deleted)
     }
