@@ -23,6 +23,16 @@ const NO_TIMESTAMP: i64 = -1;
 /// Why no partition was chosen.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChainError {
+    /// A config change would bind what cannot be bound; nothing has changed.
+    #[error("topic '{topic}' cannot be bound to partitioner '{plugin}': {reason}")]
+    BadBinding {
+        /// The topic.
+        topic: String,
+        /// The plugin as the binding would name it.
+        plugin: String,
+        /// What the host or the plugin says.
+        reason: String,
+    },
     /// The plugin is not there, damaged, or refuses its configuration: the topic refuses records until that is mended.
     #[error("topic '{topic}' is bound to partitioner '{plugin}': {reason}")]
     Unavailable {
@@ -121,9 +131,14 @@ impl Partitioners {
     /// Called before a config change that binds is accepted: loads the plugin and runs its `init`.
     ///
     /// # Errors
-    /// `Unavailable`, with what the plugin says.
+    /// `BadBinding`, with what the host or the plugin says.
     pub async fn check_binding(&self, topic: &str, plugin: &str, config: &str) -> Result<(), ChainError> {
-        self.host.bind(plugin, config).await.map(drop).map_err(|cause| unavailable(topic, plugin, cause))
+        let bound = self.host.bind(plugin, config).await;
+        bound.map(drop).map_err(|cause| ChainError::BadBinding {
+            topic: topic.to_owned(),
+            plugin: plugin.to_owned(),
+            reason: cause.to_string(),
+        })
     }
 
     /// The kept binding, or a new one where the topic's config has changed.
@@ -135,7 +150,8 @@ impl Partitioners {
             return Ok(Arc::clone(binding));
         }
         let name = topic.name().as_str();
-        let partitioner = self.host.bind(reference, config).await.map_err(|cause| unavailable(name, reference, cause))?;
+        let partitioner =
+            self.host.bind(reference, config).await.map_err(|cause| unavailable(name, reference, cause))?;
         let binding = Arc::new(Binding {
             reference: reference.to_owned(),
             config: config.to_owned(),
@@ -169,7 +185,10 @@ impl Partitioners {
                 PartitionId(i32::try_from(turn).unwrap_or(0))
             })
         };
-        messages.iter().map(|m| m.key.as_deref().map_or_else(&mut sticky, |key| partition_for_key(key, count))).collect()
+        messages
+            .iter()
+            .map(|m| m.key.as_deref().map_or_else(&mut sticky, |key| partition_for_key(key, count)))
+            .collect()
     }
 }
 

@@ -132,6 +132,9 @@ impl From<ChainError> for Problem {
     fn from(error: ChainError) -> Problem {
         let text = error.to_string();
         match error {
+            ChainError::BadBinding { plugin, .. } => {
+                Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 40002, text).with("plugin", plugin)
+            }
             ChainError::Unavailable { plugin, .. } => Problem::busy(text, OPERATOR_SECONDS).with("plugin", plugin),
             ChainError::Failed { plugin, .. } => {
                 Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 42206, text).with("plugin", plugin)
@@ -166,6 +169,10 @@ impl From<UploadError> for Problem {
             UploadError::WrongWorld { .. } => unusable("wrong-world", text),
             UploadError::ForbiddenImport { .. } => unusable("forbidden-import", text),
             UploadError::Compile { .. } => unusable("compile", text),
+            UploadError::Start { .. } => unusable("start", text),
+            UploadError::Init { topics, .. } => unusable("init", text).with("topics", topics),
+            UploadError::TooMany { .. } => Problem::new(StatusCode::CONFLICT, text),
+            UploadError::Busy { .. } => Problem::busy(text, RESTART_SECONDS),
             UploadError::Host(_) => broken(text),
         }
     }

@@ -34,8 +34,9 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, headers: H
     responses(
         (status = 201, description = "The new version", body = PluginVersion),
         (status = 400, description = "Not a name", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "As many plugins or versions as are kept", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "Over 32 MiB", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "Not a plugin; `reason` is malformed, wrong-world, forbidden-import or compile", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Not a plugin; `reason` is malformed, wrong-world, forbidden-import, compile, start or init (then with `topics`)", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn upload(
     State(app): State<Arc<App>>,
