@@ -141,7 +141,7 @@ impl Router {
         let ctx = context();
         match self.door.bound_partitions(&ctx, target, messages).await {
             Ok(partitions) => return Ok(partitions.into_iter().flatten().map(Ok).collect()),
-            Err(error @ ChainError::Unavailable { .. }) => return Err(error.into()),
+            Err(error @ (ChainError::Unavailable { .. } | ChainError::BadBinding { .. })) => return Err(error.into()),
             Err(ChainError::Failed { .. }) => {}
         }
         let mut choices = Vec::with_capacity(messages.len());
@@ -152,7 +152,7 @@ impl Router {
                     let first = partitions.and_then(|partitions| partitions.first().copied());
                     first.ok_or_else(|| "the partitioner was silent".to_owned())
                 }
-                Err(error @ ChainError::Unavailable { .. }) => return Err(error.into()),
+                Err(error @ (ChainError::Unavailable { .. } | ChainError::BadBinding { .. })) => return Err(error.into()),
                 Err(error) => Err(error.to_string()),
             });
         }

@@ -58,6 +58,7 @@ impl Rig {
             memory_bytes: config.plugin_memory_bytes,
             partitioner_timeout: Duration::from_millis(10),
             concurrency: 1,
+            clock: sluice_plugins::GuestClock::new(|| 0),
         });
         let partitioners = Arc::new(Partitioners::new(Arc::new(host.expect("a plugin host"))));
         let engine = Engine::new(
