@@ -59,8 +59,8 @@ impl Quarantine {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn ten_failures_in_a_row_or_three_timeouts_rest() {
+    #[test]
+    fn ten_failures_in_a_row_or_three_timeouts_rest() {
         let now = Instant::now();
         for (timed_out, needed) in [(false, FAILURES_MAX), (true, TIMEOUTS_MAX)] {
             let mut record = Quarantine::default();
@@ -73,8 +73,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn rests_grow_until_a_success() {
+    #[test]
+    fn rests_grow_until_a_success() {
         let mut now = Instant::now();
         let mut record = Quarantine::default();
         for _ in 0..TIMEOUTS_MAX {
@@ -89,8 +89,8 @@ mod tests {
         assert_eq!(record.resting(|| now), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn failures_between_successes_do_not_add_up() {
+    #[test]
+    fn failures_between_successes_do_not_add_up() {
         let now = Instant::now();
         let mut record = Quarantine::default();
         for _ in 0..5 * FAILURES_MAX {
