@@ -9,6 +9,18 @@ pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const FRAMES_IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Produce answers of one connection that may wait for their sync (log contract, rule 7).
 pub const PRODUCE_WAITING_MAX: usize = 16;
+/// Bytes of those produce requests: what one connection may have appended and not yet synced before it is read again. One
+/// full frame may always wait, however large.
+pub const PRODUCE_WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Array elements and tagged fields of one request. Each becomes some 150 bytes when it is decoded, whatever its size on the
+/// wire, so this bounds what a frame of a few bytes an element can grow to; the largest real requests name some 10,000.
+pub const REQUEST_ELEMENTS_MAX: usize = 200_000;
+/// How long the body of a frame may take to arrive, at least: it holds permits while it does.
+pub const FRAME_BODY_MS_MIN: u64 = 30_000;
+/// Bytes a second that a frame's body has to arrive with beyond that.
+pub const FRAME_BODY_BYTES_PER_S_MIN: usize = 256 * 1024;
+/// How long connections may finish what is in flight when the broker stops, in ms.
+pub const DRAIN_MS: u64 = 10_000;
 /// Bytes of a fetch answer: Kafka's `fetch.max.bytes` on the broker.
 pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
 /// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
@@ -60,3 +72,4 @@ pub const DELAY_STEPS_AT_ONCE: usize = 16;
 const _: () = assert!(FRAMES_IN_FLIGHT_BYTES_MAX >= 2 * FRAME_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(PRODUCE_WAITING_BYTES_MAX <= FRAMES_IN_FLIGHT_BYTES_MAX);

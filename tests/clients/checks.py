@@ -2,10 +2,10 @@
 
 from collections import Counter, defaultdict
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from scenarios import expect
+from scenarios import await_until, expect
 
 PARTITIONS = 3
 
@@ -74,7 +74,7 @@ def read_all(bootstrap, topic):
     records = []
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in partitions}
+        ends = {p: ends_of(consumer, topic, p) for p in partitions}
         waiting = {p for p, (low, high) in ends.items() if high > low}
         consumer.assign([TopicPartition(topic, p, ends[p][0]) for p in sorted(waiting)])
         while waiting:
@@ -87,6 +87,19 @@ def read_all(bootstrap, topic):
     finally:
         consumer.close()
     return records
+
+
+def ends_of(consumer, topic, partition):
+    """The first and the next offset of a partition; a broker that has just started may need a moment."""
+    def ask():
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+        except KafkaException as error:
+            if error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION:
+                return None
+            raise
+
+    return await_until(ask, f"{topic}-{partition} tells its ends", 60)
 
 
 def members(bootstrap, group):

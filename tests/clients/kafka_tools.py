@@ -10,7 +10,7 @@ from jobs import Program, CLIENTS
 from scenarios import expect
 
 TOPICS = "org.apache.kafka.tools.TopicCommand"
-CONFIGS = "org.apache.kafka.tools.ConfigCommand"
+CONFIGS = "kafka.admin.ConfigCommand"
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 DUMP = "org.apache.kafka.tools.DumpLogSegments"

@@ -136,7 +136,7 @@ class Play:
         expect(len(acknowledged) == MANY, f"{len(acknowledged)} of {MANY} records were acknowledged in the end")
         records = read_all(self.broker.bootstrap, topic)
         expect_kept("after the kill", producer, records, once=idempotent == "true")
-        await_until(lambda: acknowledged <= {r[2] for r in list(consumer.records)}, f"the consumer has every acknowledged record; {consumer.story()}", 60)
+        consumer.wait_until(lambda: acknowledged <= {r[2] for r in consumer.records}, "the consumer has every acknowledged record")
         consumer.stop_and_finish()
         expect_whole("the consumer", consumer.records)
 

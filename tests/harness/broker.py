@@ -55,11 +55,15 @@ class Broker:
         self.process = None
         self.ports = free_ports(2)
 
-    def start(self):
+    def spawn(self):
+        """Starts the process and does not wait for it."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.work, env=self.environment(),
             )
+
+    def start(self):
+        self.spawn()
         deadline = time.monotonic() + self.START_SECONDS_MAX
         while not self.is_ready():
             if self.process.poll() is not None:
@@ -145,6 +149,9 @@ class Kafka(Broker):
         self.data_dir = os.path.join(self.work, "kafka", "data")
         self.bootstrap = f"127.0.0.1:{self.ports}"
         self.http = None
+
+    def spawn(self):
+        self.start()
 
     def start(self):
         settings = "num.partitions=3 log.cleaner.enable=false"

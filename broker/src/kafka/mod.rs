@@ -1,34 +1,82 @@
-//! STUB to be replaced. The Kafka port over the engine. Rank 6; the only place that knows the wire protocol's codec.
-#![allow(missing_docs)]
+//! The Kafka port over the engine. Rank 6; the only place that knows the wire protocol's codec (`client.rs`, the group
+//! coordinator's records and assignments aside).
+//!
+//! ```text
+//! listener ─ accept ─ connection ─ frame (admitted by bytes) ─ header (versions) ─ dispatch ─ bounds ─ decode ─ handlers/ ─ engine
+//!                         └ write ◁─────────────────────────────────────────────── encode ◁───────────────────────┘
+//! ```
+
+mod accept;
+mod bounds;
+mod connection;
+mod dispatch;
+mod errors;
+mod frame;
+mod handlers;
+mod header;
+mod listener;
+mod shapes;
+mod versions;
+mod write;
+
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::listener::Bound;
 use crate::config::KafkaListener;
 use crate::engine::Engine;
 
+/// A port could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}")]
 pub struct ListenError {
+    /// `host:port` as asked for.
     pub address: String,
+    /// The system's answer.
     pub cause: std::io::Error,
 }
 
-/// The bound Kafka port; not yet accepting.
+/// The bound Kafka port; not yet accepting (the system queues connections meanwhile).
 #[derive(Debug)]
-pub struct KafkaServer {}
+pub struct KafkaServer {
+    bound: Vec<Bound>,
+    engine: Arc<Engine>,
+}
 
 impl KafkaServer {
-    /// Binds every listener (a name is bound on all of its addresses, IPv4 and IPv6).
-    pub async fn bind(_listeners: &[KafkaListener], _engine: Arc<Engine>) -> Result<KafkaServer, ListenError> {
-        todo!()
+    /// Binds every listener. A name is bound on all of its addresses, IPv4 and IPv6, with one port.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound.
+    pub async fn bind(listeners: &[KafkaListener], engine: Arc<Engine>) -> Result<KafkaServer, ListenError> {
+        let mut bound = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            bound.push(listener::bind(listener).await?);
+        }
+        Ok(KafkaServer { bound, engine })
     }
-    /// `host:port` of each listener as bound (real port for 0), for the banner.
+
+    /// `host:port` of each listener as bound (the real port for 0), for the banner.
+    #[must_use]
     pub fn addresses(&self) -> Vec<String> {
-        todo!()
+        self.bound.iter().map(|bound| bound.shown.clone()).collect()
     }
-    /// Accepts until `stop`; then lets every connection finish what is in flight (at most `limits::DRAIN`), closes, returns.
-    pub async fn serve(self, _stop: CancellationToken) {
-        todo!()
+
+    /// Accepts until `stop`; then lets every connection finish what is in flight (`limits::DRAIN_MS` at most), closes, returns.
+    pub async fn serve(self, stop: CancellationToken) {
+        let shared = accept::Shared::new(self.engine);
+        let mut sockets = JoinSet::new();
+        for Bound { sockets: bound, told, .. } in self.bound {
+            for socket in bound {
+                sockets.spawn(accept::run(socket, told.clone(), Arc::clone(&shared), stop.clone()));
+            }
+        }
+        while let Some(ended) = sockets.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!("a task of the Kafka port ended abnormally: {error}");
+            }
+        }
     }
 }

@@ -63,7 +63,9 @@ impl Partition {
         let batch = self.open(&span, &found)?;
         let kept = batch.into_iter().filter(|record| record.offset >= log_start);
         // The first of the largest: `max_by_key` would take the last.
-        Ok(kept.reduce(|best, next| if next.timestamp > best.timestamp { next } else { best }).map(|r| timed(&found, &r)))
+        Ok(kept
+            .reduce(|best, next| if next.timestamp > best.timestamp { next } else { best })
+            .map(|r| timed(&found, &r)))
     }
 
     /// The largest timestamp below HW in the segment that HW is in.

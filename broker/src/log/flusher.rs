@@ -182,7 +182,11 @@ impl Worker {
             self.queue.state.lock().commit.failed();
             if way == Way::FileSystem {
                 // It may have been a page of what became dirty since, and the next sync would not say so.
-                self.registry.open().iter().filter(|other| other.unsynced()).for_each(|other| self.poison(other, &cause));
+                self.registry
+                    .open()
+                    .iter()
+                    .filter(|other| other.unsynced())
+                    .for_each(|other| self.poison(other, &cause));
             }
         }
         if moved {

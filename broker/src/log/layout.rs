@@ -178,7 +178,8 @@ mod tests {
             assert_eq!(parse_segment_file(&name), Some((Offset(170_210), file)));
         }
         assert_eq!(segment_file(Offset(0), SegmentFile::Log), "00000000000000000000.log");
-        for other in ["", "0.log", "00000000000000000000.cut-1", "0000000000000000000x.log", "+0000000000000000001.log"] {
+        for other in ["", "0.log", "00000000000000000000.cut-1", "0000000000000000000x.log", "+0000000000000000001.log"]
+        {
             assert_eq!(parse_segment_file(other), None, "{other}");
         }
     }

@@ -21,7 +21,9 @@ use super::producers::Producers;
 use super::segment::{ActiveSegment, SealedSegment, Segment};
 use super::watch::{WatchGuard, Watchers};
 use crate::clock::SharedClock;
-use crate::ids::{LeaderEpoch, Offset, PartitionId, ProducerId, Sequence, TimestampMs, TopicId, TopicName, TopicPartition};
+use crate::ids::{
+    LeaderEpoch, Offset, PartitionId, ProducerId, Sequence, TimestampMs, TopicId, TopicName, TopicPartition,
+};
 use crate::record::TimestampType;
 
 /// Which partition a log belongs to; written to `partition.metadata` and checked at open.

@@ -88,10 +88,10 @@ impl<'a> HeaderScan<'a> {
             self.file.read_at(&mut self.piece, usize::try_from(count).unwrap_or(self.ahead), position)?;
         }
         let from = usize::try_from(position - self.piece_at).unwrap_or(usize::MAX);
-        self.piece.get(from..).and_then(|bytes| bytes.get(..BATCH_HEADER_BYTES)).ok_or_else(|| ScanStop::Bad {
-            position,
-            reason: "the file is shorter than it was".to_owned(),
-        })
+        self.piece
+            .get(from..)
+            .and_then(|bytes| bytes.get(..BATCH_HEADER_BYTES))
+            .ok_or_else(|| ScanStop::Bad { position, reason: "the file is shorter than it was".to_owned() })
     }
 }
 

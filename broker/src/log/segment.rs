@@ -123,9 +123,7 @@ impl Segment {
         let Some(wanted) = relative(self.base, offset) else { return Ok(0) };
         let at_or_below = |entry: &IndexEntry| entry.relative <= wanted;
         let found = match &*self.lookup.read() {
-            Lookup::Memory(indexed) => {
-                floor_by(indexed.offsets.len(), |at| Ok(indexed.offsets[at]), at_or_below)?
-            }
+            Lookup::Memory(indexed) => floor_by(indexed.offsets.len(), |at| Ok(indexed.offsets[at]), at_or_below)?,
             Lookup::Files { offsets: 0, .. } => None,
             Lookup::Files { offsets, .. } => {
                 let file = disk.open(&self.index_path)?;
@@ -167,11 +165,8 @@ impl SealedSegment {
     /// A segment from an earlier run whose index files hold exactly `indexed`.
     pub(super) fn of_files(dir: &Path, base: Offset, log: SharedFile, size: u64, indexed: &Indexed) -> SealedSegment {
         let segment = Segment::in_memory(dir, base, log, Indexed::default());
-        *segment.lookup.write() = Lookup::Files {
-            offsets: indexed.offsets.len(),
-            times: indexed.times.len(),
-            newest: indexed.newest,
-        };
+        *segment.lookup.write() =
+            Lookup::Files { offsets: indexed.offsets.len(), times: indexed.times.len(), newest: indexed.newest };
         SealedSegment { segment: Arc::new(segment), size }
     }
 }
@@ -250,7 +245,13 @@ impl ActiveSegment {
     ///
     /// # Errors
     /// The write's. The file is cut back to its last whole batch, now or before the next append (rule 8).
-    pub(super) fn append(&mut self, header: &BatchHeader, head: &[u8], body: &[u8], interval: u64) -> io::Result<Written> {
+    pub(super) fn append(
+        &mut self,
+        header: &BatchHeader,
+        head: &[u8],
+        body: &[u8],
+        interval: u64,
+    ) -> io::Result<Written> {
         self.cut_back()?;
         if let Err(error) = self.segment.log.write_at(head, body, self.size) {
             self.ragged = true;

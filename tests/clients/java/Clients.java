@@ -72,7 +72,6 @@ final class Clients {
         settings.put("group.id", options.get("group"));
         settings.put("auto.offset.reset", "earliest");
         settings.put("enable.auto.commit", false);
-        settings.put("metadata.max.age.ms", 1_000);
         if (wanted > 0) {
             settings.put("max.poll.records", Math.min(wanted, 500));
         }

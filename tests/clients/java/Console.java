@@ -28,6 +28,9 @@ final class Console {
         AtomicReference<Exception> feedError = new AtomicReference<>();
         PipedOutputStream pipe = new PipedOutputStream();
         Tools.IN.set(new PipedInputStream(pipe, PIPE_BYTES));
+        // The tool sends what is left when the JVM shuts down: here, when it has exited.
+        AtomicReference<Runnable> close = new AtomicReference<>(() -> { });
+        Tools.HOOK.set(close::set);
         Thread feeder = new Thread(() -> {
             try (pipe) {
                 Clients.numbers(options, n -> {
@@ -57,7 +60,9 @@ final class Console {
             }
         } finally {
             Tools.IN.remove();
+            Tools.HOOK.remove();
         }
+        close.get().run();
         feeder.join();
         if (feedError.get() != null) {
             throw feedError.get();
@@ -76,7 +81,6 @@ final class Console {
             "--topic", options.get("topic"),
             "--group", options.get("group"),
             "--command-property", "auto.offset.reset=earliest",
-            "--command-property", "metadata.max.age.ms=1000",
             "--formatter-property", "print.partition=true",
             "--formatter-property", "print.offset=true",
             "--formatter-property", "print.key=true"));

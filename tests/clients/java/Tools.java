@@ -28,6 +28,8 @@ final class Tools {
 
     private static final ThreadLocal<OutputStream> OUT = new InheritableThreadLocal<>();
     private static final ThreadLocal<OutputStream> ERR = new InheritableThreadLocal<>();
+    /** The code of the first exit of the tool that this thread runs. */
+    private static final ThreadLocal<Integer> CODE = new ThreadLocal<>();
     static final ThreadLocal<InputStream> IN = new InheritableThreadLocal<>();
     /** Whom a shutdown hook that a tool registers is given to. */
     static final ThreadLocal<Consumer<Runnable>> HOOK = new InheritableThreadLocal<>();
@@ -56,18 +58,22 @@ final class Tools {
                 return current().read(bytes, offset, length);
             }
         });
-        Exit.setExitProcedure((code, message) -> {
-            throw new Ended(code);
-        });
-        Exit.setHaltProcedure((code, message) -> {
-            throw new Ended(code);
-        });
+        Exit.setExitProcedure((code, message) -> end(code));
+        Exit.setHaltProcedure((code, message) -> end(code));
         Exit.setShutdownHookAdder((name, hook) -> {
             Consumer<Runnable> taker = HOOK.get();
             if (taker != null) {
                 taker.accept(hook);
             }
         });
+    }
+
+    /** Some tools catch everything, what ends them too, and call exit once more with a code of failure: the first counts. */
+    private static void end(int code) {
+        if (CODE.get() == null) {
+            CODE.set(code);
+        }
+        throw new Ended(CODE.get());
     }
 
     /** `CLASS ARGUMENT...`: prints what it prints as `{"out":…}` and `{"err":…}`. */
@@ -89,6 +95,7 @@ final class Tools {
         } finally {
             OUT.remove();
             ERR.remove();
+            CODE.remove();
         }
     }
 
@@ -100,7 +107,7 @@ final class Tools {
 
         private static URL[] toolJars() {
             return Arrays.stream(System.getProperty("java.class.path").split(":"))
-                .filter(path -> path.contains("kafka-tools-"))
+                .filter(path -> path.matches(".*/kafka-tools-[0-9].*"))
                 .map(path -> {
                     try {
                         return new java.io.File(path).toURI().toURL();

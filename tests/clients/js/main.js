@@ -47,7 +47,7 @@ async function produce() {
 
 async function consume() {
   const wanted = Number(options.count || 0)
-  const consumer = kafka.consumer({ groupId: options.group, metadataMaxAge: 1000, maxWaitTimeInMs: 500, retry: { retries: 50, maxRetryTime: 1000 } })
+  const consumer = kafka.consumer({ groupId: options.group, maxWaitTimeInMs: 500, retry: { retries: 50, maxRetryTime: 1000 } })
   let delivered = 0
   let stop
   const stopped = new Promise(resolve => { stop = resolve })

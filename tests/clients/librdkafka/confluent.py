@@ -39,8 +39,6 @@ def consume(options):
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "enable.auto.offset.store": True,
-        # The default of the library, 5 minutes, is how long a topic that was just made may stay unknown.
-        "topic.metadata.refresh.interval.ms": 1_000,
     })
 
     def commit(*_):

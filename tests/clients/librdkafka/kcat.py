@@ -1,7 +1,7 @@
 """kcat as one of the clients (see ../README.md): runs it and turns what it prints into the common lines.
 
 kcat does not tell which record was acknowledged: it counts, and its exit code 0 says that all were. One kcat a
-partition produces, because kcat chooses the partition for the whole run.
+partition produces, because kcat chooses the partition for the whole run; -E has it outlive its broker.
 """
 
 import re
@@ -21,7 +21,7 @@ def produce(options):
         "linger.ms": "5",
     }
     flags = [flag for key, value in settings.items() for flag in ("-X", f"{key}={value}")]
-    command = ["kcat", "-b", options["bootstrap"], "-P", "-t", options["topic"], "-K", ":", "-vvv", *flags]
+    command = ["kcat", "-b", options["bootstrap"], "-P", "-E", "-t", options["topic"], "-K", ":", "-vvv", *flags]
     kcats = [
         subprocess.Popen([*command, "-p", str(p)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for p in range(PARTITIONS)
     ]
@@ -63,8 +63,8 @@ def consume(options):
     stop, wanted = stop_event(), int(options.get("count", "0"))
     limit = ["-c", str(wanted)] if wanted else []
     kcat = subprocess.Popen(
-        ["kcat", "-b", options["bootstrap"], "-G", options["group"], "-u", "-K", "\t", "-f", "%p\t%o\t%k\t%s\n", *limit,
-         "-X", "auto.offset.reset=earliest", "-X", "topic.metadata.refresh.interval.ms=1000", options["topic"]],
+        ["kcat", "-b", options["bootstrap"], "-G", options["group"], "-E", "-u", "-K", "\t", "-f", "%p\t%o\t%k\t%s\n", *limit,
+         "-X", "auto.offset.reset=earliest", options["topic"]],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
 

@@ -1,1 +1,319 @@
-//! to come
+//! A hostile disk in memory, for tests. Bytes and names are kept twice, as everybody sees them and as they would be
+//! after a power cut; a sync brings the second up to the first. It can fail, tear or shorten a chosen write, fail a
+//! chosen sync the way Linux does (the pages are clean afterwards, their bytes may never have arrived), stop at a chosen
+//! operation, and be cut from power: then every unsynced page of every write, every rename, create and unlink is kept
+//! or lost by itself.
+
+mod store;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{DirEntry, DirLock, Disk, DiskFile, SharedFile};
+use store::{Inode, Store};
+
+/// What goes wrong with a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteFault {
+    /// EIO, nothing written.
+    Io,
+    /// ENOSPC, nothing written.
+    NoSpace,
+    /// ENOSPC after half of the bytes.
+    Short,
+}
+
+/// A disk in memory. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct FaultyDisk {
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    store: Store,
+    /// Operations that changed something, or synced.
+    operations: u64,
+    writes: u64,
+    syncs: u64,
+    faults: Vec<(u64, WriteFault)>,
+    failing_syncs: Vec<u64>,
+    stop_at: Option<u64>,
+    space: Option<u64>,
+    dead: bool,
+    locked: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    disk: FaultyDisk,
+    inode: Inode,
+}
+
+#[derive(Debug)]
+struct FaultyLock {
+    disk: FaultyDisk,
+    path: PathBuf,
+}
+
+impl DirLock for FaultyLock {}
+
+impl Drop for FaultyLock {
+    fn drop(&mut self) {
+        self.disk.shared.lock().locked.retain(|path| *path != self.path);
+    }
+}
+
+impl FaultyDisk {
+    /// An empty disk that works.
+    #[must_use]
+    pub fn new() -> FaultyDisk {
+        FaultyDisk::default()
+    }
+
+    /// The `nth` write from now on (1 is the next) fails.
+    pub fn fail_write(&self, nth: u64, fault: WriteFault) {
+        let mut state = self.shared.lock();
+        let at = state.writes + nth;
+        state.faults.push((at, fault));
+    }
+
+    /// The `nth` sync from now on (1 is the next; of a file, a directory or everything) fails, and what it was to make
+    /// durable is afterwards clean, some of it lost.
+    pub fn fail_sync(&self, nth: u64) {
+        let mut state = self.shared.lock();
+        let at = state.syncs + nth;
+        state.failing_syncs.push(at);
+    }
+
+    /// Writes fail with ENOSPC once the files hold so many bytes; `None`: there is room again.
+    pub fn set_space(&self, bytes: Option<u64>) {
+        self.shared.lock().space = bytes;
+    }
+
+    /// After so many more operations the machine stands still: everything fails from then on, as if the power were gone.
+    pub fn stop_after(&self, operations: u64) {
+        let mut state = self.shared.lock();
+        state.stop_at = Some(state.operations + operations);
+    }
+
+    /// Operations so far that changed or synced something: what `stop_after` counts.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.shared.lock().operations
+    }
+
+    /// Syncs so far.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.shared.lock().syncs
+    }
+
+    /// Cuts the power: this disk and all files open on it fail from now on; the disk that is returned holds what
+    /// `seed` let survive.
+    #[must_use]
+    pub fn power_cut(&self, seed: u64) -> FaultyDisk {
+        let mut state = self.shared.lock();
+        state.dead = true;
+        let store = state.store.survivors(&mut Dice::new(seed));
+        FaultyDisk { shared: Arc::new(Mutex::new(State { store, ..State::default() })) }
+    }
+
+    /// Kills the process, not the machine: this disk fails from now on, the one returned holds everything that was
+    /// written, synced or not.
+    #[must_use]
+    pub fn kill(&self) -> FaultyDisk {
+        let mut state = self.shared.lock();
+        state.dead = true;
+        let store = state.store.clone();
+        FaultyDisk { shared: Arc::new(Mutex::new(State { store, ..State::default() })) }
+    }
+
+    /// The bytes of a file as everybody sees them.
+    #[must_use]
+    pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.shared.lock();
+        let inode = state.store.file(path).ok()?;
+        Some(state.store.bytes(inode).to_vec())
+    }
+
+    /// Overwrites bytes behind everyone's back, durably: a disk that rots.
+    pub fn rot(&self, path: &Path, at: usize, byte: u8) {
+        let mut state = self.shared.lock();
+        if let Ok(inode) = state.store.file(path) {
+            state.store.rot(inode, at, byte);
+        }
+    }
+
+    fn live<T>(&self, read: impl FnOnce(&Store) -> io::Result<T>) -> io::Result<T> {
+        let state = self.shared.lock();
+        if state.dead { Err(gone()) } else { read(&state.store) }
+    }
+
+    /// One operation that changes something; the one at which the machine stops does not happen.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.shared.lock();
+        state.operations += 1;
+        if state.stop_at.is_some_and(|at| state.operations > at) {
+            state.dead = true;
+        }
+        if state.dead {
+            return Err(gone());
+        }
+        change(&mut state)
+    }
+
+    /// A sync of whatever `sync` says; `true`: of it, let it fail.
+    fn sync(&self, sync: impl FnOnce(&mut Store, Option<&mut Dice>) -> io::Result<()>) -> io::Result<()> {
+        self.change(|state| {
+            state.syncs += 1;
+            let number = state.syncs;
+            if state.failing_syncs.contains(&number) {
+                sync(&mut state.store, Some(&mut Dice::new(number)))?;
+                return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+            }
+            sync(&mut state.store, None)
+        })
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the machine has no power")
+}
+
+fn no_space() -> io::Error {
+    io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error())
+}
+
+impl State {
+    fn write(&mut self, inode: Inode, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.writes += 1;
+        let number = self.writes;
+        let fault = self.faults.iter().find(|(nth, _)| *nth == number).map(|(_, fault)| *fault);
+        let room = self.space.map_or(u64::MAX, |space| space.saturating_sub(self.store.used()));
+        let kept = match fault {
+            Some(WriteFault::Io) => return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())),
+            Some(WriteFault::NoSpace) => return Err(no_space()),
+            Some(WriteFault::Short) => bytes.len() / 2,
+            None => bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)),
+        };
+        self.store.write(inode, &bytes[..kept], at);
+        if kept < bytes.len() { Err(no_space()) } else { Ok(()) }
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn open(&self, path: &Path) -> io::Result<SharedFile> {
+        let inode = self.live(|store| store.file(path))?;
+        Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<SharedFile> {
+        let inode = self.change(|state| state.store.create(path))?;
+        Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(|state| state.store.rename(from, to))
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.change(|state| state.store.unlink(path, false))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        self.live(|store| store.list(dir))
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change(|state| state.store.create_dir(dir))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change(|state| state.store.unlink(dir, true))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.sync(|store, loses| store.sync_dir(dir, loses))
+    }
+
+    fn sync_all_dirty(&self, _dir: &Path) -> io::Result<()> {
+        self.sync(|store, loses| {
+            store.sync_everything(loses);
+            Ok(())
+        })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        let mut state = self.shared.lock();
+        if state.dead {
+            return Err(gone());
+        }
+        if state.locked.iter().any(|locked| locked == path) {
+            return Ok(None);
+        }
+        state.locked.push(path.to_path_buf());
+        Ok(Some(Box::new(FaultyLock { disk: self.clone(), path: path.to_path_buf() })))
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn len(&self) -> io::Result<u64> {
+        self.disk.live(|store| Ok(store.bytes(self.inode).len() as u64))
+    }
+
+    fn read_at(&self, into: &mut Vec<u8>, count: usize, at: u64) -> io::Result<usize> {
+        self.disk.live(|store| {
+            let bytes = store.bytes(self.inode);
+            let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            let read = &bytes[from..bytes.len().min(from.saturating_add(count))];
+            into.extend_from_slice(read);
+            Ok(read.len())
+        })
+    }
+
+    fn write_at(&self, head: &[u8], body: &[u8], at: u64) -> io::Result<()> {
+        self.disk.change(|state| state.write(self.inode, &[head, body].concat(), at))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.sync(|store, loses| {
+            store.sync_file(self.inode, loses);
+            Ok(())
+        })
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.disk.change(|state| {
+            state.store.truncate(self.inode, len);
+            Ok(())
+        })
+    }
+}
+
+/// A repeatable sequence of choices (splitmix64).
+#[derive(Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// The same seed gives the same choices.
+    #[must_use]
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

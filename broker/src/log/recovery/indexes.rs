@@ -60,9 +60,10 @@ impl IndexFiles {
 
     /// For a sealed segment: the entries in the files, rebuilt where a file is wrong, or too sparse to be of use.
     pub(super) fn complete(&mut self, disk: &dyn Disk, built: &Indexed) -> Result<Indexed, LogError> {
-        let offsets = self.offsets.take().filter(|entries| {
-            entries.len() == self.offsets_confirmed && entries.len() * 2 >= built.offsets.len()
-        });
+        let offsets = self
+            .offsets
+            .take()
+            .filter(|entries| entries.len() == self.offsets_confirmed && entries.len() * 2 >= built.offsets.len());
         let times = self.times.take().filter(|entries| {
             entries.len() == self.times_confirmed
                 && entries.len() * 2 >= built.times.len()

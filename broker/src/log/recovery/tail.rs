@@ -90,7 +90,8 @@ impl Recovery<'_> {
 
     fn free_cut_file(&self, base: Offset) -> Result<std::path::PathBuf, LogError> {
         let names = self.disk.list(self.dir).map_err(|error| LogError::io("cannot list", self.dir, error))?;
-        let free = (1..).map(|number| cut_file(base, number)).find(|name| names.iter().all(|entry| entry.name != *name));
+        let free =
+            (1..).map(|number| cut_file(base, number)).find(|name| names.iter().all(|entry| entry.name != *name));
         Ok(self.dir.join(free.unwrap_or_default()))
     }
 }

@@ -61,8 +61,6 @@ func consume(options Options) {
 		kgo.ConsumeTopics(options["topic"]),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(),
-		kgo.MetadataMaxAge(time.Second),
-		kgo.MetadataMinAge(250*time.Millisecond),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, client *kgo.Client, _ map[string][]int32) { commit(ctx, client) }),
 	)

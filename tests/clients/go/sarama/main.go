@@ -41,23 +41,28 @@ func produce(options Options) {
 	}
 	producer, err := sarama.NewAsyncProducer([]string{options["bootstrap"]}, config)
 	Check(err)
-	var readers sync.WaitGroup
+	// Every record has its answer before the producer is closed: closing gives up what waits for a retry.
+	var answers, readers sync.WaitGroup
 	readers.Go(func() {
 		for message := range producer.Successes() {
 			Emit(Line{"ack": message.Metadata, "p": message.Partition, "o": message.Offset})
+			answers.Done()
 		}
 	})
 	readers.Go(func() {
 		for failure := range producer.Errors() {
 			Emit(Line{"failed": failure.Msg.Metadata, "error": failure.Err.Error()})
+			answers.Done()
 		}
 	})
 	options.Numbers(func(n int) {
 		partition, key, value := Record(n)
+		answers.Add(1)
 		producer.Input() <- &sarama.ProducerMessage{
 			Topic: options["topic"], Partition: partition, Key: sarama.ByteEncoder(key), Value: sarama.ByteEncoder(value), Metadata: n,
 		}
 	})
+	answers.Wait()
 	producer.AsyncClose()
 	readers.Wait()
 }
@@ -113,7 +118,6 @@ func consume(options Options) {
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	config.Consumer.Offsets.AutoCommit.Enable = false
 	config.Consumer.Return.Errors = true
-	config.Metadata.RefreshFrequency = time.Second
 	group, err := sarama.NewConsumerGroup([]string{options["bootstrap"]}, options["group"], config)
 	Check(err)
 	go func() {

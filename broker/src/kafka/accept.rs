@@ -1,0 +1,130 @@
+//! Takes connections in, up to the limit, and owns their tasks until they have ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, Ended};
+use super::dispatch::{Dispatcher, Told};
+use super::frame::{FrameError, FrameReader};
+use super::listener;
+use crate::clock;
+use crate::engine::Engine;
+use crate::limits;
+
+/// How long to wait after an accept that failed (no file descriptors left, for one) before the next.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    engine: Arc<Engine>,
+    /// Permits are connections.
+    room: Arc<Semaphore>,
+    /// Permits are bytes of frames.
+    budget: Arc<Semaphore>,
+    refusals: Refusals,
+}
+
+impl Shared {
+    pub(super) fn new(engine: Arc<Engine>) -> Arc<Shared> {
+        let room = Arc::new(Semaphore::new(engine.config().max_connections));
+        let budget = Arc::new(Semaphore::new(limits::FRAMES_IN_FLIGHT_BYTES_MAX));
+        Arc::new(Shared { engine, room, budget, refusals: Refusals::default() })
+    }
+}
+
+/// Accepts on one socket until `stop`, then lets its connections finish what is in flight, `limits::DRAIN_MS` at most.
+pub(super) async fn run(socket: TcpListener, told: Option<Told>, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Ok(place) = Arc::clone(&shared.room).try_acquire_owned() else {
+                    shared.refusals.note(&shared.engine, peer);
+                    continue;
+                };
+                connections.spawn(serve(stream, peer, told.clone(), Arc::clone(&shared), place, stop.clone()));
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                clock::sleep(BACK_OFF).await;
+            }
+        }
+    }
+    drop(socket);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(Duration::from_millis(limits::DRAIN_MS), drained).await.is_err() {
+        tracing::warn!("{} connections did not finish in time and are closed", connections.len());
+        connections.shutdown().await;
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    told: Option<Told>,
+    shared: Arc<Shared>,
+    place: OwnedSemaphorePermit,
+    stop: CancellationToken,
+) {
+    let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
+        Ok(local) => local,
+        // Gone already.
+        Err(error) => return tracing::debug!("connection of {peer}: {error}"),
+    };
+    let told = told.unwrap_or_else(|| listener::told_locally(local));
+    let idle = Duration::from_millis(shared.engine.config().connections_max_idle_ms);
+    let (reading, writing) = stream.into_split();
+    let frames = FrameReader::new(reading, Arc::clone(&shared.budget), idle);
+    let dispatcher = Dispatcher { engine: Arc::clone(&shared.engine), peer, told };
+    let ended = Connection::new(frames, writing, dispatcher, idle).run(stop).await;
+    match ended {
+        // What peers do all the time.
+        Ended::Closed
+        | Ended::Write(_)
+        | Ended::Frame(FrameError::Read(_) | FrameError::Truncated | FrameError::Idle(_)) => {
+            tracing::debug!("connection of {peer}: {ended}");
+        }
+        // What no client of ours should do.
+        Ended::Frame(_) | Ended::Header(_) | Ended::Refused(_) => {
+            tracing::warn!("connection of {peer} is closed: {ended}");
+        }
+    }
+    drop(place);
+}
+
+/// Connections that found no place: counted, and told in one line a second at most.
+#[derive(Debug, Default)]
+struct Refusals {
+    since_last_line: AtomicU64,
+    last_line: Mutex<Option<std::time::Instant>>,
+}
+
+impl Refusals {
+    fn note(&self, engine: &Engine, peer: SocketAddr) {
+        self.since_last_line.fetch_add(1, Ordering::Relaxed);
+        let now = engine.clock().monotonic();
+        let mut last = self.last_line.lock();
+        if last.is_some_and(|last| now.saturating_duration_since(last) < Duration::from_secs(1)) {
+            return;
+        }
+        *last = Some(now);
+        let refused = self.since_last_line.swap(0, Ordering::Relaxed);
+        let max = engine.config().max_connections;
+        tracing::warn!("{refused} connections refused, {peer} the last: {max} are open (max_connections)");
+    }
+}

@@ -1,0 +1,221 @@
+//! One connection: frames in, answers out, in order. Rule 7 of the log contract is here and nowhere else: only Produce overlaps.
+//! A Produce begins when the one before it has appended or failed, and its answer may wait for the disk behind others; any other
+//! request begins when everything before it is answered, and nothing begins behind it until it is. Knows no API but Produce.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kafka_protocol::messages::ApiKey;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::frame::{Frame, FrameError, FrameReader};
+use super::header::{self, HeaderError, Request};
+use super::write::{self, Reply};
+use crate::limits;
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// To be written.
+    Reply(Reply),
+    /// Nothing is sent (acks=0).
+    Silent,
+    /// The connection ends: the request cannot be answered, or Kafka says so by closing.
+    Close(String),
+}
+
+/// A produce that has appended; its outcome comes when that is durable.
+pub(super) type InFlight = BoxFuture<'static, Outcome>;
+
+/// What answers requests: the engine behind the handlers, or a script in tests.
+pub(super) trait Answering: Send + Sync {
+    /// Returns when every partition has appended or failed.
+    fn produce(&self, request: Request) -> impl Future<Output = InFlight> + Send;
+    /// Every other request, to its end.
+    fn answer(&self, request: Request) -> impl Future<Output = Outcome> + Send;
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    /// The peer closed, or the broker stops.
+    #[error("closed")]
+    Closed,
+    /// No further frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A request that cannot be answered.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// By a handler.
+    #[error("{0}")]
+    Refused(String),
+    /// The peer does not take its answers.
+    #[error("cannot write: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+/// A produce whose answer waits.
+struct Waiting {
+    outcome: InFlight,
+    bytes: usize,
+}
+
+/// A connection with both halves of its socket.
+pub(super) struct Connection<R, W, A> {
+    frames: FrameReader<R>,
+    stream: W,
+    answering: A,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    stall: Duration,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, A: Answering> Connection<R, W, A> {
+    /// `stall`: how long the peer may leave an answer unread.
+    pub(super) fn new(frames: FrameReader<R>, stream: W, answering: A, stall: Duration) -> Connection<R, W, A> {
+        Connection { frames, stream, answering, waiting: VecDeque::new(), waiting_bytes: 0, stall }
+    }
+
+    /// Serves until the peer closes, something is wrong with it, or `stop`; what was begun is answered first.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Ended {
+        loop {
+            let step = if self.may_read() {
+                tokio::select! {
+                    biased;
+                    outcome = front(&mut self.waiting) => Step::Answer(outcome),
+                    () = stop.cancelled() => Step::Frame(Ok(None)),
+                    frame = self.frames.next() => Step::Frame(frame),
+                }
+            } else {
+                Step::Answer(front(&mut self.waiting).await)
+            };
+            let done = match step {
+                Step::Answer(outcome) => self.answered(outcome).await,
+                Step::Frame(Ok(Some(frame))) => self.begin(frame).await,
+                Step::Frame(Ok(None)) => self.drain().await.and(Err(Ended::Closed)),
+                // What came before the broken frame is answered all the same.
+                Step::Frame(Err(error)) => self.drain().await.and(Err(error.into())),
+            };
+            if let Err(ended) = done {
+                return ended;
+            }
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.waiting.len() < limits::PRODUCE_WAITING_MAX && self.waiting_bytes < limits::PRODUCE_WAITING_BYTES_MAX
+    }
+
+    async fn begin(&mut self, frame: Frame) -> Result<(), Ended> {
+        let Frame { bytes, admitted } = frame;
+        let size = bytes.len();
+        let request = match header::parse(bytes) {
+            Ok(request) => request,
+            Err(error) => return self.drain().await.and(Err(error.into())),
+        };
+        if request.key == ApiKey::Produce {
+            let outcome = self.append(request).await?;
+            self.waiting_bytes += size;
+            self.waiting.push_back(Waiting { outcome, bytes: size });
+            // `admitted` ends here: the batches are in the log, an answer that waits holds none of the frame.
+            return Ok(());
+        }
+        self.drain().await?;
+        let outcome = self.answer(request).await?;
+        drop(admitted);
+        self.send(outcome).await
+    }
+
+    /// Appends, and answers what becomes durable meanwhile.
+    async fn append(&mut self, request: Request) -> Result<InFlight, Ended> {
+        let mut appending = std::pin::pin!(self.answering.produce(request));
+        loop {
+            let outcome = tokio::select! {
+                biased;
+                in_flight = &mut appending => return Ok(in_flight),
+                outcome = front(&mut self.waiting) => outcome,
+            };
+            self.waiting_bytes -= pop(&mut self.waiting);
+            send(&mut self.stream, outcome, self.stall).await?;
+        }
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<Outcome, Ended> {
+        // A fetch may wait long and leaves nothing half done, so it ends with its peer. Other requests run to their end.
+        let droppable = request.key == ApiKey::Fetch;
+        let answer = self.answering.answer(request);
+        if !droppable {
+            return Ok(answer.await);
+        }
+        tokio::select! {
+            biased;
+            outcome = answer => Ok(outcome),
+            () = self.frames.gone() => Err(Ended::Closed),
+        }
+    }
+
+    /// Sends the front's outcome, and those right behind it that are there already, in one write.
+    async fn answered(&mut self, outcome: Outcome) -> Result<(), Ended> {
+        self.waiting_bytes -= pop(&mut self.waiting);
+        let Outcome::Reply(mut reply) = outcome else { return self.send(outcome).await };
+        while let Some(next) = self.waiting.front_mut().and_then(|waiting| (&mut waiting.outcome).now_or_never()) {
+            self.waiting_bytes -= pop(&mut self.waiting);
+            match next {
+                Outcome::Reply(more) => reply.append(more),
+                Outcome::Silent => {}
+                Outcome::Close(reason) => {
+                    self.send(Outcome::Reply(reply)).await?;
+                    return Err(Ended::Refused(reason));
+                }
+            }
+        }
+        self.send(Outcome::Reply(reply)).await
+    }
+
+    /// Answers everything that waits.
+    async fn drain(&mut self) -> Result<(), Ended> {
+        while !self.waiting.is_empty() {
+            let outcome = front(&mut self.waiting).await;
+            self.answered(outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, outcome: Outcome) -> Result<(), Ended> {
+        send(&mut self.stream, outcome, self.stall).await
+    }
+}
+
+enum Step {
+    Answer(Outcome),
+    Frame(Result<Option<Frame>, FrameError>),
+}
+
+/// The outcome of the oldest produce; never, when none waits. The outcome is gone from its future then: `pop` must follow.
+async fn front(waiting: &mut VecDeque<Waiting>) -> Outcome {
+    match waiting.front_mut() {
+        Some(waiting) => (&mut waiting.outcome).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes the oldest produce away and returns its bytes.
+fn pop(waiting: &mut VecDeque<Waiting>) -> usize {
+    waiting.pop_front().map_or(0, |waiting| waiting.bytes)
+}
+
+async fn send<W: AsyncWrite + Unpin>(stream: &mut W, outcome: Outcome, stall: Duration) -> Result<(), Ended> {
+    match outcome {
+        Outcome::Reply(reply) => Ok(write::write_all(stream, reply, stall).await?),
+        Outcome::Silent => Ok(()),
+        Outcome::Close(reason) => Err(Ended::Refused(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! From a parsed header to the handler of its API: bounds, decode, handle, encode. One arm an API; decides nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+
+use super::connection::{Answering, InFlight, Outcome};
+use super::header::Request;
+use super::write::Reply;
+use super::{bounds, handlers, versions};
+use crate::config::{Context, Source};
+use crate::engine::Engine;
+
+/// What clients of a connection are told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// A name or an address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// What a handler knows beside the request itself.
+pub(super) struct Call<'a> {
+    /// Answers it.
+    pub engine: &'a Engine,
+    /// Who asks.
+    pub ctx: Context,
+    /// Of the request and its answer.
+    pub version: i16,
+    /// This broker, as this connection's client should see it.
+    pub told: &'a Told,
+}
+
+impl Call<'_> {
+    /// This broker's id.
+    pub(super) fn node_id(&self) -> i32 {
+        self.engine.config().node_id
+    }
+}
+
+/// The handlers over the engine, for one connection.
+pub(super) struct Dispatcher {
+    /// Answers everything.
+    pub engine: Arc<Engine>,
+    /// For logs and group descriptions.
+    pub peer: SocketAddr,
+    /// See `Told`.
+    pub told: Told,
+}
+
+impl Dispatcher {
+    fn call(&self, request: &mut Request) -> Call<'_> {
+        let ctx = Context {
+            principal: "User:ANONYMOUS".to_owned(),
+            client_id: std::mem::take(&mut request.client_id),
+            source: Source::Kafka,
+            peer: Some(self.peer),
+        };
+        Call { engine: &self.engine, ctx, version: request.version, told: &self.told }
+    }
+}
+
+/// Decodes, calls the handler and encodes what it returns.
+macro_rules! answer {
+    ($request:ident, $call:ident, $handler:path) => {
+        match decode(&$request) {
+            Ok(body) => encode(&$request, &$handler(&$call, body).await),
+            Err(reason) => Outcome::Close(reason),
+        }
+    };
+}
+
+impl Answering for Dispatcher {
+    async fn produce(&self, mut request: Request) -> InFlight {
+        let call = self.call(&mut request);
+        match decode(&request) {
+            Ok(body) => handlers::produce::begin(&call, request.correlation, body).await,
+            Err(reason) => std::future::ready(Outcome::Close(reason)).boxed(),
+        }
+    }
+
+    async fn answer(&self, mut request: Request) -> Outcome {
+        let call = self.call(&mut request);
+        match request.key {
+            ApiKey::ApiVersions if versions::of(ApiKey::ApiVersions).is_some_and(|row| request.version > row.max) => {
+                answer_unknown_api_versions(&request)
+            }
+            ApiKey::ApiVersions => answer!(request, call, handlers::api_versions::handle),
+            ApiKey::Fetch => match decode(&request) {
+                Ok(body) => handlers::fetch::handle(&call, request.correlation, body).await,
+                Err(reason) => Outcome::Close(reason),
+            },
+            ApiKey::ListOffsets => answer!(request, call, handlers::list_offsets::handle),
+            ApiKey::Metadata => answer!(request, call, handlers::metadata::handle),
+            ApiKey::OffsetCommit => answer!(request, call, handlers::offset_commit::handle),
+            ApiKey::OffsetFetch => answer!(request, call, handlers::offset_fetch::handle),
+            ApiKey::FindCoordinator => answer!(request, call, handlers::find_coordinator::handle),
+            ApiKey::JoinGroup => answer!(request, call, handlers::join_group::handle),
+            ApiKey::Heartbeat => answer!(request, call, handlers::heartbeat::handle),
+            ApiKey::LeaveGroup => answer!(request, call, handlers::leave_group::handle),
+            ApiKey::SyncGroup => answer!(request, call, handlers::sync_group::handle),
+            ApiKey::DescribeGroups => answer!(request, call, handlers::describe_groups::handle),
+            ApiKey::ListGroups => answer!(request, call, handlers::list_groups::handle),
+            ApiKey::CreateTopics => answer!(request, call, handlers::create_topics::handle),
+            ApiKey::DeleteTopics => answer!(request, call, handlers::delete_topics::handle),
+            ApiKey::InitProducerId => answer!(request, call, handlers::init_producer_id::handle),
+            ApiKey::OffsetForLeaderEpoch => answer!(request, call, handlers::offset_for_leader_epoch::handle),
+            ApiKey::DescribeConfigs => answer!(request, call, handlers::describe_configs::handle),
+            ApiKey::AlterConfigs => answer!(request, call, handlers::alter_configs::handle),
+            ApiKey::CreatePartitions => answer!(request, call, handlers::create_partitions::handle),
+            ApiKey::IncrementalAlterConfigs => {
+                answer!(request, call, handlers::incremental_alter_configs::handle)
+            }
+            ApiKey::DescribeCluster => answer!(request, call, handlers::describe_cluster::handle),
+            ApiKey::DescribeTopicPartitions => {
+                answer!(request, call, handlers::describe_topic_partitions::handle)
+            }
+            // The header parser lets no key through that has no row in `versions`, and each row has an arm (tested).
+            other => Outcome::Close(format!("{other:?} is not offered")),
+        }
+    }
+}
+
+/// The client cannot know our versions yet, so it must be able to read this one: version 0 (KIP-511).
+fn answer_unknown_api_versions(request: &Request) -> Outcome {
+    reply(Reply::encode(request.correlation, 0, &handlers::api_versions::unsupported()))
+}
+
+fn decode<R: Decodable>(request: &Request) -> Result<R, String> {
+    let Request { key, version, body, .. } = request;
+    let refused = |error: &dyn std::fmt::Display| format!("{key:?} version {version} cannot be decoded: {error}");
+    bounds::check(*key, *version, body).map_err(|error| refused(&error))?;
+    R::decode(&mut body.clone(), *version).map_err(|error| refused(&error))
+}
+
+fn encode<M: Encodable + HeaderVersion>(request: &Request, response: &M) -> Outcome {
+    reply(Reply::encode(request.correlation, request.version, response))
+}
+
+/// An answer that could not be encoded ends the connection: its client would wait for it for ever.
+pub(super) fn reply(encoded: Result<Reply, super::write::EncodeError>) -> Outcome {
+    match encoded {
+        Ok(reply) => Outcome::Reply(reply),
+        Err(error) => Outcome::Close(error.to_string()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Every fact that a verb of the engine can fail with, as a Kafka error code; exhaustive, and the only place that chooses codes
+//! for them. The text goes where a response has a field for it. Which code a client retries on is decided in the client, so a
+//! code here is chosen by what librdkafka and the Java client do with it.
+
+use kafka_protocol::error::ResponseError as Code;
+use kafka_protocol::protocol::StrBytes;
+
+use crate::coordinator::group::GroupError;
+use crate::engine::EngineError;
+use crate::engine::produce::TopicRef;
+use crate::log::{AppendError, LogError};
+use crate::record::RecordError;
+use crate::topics::TopicError;
+
+/// The code of an error about a topic that the request named in this way: one that is gone is unknown by the same means.
+pub(super) fn code_of_topic(named: &TopicRef, error: &EngineError) -> i16 {
+    let gone = matches!(error, EngineError::Log(LogError::Deleted { .. }))
+        || matches!(error, EngineError::Append(AppendError::Log(LogError::Deleted { .. })));
+    match named {
+        TopicRef::Id(_) if gone => Code::UnknownTopicId.code(),
+        _ => code(error),
+    }
+}
+
+/// The code of an error of the engine.
+pub(super) fn code(error: &EngineError) -> i16 {
+    of_engine(error).code()
+}
+
+/// The code of an error of a group.
+pub(super) fn code_of_group(error: &GroupError) -> i16 {
+    of_group(error).code()
+}
+
+/// The error's text, for responses that have a place for it.
+pub(super) fn text(error: &dyn std::error::Error) -> StrBytes {
+    let mut text = error.to_string();
+    // A Kafka string has 32,767 bytes at most; nobody reads a thousand.
+    if text.len() > 1_000 {
+        let end = (0..=1_000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    StrBytes::from_string(text)
+}
+
+fn of_engine(error: &EngineError) -> Code {
+    match error {
+        EngineError::Topic(error) => of_topic(error),
+        EngineError::Log(error) => of_log(error),
+        EngineError::Append(error) => of_append(error),
+        EngineError::Record(error) => of_record(error),
+        EngineError::Group(error) => of_group(error),
+        // On this port plugins are met by config changes that bind them.
+        EngineError::Chain(_) => Code::InvalidConfig,
+        // The one code that is fatal at once in Java's TransactionManager and in librdkafka alike; librdkafka retries others.
+        EngineError::NoTransactions { .. } => Code::TransactionalIdAuthorizationFailed,
+        EngineError::InvalidRequest { .. } => Code::InvalidRequest,
+        // No request of this port is conditional.
+        EngineError::WrongEnd { .. } => Code::UnknownServerError,
+        // Clients refresh their metadata and try again, until the broker is back.
+        EngineError::Stopping => Code::NotLeaderOrFollower,
+    }
+}
+
+fn of_topic(error: &TopicError) -> Code {
+    match error {
+        TopicError::NotFound { .. } | TopicError::NoPartition { .. } => Code::UnknownTopicOrPartition,
+        TopicError::IdNotFound { .. } => Code::UnknownTopicId,
+        TopicError::Exists { .. } => Code::TopicAlreadyExists,
+        TopicError::BadName(_) | TopicError::RefusedName { .. } => Code::InvalidTopicException,
+        TopicError::BadPartitions { .. } => Code::InvalidPartitions,
+        TopicError::BadReplication { .. } => Code::InvalidReplicationFactor,
+        TopicError::BadConfig { .. } => Code::InvalidConfig,
+        TopicError::Refused { .. } => Code::PolicyViolation,
+        TopicError::Metadata { .. } => Code::KafkaStorageError,
+        TopicError::Log(error) => of_log(error),
+    }
+}
+
+fn of_log(error: &LogError) -> Code {
+    match error {
+        LogError::Io { .. } | LogError::Poisoned { .. } | LogError::Offline { .. } => Code::KafkaStorageError,
+        // A consumer stops and says so; on a storage error it would try again for ever, in silence.
+        LogError::Corrupt { .. } => Code::CorruptMessage,
+        LogError::Deleted { .. } => Code::UnknownTopicOrPartition,
+        LogError::OutOfRange { .. } => Code::OffsetOutOfRange,
+        LogError::FencedEpoch { .. } => Code::FencedLeaderEpoch,
+        LogError::UnknownEpoch { .. } => Code::UnknownLeaderEpoch,
+        LogError::InUse { .. } => Code::UnknownServerError,
+    }
+}
+
+fn of_append(error: &AppendError) -> Code {
+    match error {
+        AppendError::Record(error) => of_record(error),
+        AppendError::Log(error) => of_log(error),
+        AppendError::OutOfOrderSequence { .. } => Code::OutOfOrderSequenceNumber,
+        AppendError::DuplicateSequence { .. } => Code::DuplicateSequenceNumber,
+        AppendError::StaleProducerEpoch { .. } => Code::InvalidProducerEpoch,
+        AppendError::ReservedProducerId { .. } => Code::InvalidRecord,
+    }
+}
+
+fn of_record(error: &RecordError) -> Code {
+    match error {
+        // CORRUPT_MESSAGE is sent again by clients: right for a CRC, wrong for what cannot get better.
+        RecordError::Corrupt { .. } => Code::CorruptMessage,
+        RecordError::Magic { .. } | RecordError::Invalid { .. } | RecordError::Compression { .. } => {
+            Code::InvalidRecord
+        }
+        RecordError::TooLarge { .. } => Code::MessageTooLarge,
+    }
+}
+
+fn of_group(error: &GroupError) -> Code {
+    match error {
+        GroupError::UnknownMember { .. } => Code::UnknownMemberId,
+        GroupError::IllegalGeneration { .. } => Code::IllegalGeneration,
+        GroupError::RebalanceInProgress { .. } => Code::RebalanceInProgress,
+        GroupError::InconsistentProtocol { .. } => Code::InconsistentGroupProtocol,
+        GroupError::InvalidSessionTimeout { .. } => Code::InvalidSessionTimeout,
+        GroupError::MemberIdRequired { .. } => Code::MemberIdRequired,
+        GroupError::FencedInstance { .. } => Code::FencedInstanceId,
+        GroupError::InvalidGroupId { .. } => Code::InvalidGroupId,
+        GroupError::NotFound { .. } => Code::GroupIdNotFound,
+        GroupError::NotEmpty { .. } => Code::NonEmptyGroup,
+        GroupError::Full { .. } => Code::GroupMaxSizeReached,
+        GroupError::MetadataTooLarge { .. } => Code::OffsetMetadataTooLarge,
+        GroupError::Loading => Code::CoordinatorLoadInProgress,
+        // As Kafka's coordinator for an append that failed: clients look it up again and retry.
+        GroupError::Stopping | GroupError::Log(_) | GroupError::Append(_) => Code::CoordinatorNotAvailable,
+        GroupError::Topic(TopicError::Log(_)) => Code::CoordinatorNotAvailable,
+        GroupError::Topic(error) => of_topic(error),
+    }
+}

@@ -1,0 +1,39 @@
+//! CreatePartitions (37): gives topics more partitions.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
+use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
+
+use super::create_topics::check_brokers;
+use super::wire;
+use crate::engine::produce::TopicRef;
+use crate::kafka::dispatch::Call;
+use crate::kafka::errors;
+
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let mut results = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let result = CreatePartitionsTopicResult::default().with_name(wire::topic_name(topic.name.as_str()));
+        results.push(match grow(call, topic, request.validate_only).await {
+            Ok(()) => result,
+            Err((code, text)) => result.with_error_code(code).with_error_message(Some(wire::text(text))),
+        });
+    }
+    CreatePartitionsResponse::default().with_results(results)
+}
+
+async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), (i16, String)> {
+    let refused = |error: &crate::engine::EngineError| (errors::code(error), errors::text(error).to_string());
+    if let Some(assignments) = &topic.assignments {
+        let existing = call.engine.resolve(&TopicRef::Name(topic.name.to_string())).map_err(|error| refused(&error))?;
+        let new = i64::from(topic.count) - i64::from(existing.partition_count());
+        if i64::try_from(assignments.len()) != Ok(new) {
+            let text = format!("{} assignments for {new} new partitions", assignments.len());
+            return Err((ResponseError::InvalidReplicaAssignment.code(), text));
+        }
+        check_brokers(call.node_id(), assignments.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()))?;
+    }
+    let grown = call.engine.grow_topic(&call.ctx, &topic.name, topic.count, validate_only).await;
+    grown.map_err(|error| refused(&error))
+}

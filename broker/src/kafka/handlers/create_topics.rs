@@ -1,0 +1,113 @@
+//! CreateTopics (19): answered when the topic is durable. Replica assignments are taken when they name this broker alone.
+
+use std::collections::HashMap;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
+
+use super::describe_configs::source_code;
+use super::wire;
+use crate::kafka::dispatch::Call;
+use crate::kafka::errors;
+use crate::topics::{NewTopic, TopicConfigs};
+
+/// Partitions, replicas and configs of what was made (KIP-525).
+const DETAILS_SINCE: i16 = 5;
+
+/// A code with its text.
+type Refused = (i16, String);
+
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for topic in &request.topics {
+        *times.entry(topic.name.to_string()).or_default() += 1;
+    }
+    let mut results = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        // Kafka answers a name that is there twice once, and makes neither.
+        let result = match times.remove(topic.name.as_str()) {
+            None => continue,
+            Some(1) => create(call, &topic, request.validate_only).await,
+            Some(_) => Err(invalid_request("the request names this topic twice")),
+        };
+        let answer = result.unwrap_or_else(|(code, text)| {
+            CreatableTopicResult::default().with_error_code(code).with_error_message(Some(wire::text(text)))
+        });
+        results.push(answer.with_name(wire::topic_name(topic.name.as_str())));
+    }
+    CreateTopicsResponse::default().with_topics(results)
+}
+
+async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refused> {
+    let wish = wish(call, topic)?;
+    let refused = |error: &crate::engine::EngineError| (errors::code(error), errors::text(error).to_string());
+    let planned = wish.partitions.unwrap_or(call.engine.config().num_partitions);
+    let set = wish.configs.clone();
+    let made = call.engine.create_topic(&call.ctx, wish, validate_only).await.map_err(|error| refused(&error))?;
+    let result = match &made {
+        Some(topic) => {
+            CreatableTopicResult::default().with_topic_id(topic.id().0).with_num_partitions(topic.partition_count())
+        }
+        None => CreatableTopicResult::default().with_num_partitions(planned),
+    };
+    if call.version < DETAILS_SINCE {
+        return Ok(result);
+    }
+    let set = set.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
+    let configs = match &made {
+        Some(topic) => topic.configs().describe(),
+        None => TopicConfigs::from_pairs(set).map_err(|error| refused(&error.into()))?.describe(),
+    };
+    let configs = configs.into_iter().map(|entry| {
+        CreatableTopicConfigs::default()
+            .with_config_source(source_code(entry.source))
+            .with_name(wire::text(entry.key))
+            .with_value(Some(wire::text(entry.value)))
+    });
+    Ok(result.with_replication_factor(1).with_configs(Some(configs.collect())))
+}
+
+fn wish(call: &Call<'_>, topic: &CreatableTopic) -> Result<NewTopic, Refused> {
+    let configs =
+        topic.configs.iter().map(|config| (config.name.to_string(), config.value.as_ref().map(ToString::to_string)));
+    let (partitions, replication) = if topic.assignments.is_empty() {
+        // -1 is the broker's default (KIP-464). Anything else that is impossible is refused by the catalog.
+        let partitions = (topic.num_partitions != -1).then_some(topic.num_partitions);
+        (partitions, (topic.replication_factor != -1).then_some(topic.replication_factor))
+    } else {
+        if topic.num_partitions != -1 || topic.replication_factor != -1 {
+            return Err(invalid_request("either assignments, or numbers of partitions and replicas"));
+        }
+        (Some(assigned(call.node_id(), &topic.assignments)?), None)
+    };
+    Ok(NewTopic { name: topic.name.to_string(), partitions, replication, configs: configs.collect(), internal: false })
+}
+
+/// The partition count of an assignment: 0, 1, 2, …, each on this broker.
+fn assigned(node: i32, assignments: &[CreatableReplicaAssignment]) -> Result<i32, Refused> {
+    let wrong = |text: String| (ResponseError::InvalidReplicaAssignment.code(), text);
+    let mut indexes: Vec<i32> = assignments.iter().map(|one| one.partition_index).collect();
+    indexes.sort_unstable();
+    if !(0..).zip(&indexes).all(|(expected, index)| expected == *index) {
+        return Err(wrong("the assigned partitions are not numbered 0, 1, 2, …".into()));
+    }
+    check_brokers(node, assignments.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()))?;
+    i32::try_from(indexes.len()).map_err(|_| wrong("too many partitions".into()))
+}
+
+/// Every partition has one replica, on this broker.
+pub(super) fn check_brokers(node: i32, assignments: impl Iterator<Item = Vec<i32>>) -> Result<(), Refused> {
+    for brokers in assignments {
+        if brokers != [node] {
+            let text = format!("partitions can be assigned to broker {node} alone, not to {brokers:?}");
+            return Err((ResponseError::InvalidReplicaAssignment.code(), text));
+        }
+    }
+    Ok(())
+}
+
+fn invalid_request(text: &str) -> Refused {
+    (ResponseError::InvalidRequest.code(), text.to_owned())
+}

@@ -1,0 +1,186 @@
+//! Fetch (1): whole batches as they are stored. Sessions are declined (KIP-227: session id 0), so each fetch is a full one.
+//! The answer is put together by hand, because the codec would copy every record into it; a test holds it to the codec's bytes.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::fetch_response::PartitionData;
+use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use kafka_protocol::protocol::Encodable;
+
+use super::wire;
+use crate::engine::EngineError;
+use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, Fetched};
+use crate::engine::produce::TopicRef;
+use crate::ids::{Offset, PartitionId};
+use crate::kafka::connection::Outcome;
+use crate::kafka::dispatch::{self, Call};
+use crate::kafka::errors;
+use crate::kafka::write::{EncodeError, Reply, ReplyBuilder};
+use crate::limits;
+
+/// Topics are named by id (KIP-516).
+const BY_ID_SINCE: i16 = 13;
+/// Compact lengths and tagged fields (KIP-482).
+const FLEXIBLE_SINCE: i16 = 12;
+/// An error code and a session for the whole answer (KIP-227).
+const SESSION_SINCE: i16 = 7;
+/// Epochs of a fetch session that mean a full fetch: a first one, and a last one.
+const FULL_FETCH_EPOCHS: [i32; 2] = [0, -1];
+
+/// One topic of the request, in the order of the answer.
+struct Asked {
+    named: TopicRef,
+    partitions: Vec<i32>,
+}
+
+pub(in crate::kafka) async fn handle(call: &Call<'_>, correlation: i32, request: FetchRequest) -> Outcome {
+    if request.session_id != 0 && !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
+        let code = ResponseError::FetchSessionIdNotFound.code();
+        let response = FetchResponse::default().with_error_code(code);
+        return dispatch::reply(Reply::encode(correlation, call.version, &response));
+    }
+    let (asked, fetch) = translate(call.version, &request);
+    let outcomes = call.engine.fetch(&call.ctx, &fetch).await;
+    let committed = request.isolation_level == 1;
+    dispatch::reply(encode(correlation, call.version, committed, &asked, outcomes))
+}
+
+fn translate(version: i16, request: &FetchRequest) -> (Vec<Asked>, EngineFetch) {
+    let size = |wire: i32| usize::try_from(wire).unwrap_or(0);
+    let mut asked = Vec::with_capacity(request.topics.len());
+    let mut partitions = Vec::new();
+    for topic in &request.topics {
+        let named = wire::topic_ref(version >= BY_ID_SINCE, &topic.topic, topic.topic_id);
+        partitions.extend(topic.partitions.iter().map(|part| FetchPartition {
+            topic: named.clone(),
+            partition: PartitionId(part.partition),
+            // No record has a negative offset: asked for as one that is outside of every log.
+            offset: Offset(if part.fetch_offset < 0 { i64::MAX } else { part.fetch_offset }),
+            max_bytes: size(part.partition_max_bytes),
+            epoch: wire::epoch(part.current_leader_epoch),
+        }));
+        asked.push(Asked { named, partitions: topic.partitions.iter().map(|part| part.partition).collect() });
+    }
+    let fetch = EngineFetch {
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+        min_bytes: size(request.min_bytes),
+        max_bytes: size(request.max_bytes).min(limits::FETCH_BYTES_MAX),
+        partitions,
+    };
+    (asked, fetch)
+}
+
+fn encode(
+    correlation: i32,
+    version: i16,
+    committed: bool,
+    asked: &[Asked],
+    outcomes: Vec<Result<Fetched, EngineError>>,
+) -> Result<Reply, EncodeError> {
+    let flexible = version >= FLEXIBLE_SINCE;
+    let mut outcomes = outcomes.into_iter();
+    let mut reply = ReplyBuilder::new(correlation, flexible, 64 + 64 * outcomes.len());
+    // Throttle time.
+    reply.buffer().put_i32(0);
+    if version >= SESSION_SINCE {
+        // No error; no session.
+        reply.buffer().put_i16(0);
+        reply.buffer().put_i32(0);
+    }
+    put_count(reply.buffer(), flexible, asked.len());
+    for topic in asked {
+        put_topic(reply.buffer(), flexible, &topic.named);
+        put_count(reply.buffer(), flexible, topic.partitions.len());
+        for (index, outcome) in topic.partitions.iter().zip(&mut outcomes) {
+            put_partition(&mut reply, version, committed, &topic.named, *index, outcome)?;
+        }
+        put_no_tags(reply.buffer(), flexible);
+    }
+    put_no_tags(reply.buffer(), flexible);
+    reply.finish()
+}
+
+/// Everything of a partition but its records is the codec's; they come last, before the tagged fields, of which there are none.
+fn put_partition(
+    reply: &mut ReplyBuilder,
+    version: i16,
+    committed: bool,
+    named: &TopicRef,
+    index: i32,
+    outcome: Result<Fetched, EngineError>,
+) -> Result<(), EncodeError> {
+    let flexible = version >= FLEXIBLE_SINCE;
+    let data = PartitionData::default().with_partition_index(index).with_records(Some(Bytes::new()));
+    let (data, records) = match outcome {
+        Ok(Fetched { records, offsets }) => {
+            let data = data
+                .with_high_watermark(offsets.hw.0)
+                .with_last_stable_offset(offsets.lso.0)
+                .with_log_start_offset(offsets.log_start.0)
+                .with_aborted_transactions(committed.then(Vec::new));
+            (data, records)
+        }
+        Err(error) => {
+            let code = errors::code_of_topic(named, &error);
+            (data.with_error_code(code).with_high_watermark(-1), Bytes::new())
+        }
+    };
+    data.encode(reply.buffer(), version).map_err(|error| EncodeError::new(&error))?;
+    // The empty records that the codec wrote: a length of 4 bytes, or of one (0 is 1) and the count of tagged fields.
+    let behind = if flexible { 2 } else { 4 };
+    let end = reply.buffer().len() - behind;
+    reply.buffer().truncate(end);
+    if flexible {
+        put_varint(reply.buffer(), records.len() + 1);
+    } else {
+        let length = i32::try_from(records.len()).map_err(|error| EncodeError::new(&error))?;
+        reply.buffer().put_i32(length);
+    }
+    reply.share(records);
+    put_no_tags(reply.buffer(), flexible);
+    Ok(())
+}
+
+fn put_topic(buffer: &mut BytesMut, flexible: bool, named: &TopicRef) {
+    match named {
+        TopicRef::Id(id) => buffer.put_slice(id.0.as_bytes()),
+        TopicRef::Name(name) => {
+            if flexible {
+                put_varint(buffer, name.len() + 1);
+            } else {
+                // It came in a field of the same width.
+                buffer.put_i16(i16::try_from(name.len()).unwrap_or(i16::MAX));
+            }
+            buffer.put_slice(name.as_bytes());
+        }
+    }
+}
+
+fn put_count(buffer: &mut BytesMut, flexible: bool, count: usize) {
+    if flexible {
+        put_varint(buffer, count + 1);
+    } else {
+        // Bounded by `limits::REQUEST_ELEMENTS_MAX`.
+        buffer.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
+    }
+}
+
+fn put_no_tags(buffer: &mut BytesMut, flexible: bool) {
+    if flexible {
+        buffer.put_u8(0);
+    }
+}
+
+/// An unsigned varint, seven bits a byte, lowest first (KIP-482).
+fn put_varint(buffer: &mut BytesMut, mut value: usize) {
+    while value >= 0x80 {
+        buffer.put_u8(0x80 | (value & 0x7f) as u8);
+        value >>= 7;
+    }
+    buffer.put_u8(value as u8);
+}
+
+#[cfg(test)]
+mod tests;

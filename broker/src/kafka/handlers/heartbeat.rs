@@ -1,0 +1,19 @@
+//! Heartbeat (12): a member is alive, and learns of a rebalance.
+
+use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+
+use super::wire;
+use crate::coordinator::group::Membership;
+use crate::ids::Generation;
+use crate::kafka::dispatch::Call;
+use crate::kafka::errors;
+
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: HeartbeatRequest) -> HeartbeatResponse {
+    let who = Membership {
+        generation: Some(Generation(request.generation_id)),
+        member: request.member_id.to_string(),
+        instance: wire::nonempty(request.group_instance_id.as_ref()),
+    };
+    let beaten = call.engine.groups().heartbeat(&request.group_id, &who).await;
+    HeartbeatResponse::default().with_error_code(beaten.map_or_else(|error| errors::code_of_group(&error), |()| 0))
+}

@@ -1,0 +1,40 @@
+//! LeaveGroup (13): one member, or several at once (KIP-345).
+
+use kafka_protocol::messages::leave_group_response::MemberResponse;
+use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
+
+use super::wire;
+use crate::coordinator::group::LeavingMember;
+use crate::kafka::dispatch::Call;
+use crate::kafka::errors;
+
+/// Several members.
+const BATCHED_SINCE: i16 = 3;
+
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    let batched = call.version >= BATCHED_SINCE;
+    let leaving: Vec<_> = if batched {
+        let one = |member: &kafka_protocol::messages::leave_group_request::MemberIdentity| LeavingMember {
+            member: member.member_id.to_string(),
+            instance: wire::nonempty(member.group_instance_id.as_ref()),
+        };
+        request.members.iter().map(one).collect()
+    } else {
+        vec![LeavingMember { member: request.member_id.to_string(), instance: None }]
+    };
+    let outcomes = match call.engine.groups().leave(&request.group_id, &leaving).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => return LeaveGroupResponse::default().with_error_code(errors::code_of_group(&error)),
+    };
+    let code = |outcome: &Result<(), _>| outcome.as_ref().map_or_else(errors::code_of_group, |()| 0);
+    if !batched {
+        return LeaveGroupResponse::default().with_error_code(outcomes.first().map_or(0, code));
+    }
+    let members = leaving.into_iter().zip(&outcomes).map(|(member, outcome)| {
+        MemberResponse::default()
+            .with_member_id(wire::text(member.member))
+            .with_group_instance_id(member.instance.map(wire::text))
+            .with_error_code(code(outcome))
+    });
+    LeaveGroupResponse::default().with_members(members.collect())
+}

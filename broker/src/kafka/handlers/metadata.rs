@@ -1,0 +1,104 @@
+//! Metadata (3): this broker, and the topics asked for, made where the client and the broker allow it.
+
+use std::sync::Arc;
+
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
+use uuid::Uuid;
+
+use super::wire;
+use crate::engine::EngineError;
+use crate::engine::produce::TopicRef;
+use crate::ids::TopicId;
+use crate::kafka::dispatch::Call;
+use crate::kafka::errors;
+use crate::topics::Topic;
+
+/// Look-ups by id; two older versions have the field, but it could not be used with them (KIP-516).
+const BY_ID_SINCE: i16 = 12;
+
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
+    let topics = match request.topics {
+        None => all(call),
+        // Version 0 has no null: the empty list means all.
+        Some(asked) if asked.is_empty() && call.version == 0 => all(call),
+        Some(asked) => {
+            let mut topics = Vec::with_capacity(asked.len());
+            for topic in &asked {
+                topics.push(one(call, topic, request.allow_auto_topic_creation).await);
+            }
+            topics
+        }
+    };
+    let broker = MetadataResponseBroker::default()
+        .with_node_id(BrokerId(call.node_id()))
+        .with_host(wire::text(&call.told.host))
+        .with_port(i32::from(call.told.port));
+    MetadataResponse::default()
+        .with_brokers(vec![broker])
+        .with_cluster_id(Some(wire::text(call.engine.catalog().cluster_id())))
+        .with_controller_id(BrokerId(call.node_id()))
+        .with_topics(topics)
+}
+
+fn all(call: &Call<'_>) -> Vec<MetadataResponseTopic> {
+    call.engine.catalog().topics().iter().map(|topic| found(call, topic)).collect()
+}
+
+async fn one(call: &Call<'_>, asked: &MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+    let named = match &asked.name {
+        _ if call.version >= BY_ID_SINCE && !asked.topic_id.is_nil() => TopicRef::Id(TopicId(asked.topic_id)),
+        Some(name) => TopicRef::Name(name.to_string()),
+        None => {
+            let error = EngineError::InvalidRequest { reason: "a topic without a name".into() };
+            return failed(call, asked, &TopicRef::Name(String::new()), &error);
+        }
+    };
+    let result = match &named {
+        TopicRef::Name(name) => call.engine.resolve_or_create(&call.ctx, name, may_create).await,
+        TopicRef::Id(_) => call.engine.resolve(&named),
+    };
+    match result {
+        Ok(topic) => found(call, &topic),
+        Err(error) => failed(call, asked, &named, &error),
+    }
+}
+
+fn failed(
+    call: &Call<'_>,
+    asked: &MetadataRequestTopic,
+    named: &TopicRef,
+    error: &EngineError,
+) -> MetadataResponseTopic {
+    // Names are nullable from version 12 on only.
+    let name = match named {
+        TopicRef::Id(_) if call.version >= BY_ID_SINCE => None,
+        _ => Some(wire::topic_name(asked.name.as_ref().map_or("", |name| name.as_str()))),
+    };
+    let id = if matches!(named, TopicRef::Id(_)) { asked.topic_id } else { Uuid::nil() };
+    MetadataResponseTopic::default()
+        .with_error_code(errors::code_of_topic(named, error))
+        .with_name(name)
+        .with_topic_id(id)
+}
+
+fn found(call: &Call<'_>, topic: &Arc<Topic>) -> MetadataResponseTopic {
+    let node = BrokerId(call.node_id());
+    let partitions = topic.partitions();
+    let partitions = partitions.iter().map(|partition| {
+        MetadataResponsePartition::default()
+            .with_partition_index(partition.ident().partition.0)
+            .with_leader_id(node)
+            .with_leader_epoch(partition.current_epoch().0)
+            .with_replica_nodes(vec![node])
+            .with_isr_nodes(vec![node])
+    });
+    MetadataResponseTopic::default()
+        .with_name(Some(wire::topic_name(topic.name().as_str())))
+        .with_topic_id(topic.id().0)
+        .with_is_internal(topic.internal())
+        .with_partitions(partitions.collect())
+}

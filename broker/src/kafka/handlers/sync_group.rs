@@ -1,0 +1,39 @@
+//! SyncGroup (14): the leader's assignments in, this member's own out.
+
+use bytes::Bytes;
+use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
+
+use super::wire;
+use crate::coordinator::group::{SyncAnswer, SyncRequest};
+use crate::ids::Generation;
+use crate::kafka::dispatch::Call;
+use crate::kafka::errors;
+
+/// Protocol type and name, in both directions (KIP-559).
+const PROTOCOL_SINCE: i16 = 5;
+
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
+    let sync = SyncRequest {
+        group: request.group_id.to_string(),
+        generation: Generation(request.generation_id),
+        member: request.member_id.to_string(),
+        instance: wire::nonempty(request.group_instance_id.as_ref()),
+        protocol_type: request.protocol_type.as_ref().map(ToString::to_string),
+        protocol: request.protocol_name.as_ref().map(ToString::to_string),
+        assignments: assignments(&request),
+    };
+    match call.engine.groups().sync(sync).await {
+        Ok(SyncAnswer { protocol_type, protocol, assignment }) => {
+            let told = |text: String| (call.version >= PROTOCOL_SINCE).then(|| wire::text(text));
+            SyncGroupResponse::default()
+                .with_protocol_type(told(protocol_type))
+                .with_protocol_name(told(protocol))
+                .with_assignment(assignment)
+        }
+        Err(error) => SyncGroupResponse::default().with_error_code(errors::code_of_group(&error)),
+    }
+}
+
+fn assignments(request: &SyncGroupRequest) -> Vec<(String, Bytes)> {
+    request.assignments.iter().map(|one| (one.member_id.to_string(), wire::detached(&one.assignment))).collect()
+}

@@ -1,0 +1,114 @@
+//! One row an API: which versions are spoken and which are advertised. What has no row is not there.
+//! Floor: Kafka 4.4's minimum (KIP-896). Ceiling: the smaller of Kafka 4.4's maximum and the codec's.
+
+use kafka_protocol::messages::ApiKey;
+
+/// The versions of one API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// The API.
+    pub key: ApiKey,
+    /// The lowest version that is answered.
+    pub min: i16,
+    /// The highest version that is answered.
+    pub max: i16,
+    /// The lowest version that ApiVersions names.
+    pub told_min: i16,
+}
+
+const fn row(key: ApiKey, min: i16, max: i16) -> Row {
+    Row { key, min, max, told_min: min }
+}
+
+/// In order of keys, as ApiVersions lists them.
+pub(super) const ROWS: &[Row] = &[
+    // librdkafka takes the lowest produce version for the message format that the broker stores, and stops compressing when it
+    // is not 0 (KAFKA-18659). Versions 0 to 2 are refused all the same, as Kafka does.
+    Row { key: ApiKey::Produce, min: 3, max: 13, told_min: 0 },
+    row(ApiKey::Fetch, 4, 18),
+    row(ApiKey::ListOffsets, 1, 10),
+    row(ApiKey::Metadata, 0, 13),
+    row(ApiKey::OffsetCommit, 2, 9),
+    row(ApiKey::OffsetFetch, 1, 9),
+    row(ApiKey::FindCoordinator, 0, 6),
+    row(ApiKey::JoinGroup, 0, 9),
+    row(ApiKey::Heartbeat, 0, 4),
+    row(ApiKey::LeaveGroup, 0, 5),
+    row(ApiKey::SyncGroup, 0, 5),
+    row(ApiKey::DescribeGroups, 0, 6),
+    row(ApiKey::ListGroups, 0, 5),
+    row(ApiKey::ApiVersions, 0, 4),
+    row(ApiKey::CreateTopics, 2, 7),
+    row(ApiKey::DeleteTopics, 1, 6),
+    // Version 6 is unstable (KIP-939).
+    row(ApiKey::InitProducerId, 0, 5),
+    row(ApiKey::OffsetForLeaderEpoch, 2, 4),
+    row(ApiKey::DescribeConfigs, 1, 4),
+    row(ApiKey::AlterConfigs, 0, 2),
+    row(ApiKey::CreatePartitions, 0, 3),
+    row(ApiKey::IncrementalAlterConfigs, 0, 1),
+    row(ApiKey::DescribeCluster, 0, 2),
+    row(ApiKey::DescribeTopicPartitions, 0, 0),
+];
+
+/// The row of an API; `None` for one that is not offered.
+pub(super) fn of(key: ApiKey) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.key == key)
+}
+
+/// Whether this version of the API uses compact encodings and tagged fields (KIP-482).
+pub(super) fn flexible(key: ApiKey, version: i16) -> bool {
+    key.request_header_version(version) >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Minimum and maximum of Kafka 4.4, as its message definitions have them.
+    const KAFKA: &[(i16, i16, i16)] = &[
+        (0, 3, 13),
+        (1, 4, 18),
+        (2, 1, 11),
+        (3, 0, 13),
+        (8, 2, 10),
+        (9, 1, 10),
+        (10, 0, 6),
+        (11, 0, 9),
+        (12, 0, 4),
+        (13, 0, 5),
+        (14, 0, 5),
+        (15, 0, 6),
+        (16, 0, 5),
+        (18, 0, 5),
+        (19, 2, 7),
+        (20, 1, 6),
+        (22, 0, 5),
+        (23, 2, 4),
+        (32, 1, 4),
+        (33, 0, 2),
+        (37, 0, 3),
+        (44, 0, 1),
+        (60, 0, 2),
+        (75, 0, 0),
+    ];
+
+    #[test]
+    fn the_floor_is_kafkas_and_the_ceiling_the_smaller_of_kafkas_and_the_codecs() {
+        assert_eq!(ROWS.len(), KAFKA.len());
+        for (row, (key, min, max)) in ROWS.iter().zip(KAFKA) {
+            assert_eq!(row.key as i16, *key);
+            assert_eq!(row.min, *min, "{:?}", row.key);
+            let codec = row.key.valid_versions();
+            assert_eq!(row.max, *max.min(&codec.max), "{:?}", row.key);
+            assert!(codec.min <= row.min, "{:?}", row.key);
+        }
+    }
+
+    #[test]
+    fn produce_is_advertised_from_version_0_or_librdkafka_stops_compressing() {
+        let produce = of(ApiKey::Produce).expect("there is a row for Produce");
+        assert_eq!((produce.told_min, produce.min), (0, 3));
+        assert!(ROWS.iter().filter(|row| row.key != ApiKey::Produce).all(|row| row.told_min == row.min));
+    }
+}
