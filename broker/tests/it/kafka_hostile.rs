@@ -1,0 +1,120 @@
+//! Requests that no client should send: each ends its own connection, and the broker goes on for everybody else.
+
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, MetadataRequest};
+use sluice_broker::config::BrokerConfig;
+use tokio::io::AsyncWriteExt;
+
+use crate::kafka_client::{Broker, batch, key, produce};
+
+async fn serves(broker: &Broker) {
+    let mut client = broker.client().await;
+    assert_eq!(client.ask(3, &ApiVersionsRequest::default()).await.error_code, 0);
+}
+
+fn header(api: i16, version: i16) -> BytesMut {
+    let mut frame = BytesMut::new();
+    frame.put_i16(api);
+    frame.put_i16(version);
+    frame.put_i32(7);
+    frame.put_i16(-1);
+    frame
+}
+
+#[tokio::test]
+async fn negative_and_oversized_lengths_close_the_connection() {
+    let broker = Broker::start().await;
+    for prefix in [&b"\xff\xff\xff\xff"[..], b"\x80\0\0\0", b"\0\0\0\0", b"\x06\x40\0\x01", b"\x7f\xff\xff\xff"] {
+        let mut client = broker.client().await;
+        client.stream.write_all(prefix).await.expect("the connection takes it");
+        client.closed().await;
+        serves(&broker).await;
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_hundred_bytes_that_claim_two_billion_elements_cost_a_connection_and_no_memory() {
+    let broker = Broker::start().await;
+    for (api, version, claim) in [
+        (ApiKey::Metadata, 0, &b"\x7f\xff\xff\xff"[..]),
+        (ApiKey::Metadata, 12, b"\0\xff\xff\xff\xff\x07"),
+        (ApiKey::Produce, 3, b"\xff\xff\0\x01\0\0\0\0\x7f\xff\xff\xff"),
+        (ApiKey::DescribeGroups, 0, b"\x7f\xff\xff\xff"),
+        (ApiKey::FindCoordinator, 4, b"\0\0\xff\xff\xff\xff\x0f"),
+    ] {
+        let mut frame = header(key(api), version);
+        frame.put_slice(claim);
+        frame.put_bytes(0, 100 - frame.len());
+        let mut client = broker.client().await;
+        client.send_frame(&frame).await;
+        client.closed().await;
+        serves(&broker).await;
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_keys_versions_and_headers_close_the_connection() {
+    let broker = Broker::start().await;
+    let frames =
+        [header(4, 0), header(9_999, 0), header(-1, 0), header(key(ApiKey::Fetch), 19), BytesMut::from(&b"\0"[..])];
+    for frame in frames {
+        let mut client = broker.client().await;
+        client.send_frame(&frame).await;
+        client.closed().await;
+        serves(&broker).await;
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn what_came_before_a_broken_request_is_answered() {
+    let broker = Broker::start().await;
+    let mut client = broker.client().await;
+    client.topic("t").await;
+    let good = produce("t", batch(&["a"]), -1);
+    client.send(9, &good).await;
+    client.send_frame(&header(4, 0)).await;
+    let answer = client.read::<kafka_protocol::messages::ProduceRequest>(9).await;
+    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    client.closed().await;
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_closed_and_find_room_when_others_leave() {
+    let broker = Broker::start_with(BrokerConfig { max_connections: 2, ..BrokerConfig::default() }).await;
+    let (mut first, mut second) = (broker.client().await, broker.client().await);
+    first.ask(12, &MetadataRequest::default()).await;
+    second.ask(12, &MetadataRequest::default()).await;
+    broker.client().await.closed().await;
+    drop(first);
+    // The broker learns of the end at its own time: asked again until there is room.
+    let again = async {
+        loop {
+            let mut client = broker.client().await;
+            let mut frame = header(key(ApiKey::ApiVersions), 0);
+            let mut whole = BytesMut::new();
+            whole.put_u32(10);
+            whole.put_slice(&frame.split());
+            let sent = client.stream.write_all(&whole).await;
+            if sent.is_ok() && client.read_frame().await.is_some() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("there is room again");
+    drop(second);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed_after_the_idle_time() {
+    let broker = Broker::start_with(BrokerConfig { connections_max_idle_ms: 50, ..BrokerConfig::default() }).await;
+    let mut client = broker.client().await;
+    client.closed().await;
+    broker.stop().await;
+}

@@ -1,0 +1,9 @@
+//! The broker's one integration binary: whole rooms over real files, through public verbs only.
+
+mod kafka_client;
+mod kafka_fetch;
+mod kafka_groups;
+mod kafka_hostile;
+mod kafka_produce;
+mod kafka_topics;
+mod kafka_versions;
