@@ -13,14 +13,14 @@ use super::deliver::{Delivery, Outcome};
 use super::plan::{self, Destination, Sequences, Target};
 use super::reading::{self, Head};
 use super::route::Router;
-use super::schedule;
+use super::schedule::{self, Due};
 use super::state::{Lane, ProxyKey, State, Step};
 use super::store::Store;
 use crate::clock::{self, SharedClock};
 use crate::door::DoorError;
 use crate::door::error::LogError;
 use crate::door::follow::{Followed, Follower};
-use crate::ids::{Offset, ProducerId, Sequence};
+use crate::ids::{Offset, ProducerId, Sequence, TimestampMs};
 
 /// What all proxy partitions share.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(super) struct Proxy {
     /// `state.done` is ahead of what the log has.
     pub(super) unsaved: bool,
     pub(super) next: Sequences,
+    /// When the record at `state.done` is due, once that is known: until then nothing needs to be read.
+    pub(super) head_due: Option<TimestampMs>,
 }
 
 /// How a turn ended.
@@ -105,7 +107,13 @@ impl Proxy {
     }
 
     async fn try_turn(&mut self) -> Result<Turn, DoorError> {
+        if self.router.proxy.deleted() {
+            return Ok(Turn::Gone);
+        }
         let shared = Arc::clone(&self.shared);
+        if let Some(Due::In(wait)) = self.head_due.map(|due_at| schedule::due(due_at, shared.clock.wall())) {
+            return self.save().await.map(|()| Turn::NotYet(wait));
+        }
         let _permit = shared.steps.acquire().await.map_err(|_| DoorError::Stopping)?;
         if let Some(step) = self.state.step.clone() {
             self.finish(step).await?;
@@ -117,9 +125,13 @@ impl Proxy {
             tracing::error!("records {from} to {log_start} of {name} were removed before they were delivered");
             self.state.done = log_start;
         }
-        match reading::due(&self.partition, self.state.done, self.delay, self.shared.clock.wall())? {
+        self.head_due = None;
+        match reading::due(&self.partition, self.state.done, self.delay, shared.clock.wall())? {
             Head::End => self.save().await.map(|()| Turn::Idle),
-            Head::NotYet(wait) => self.save().await.map(|()| Turn::NotYet(wait)),
+            Head::NotYet(due_at) => {
+                self.head_due = Some(due_at);
+                Ok(Turn::Moved)
+            }
             Head::Due { records, until } if records.is_empty() => {
                 self.state.done = until;
                 self.unsaved = true;

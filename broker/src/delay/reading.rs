@@ -17,8 +17,8 @@ use crate::limits;
 pub(super) enum Head {
     /// Nothing: the end of the log.
     End,
-    /// The next record is not due for this long; sleep no longer.
-    NotYet(Duration),
+    /// The next record is due then.
+    NotYet(TimestampMs),
     /// Due records, perhaps none where only holes are passed over, and where to go on.
     Due { records: Vec<Followed>, until: Offset },
 }
@@ -26,12 +26,13 @@ pub(super) enum Head {
 /// At most a step of what is due at `now`, from `from` on.
 pub(super) fn due(proxy: &Follower, from: Offset, delay: Duration, now: TimestampMs) -> Result<Head, DoorError> {
     let mut records = Vec::new();
-    let mut wait = None;
+    let mut later = None;
     let mut room = Room { records: 0, bytes: 0 };
     let until = proxy.read(from, limits::DELAY_STEP_BYTES_MAX, &mut |found| {
         // Under LogAppendTime, which delay topics have, this is the broker's own time.
-        if let Due::In(sleep) = schedule::due(found.record.timestamp, delay, now) {
-            wait = Some(sleep);
+        let due_at = schedule::due_at(found.record.timestamp, delay);
+        if schedule::due(due_at, now) != Due::Now {
+            later = Some(due_at);
             return false;
         }
         let fits = room.take(&found);
@@ -40,8 +41,8 @@ pub(super) fn due(proxy: &Follower, from: Offset, delay: Duration, now: Timestam
         }
         fits
     })?;
-    Ok(match wait {
-        Some(sleep) if until == from => Head::NotYet(sleep),
+    Ok(match later {
+        Some(due_at) if until == from => Head::NotYet(due_at),
         None if until == from => Head::End,
         _ => Head::Due { records, until },
     })

@@ -25,8 +25,8 @@ pub(super) fn due_at(appended: TimestampMs, delay: Duration) -> TimestampMs {
 }
 
 /// Asked with the wall clock of this moment.
-pub(super) fn due(appended: TimestampMs, delay: Duration, now: TimestampMs) -> Due {
-    let wait_ms = due_at(appended, delay).0.saturating_sub(now.0);
+pub(super) fn due(due_at: TimestampMs, now: TimestampMs) -> Due {
+    let wait_ms = due_at.0.saturating_sub(now.0);
     match u64::try_from(wait_ms) {
         Ok(0) | Err(_) => Due::Now,
         Ok(wait_ms) => Due::In(Duration::from_millis(wait_ms).min(SLEEP_MAX)),
@@ -57,20 +57,20 @@ mod tests {
             (6_001, Due::Now),
             (i64::MAX, Due::Now),
         ] {
-            assert_eq!(due(TimestampMs(1_000), FIVE, TimestampMs(now_ms)), expect, "at {now_ms}");
+            assert_eq!(due(due_at(TimestampMs(1_000), FIVE), TimestampMs(now_ms)), expect, "at {now_ms}");
         }
     }
 
     #[test]
     fn a_jump_back_makes_it_wait_longer_and_a_jump_forward_makes_it_due() {
         let clock = ManualClock::at(1_000);
-        let appended = clock.wall();
+        let at = due_at(clock.wall(), FIVE);
         clock.advance_ms(4_990);
-        assert_eq!(due(appended, FIVE, clock.wall()), Due::In(Duration::from_millis(10)));
+        assert_eq!(due(at, clock.wall()), Due::In(Duration::from_millis(10)));
         clock.advance_ms(-3_600_000);
-        assert_eq!(due(appended, FIVE, clock.wall()), Due::In(SLEEP_MAX));
+        assert_eq!(due(at, clock.wall()), Due::In(SLEEP_MAX));
         clock.advance_ms(10 * 365 * 86_400_000);
-        assert_eq!(due(appended, FIVE, clock.wall()), Due::Now);
+        assert_eq!(due(at, clock.wall()), Due::Now);
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         for delay_ms in [1, 999, 1_000, 1_001, 86_400_000] {
             let clock = ManualClock::at(77);
             let delay = Duration::from_millis(delay_ms);
-            while let Due::In(sleep) = due(TimestampMs(77), delay, clock.wall()) {
+            while let Due::In(sleep) = due(due_at(TimestampMs(77), delay), clock.wall()) {
                 assert!(!sleep.is_zero() && sleep <= SLEEP_MAX);
                 clock.advance_ms(i64::try_from(sleep.as_millis()).unwrap());
             }
@@ -89,8 +89,9 @@ mod tests {
     #[test]
     fn times_beyond_the_number_space_are_never_due_and_never_a_panic() {
         assert_eq!(due_at(TimestampMs(i64::MAX - 1), FIVE), TimestampMs(i64::MAX));
-        assert_eq!(due(TimestampMs(i64::MAX - 1), FIVE, TimestampMs(0)), Due::In(SLEEP_MAX));
-        assert_eq!(due(TimestampMs(-1), Duration::ZERO, TimestampMs(i64::MIN)), Due::In(SLEEP_MAX));
+        assert_eq!(due(TimestampMs(i64::MAX), TimestampMs(0)), Due::In(SLEEP_MAX));
+        assert_eq!(due(TimestampMs(-1), TimestampMs(i64::MIN)), Due::In(SLEEP_MAX));
+        assert_eq!(due(TimestampMs(i64::MIN), TimestampMs(i64::MAX)), Due::Now);
     }
 
     #[test]

@@ -131,6 +131,7 @@ impl DelayService {
             state: self.states.remove(&key).unwrap_or_default(),
             unsaved: false,
             next: HashMap::new(),
+            head_due: None,
         })
     }
 }

@@ -111,6 +111,7 @@ impl Rig {
             state: states.remove(&key).unwrap_or_default(),
             unsaved: false,
             next: HashMap::new(),
+            head_due: None,
         }
     }
 

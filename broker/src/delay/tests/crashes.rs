@@ -176,6 +176,7 @@ async fn a_clock_that_jumps_back_makes_records_wait_and_delivers_none_twice() {
     let mut proxy = rig.proxy(0);
     settle(&mut proxy).await;
     rig.produce(0, &[message("b")]).await;
+    assert_eq!(settle(&mut proxy).await, Turn::NotYet(Duration::from_secs(1)));
     rig.clock.advance_ms(-3_600_000);
     assert_eq!(settle(&mut proxy).await, Turn::NotYet(Duration::from_secs(1)));
     rig.pass(Duration::from_secs(3_605));
