@@ -96,7 +96,7 @@ impl Door {
             let written = written_of(first, last.sequence);
             if written >= messages.len() {
                 synced(&target, last.offset.next()).await?;
-                let again = batches(&[message.clone()], stream, first, size_max, self.now())?;
+                let again = batches(std::slice::from_ref(message), stream, first, size_max, self.now())?;
                 return Ok(AppendOnce::Duplicate(known_offset(&target, again)));
             }
             // The rest of an earlier call; what it had written is below `last`.

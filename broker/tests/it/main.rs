@@ -7,3 +7,6 @@ mod kafka_hostile;
 mod kafka_produce;
 mod kafka_topics;
 mod kafka_versions;
+mod append_once;
+mod messages;
+mod rooms;
