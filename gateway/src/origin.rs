@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn authorities_are_taken_apart() {
-        let cases: [(&str, Option<(&str, Option<u16>, bool)>); 14] = [
+        type Parts = (&'static str, Option<u16>, bool);
+        let cases: [(&str, Option<Parts>); 14] = [
             ("localhost", Some(("localhost", None, false))),
             ("LOCALHOST:1", Some(("localhost", Some(1), false))),
             ("127.0.0.1:80", Some(("127.0.0.1", Some(80), true))),

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Answer, Ask};
 
-pub struct Broker {
-    pub address: String,
+pub(crate) struct Broker {
+    pub(crate) address: String,
     stop_http: CancellationToken,
     stop_node: CancellationToken,
     http: JoinHandle<()>,
@@ -22,16 +22,19 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub async fn start() -> Broker {
+    pub(crate) async fn start() -> Broker {
         Broker::start_with(|_| {}, |_| {}).await
     }
 
-    pub async fn start_with(http: impl FnOnce(&mut GatewayConfig), broker: impl FnOnce(&mut BrokerConfig)) -> Broker {
+    pub(crate) async fn start_with(
+        http: impl FnOnce(&mut GatewayConfig),
+        broker: impl FnOnce(&mut BrokerConfig),
+    ) -> Broker {
         Broker::open(Arc::new(TempDir::new().expect("a folder")), http, broker).await
     }
 
     /// Stops, and starts again over the same folder.
-    pub async fn restart(self) -> Broker {
+    pub(crate) async fn restart(self) -> Broker {
         let dir = Arc::clone(&self.dir);
         self.stop().await;
         Broker::open(dir, |_| {}, |_| {}).await
@@ -57,39 +60,39 @@ impl Broker {
     }
 
     /// Tells the gateway to stop, and goes on.
-    pub fn begin_stop(&self) {
+    pub(crate) fn begin_stop(&self) {
         self.stop_http.cancel();
     }
 
     /// The gateway first, then the node.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop_http.cancel();
         self.http.await.expect("the gateway ends");
         self.stop_node.cancel();
         self.node.await.expect("the node ends");
     }
 
-    pub async fn get(&self, target: &str) -> Answer {
+    pub(crate) async fn get(&self, target: &str) -> Answer {
         Ask::new("GET", target).send(&self.address).await
     }
 
-    pub async fn delete(&self, target: &str) -> Answer {
+    pub(crate) async fn delete(&self, target: &str) -> Answer {
         Ask::new("DELETE", target).send(&self.address).await
     }
 
     /// As `curl -d`.
-    pub async fn post(&self, target: &str, body: impl AsRef<[u8]>) -> Answer {
+    pub(crate) async fn post(&self, target: &str, body: impl AsRef<[u8]>) -> Answer {
         let ask = Ask::new("POST", target).header("Content-Type", "application/x-www-form-urlencoded");
         ask.body(body).send(&self.address).await
     }
 
     /// With a content type.
-    pub async fn send(&self, method: &str, target: &str, kind: &str, body: impl AsRef<[u8]>) -> Answer {
+    pub(crate) async fn send(&self, method: &str, target: &str, kind: &str, body: impl AsRef<[u8]>) -> Answer {
         Ask::new(method, target).header("Content-Type", kind).body(body).send(&self.address).await
     }
 
     /// A topic of so many partitions.
-    pub async fn topic(&self, name: &str, partitions: i32) {
+    pub(crate) async fn topic(&self, name: &str, partitions: i32) {
         let wish = serde_json::json!({"name": name, "partitions": partitions}).to_string();
         self.send("POST", "/topics", "application/json", wish).await.expect(201);
     }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 /// A request as a test writes it.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub(crate) struct Ask {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
@@ -15,16 +15,16 @@ pub struct Ask {
 }
 
 impl Ask {
-    pub fn new(method: &str, target: &str) -> Ask {
+    pub(crate) fn new(method: &str, target: &str) -> Ask {
         Ask { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Ask {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Ask {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn body(mut self, body: impl AsRef<[u8]>) -> Ask {
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Ask {
         self.body = body.as_ref().to_vec();
         self
     }
@@ -50,7 +50,7 @@ impl Ask {
     }
 
     /// Sends it on a connection of its own.
-    pub async fn send(&self, address: &str) -> Answer {
+    pub(crate) async fn send(&self, address: &str) -> Answer {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         // A server that refuses may stop reading before the end: its answer counts.
         let _ = stream.write_all(&self.bytes(address)).await;
@@ -62,14 +62,14 @@ impl Ask {
 
 /// An answer, whole.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn parse(bytes: &[u8]) -> Answer {
+    pub(crate) fn parse(bytes: &[u8]) -> Answer {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
         let head = std::str::from_utf8(&bytes[..end]).expect("a head in ASCII");
         let mut lines = head.split("\r\n");
@@ -86,22 +86,22 @@ impl Answer {
         answer
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// The JSON of an answer that has this status.
     #[track_caller]
-    pub fn expect(&self, status: u16) -> Value {
+    pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         if self.body.is_empty() { Value::Null } else { self.json() }
     }

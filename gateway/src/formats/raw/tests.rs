@@ -27,7 +27,8 @@ fn the_body_is_the_value_byte_for_byte() {
 
 #[test]
 fn the_key_stands_in_one_of_three_places() {
-    let cases: [(&str, &[(&str, &str)], Option<&[u8]>); 6] = [
+    type Case = (&'static str, &'static [(&'static str, &'static str)], Option<&'static [u8]>);
+    let cases: [Case; 6] = [
         ("key=a+b%00%ff", &[], Some(b"a b\x00\xff")),
         ("key=", &[], Some(b"")),
         ("key.base64=_-8", &[], Some(b"\xff\xef")),
