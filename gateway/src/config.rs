@@ -26,6 +26,9 @@ pub struct GatewayConfig {
     pub record_bytes_max: usize,
     /// Bytes of one request's body: at least `record_bytes_max`, at most 64 MiB, default 10 MiB. Plugin uploads have 32 MiB.
     pub request_bytes_max: usize,
+    /// A connection that does not send the head of its first or next request within so many ms is closed: 10 to 3,600,000,
+    /// default 30,000.
+    pub idle_timeout_ms: u64,
     /// Connections at once, 1 to 100,000, default 2,000. One more is answered with 503.
     pub connections_max: usize,
 }
@@ -40,6 +43,7 @@ impl Default for GatewayConfig {
             allow_anonymous: false,
             record_bytes_max: 1024 * 1024,
             request_bytes_max: 10 * 1024 * 1024,
+            idle_timeout_ms: 30_000,
             connections_max: 2_000,
         }
     }
@@ -83,6 +87,9 @@ impl GatewayConfig {
                 format!("{} is not between record_bytes_max and 67108864", self.request_bytes_max),
             );
         }
+        if !(10..=3_600_000).contains(&self.idle_timeout_ms) {
+            return bad("idle_timeout_ms", format!("{} is not between 10 and 3600000", self.idle_timeout_ms));
+        }
         if !(1..=100_000).contains(&self.connections_max) {
             return bad("connections_max", format!("{} is not between 1 and 100000", self.connections_max));
         }
@@ -106,7 +113,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_by_name() {
         type Change = fn(&mut GatewayConfig);
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 11] = [
             ("listen", |c| c.listen.clear()),
             ("allowed_origins", |c| c.allowed_origins = vec!["*".into()]),
             ("allowed_origins", |c| c.allowed_origins = vec!["null".into()]),
@@ -116,6 +123,7 @@ mod tests {
             ("public_url", |c| c.public_url = Some("ftp://kafka.example".into())),
             ("record_bytes_max", |c| c.record_bytes_max = 10),
             ("request_bytes_max", |c| c.request_bytes_max = 1024),
+            ("idle_timeout_ms", |c| c.idle_timeout_ms = 0),
             ("connections_max", |c| c.connections_max = 0),
         ];
         for (setting, change) in cases {

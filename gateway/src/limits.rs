@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// A connection that has not sent a whole request head by then is closed: the answer to slow-loris, and the idle time of a
-/// kept-alive connection as well (hyper counts both with one timer).
-pub const HEAD_READ_TIME_MAX: Duration = Duration::from_secs(30);
 /// The whole request head, request line included: room for keys and record headers, which travel there.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Header lines of a request.

@@ -23,9 +23,7 @@ use tower::ServiceExt;
 use crate::app::{App, Peer};
 use crate::config::GatewayConfig;
 use crate::guard::Guard;
-use crate::limits::{
-    DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEAD_READ_TIME_MAX, HEADERS_MAX, REFUSALS_AT_ONCE_MAX, UNREAD_ANSWER_TIME_MAX,
-};
+use crate::limits::{DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REFUSALS_AT_ONCE_MAX, UNREAD_ANSWER_TIME_MAX};
 use crate::listen::{ListenError, bind};
 use crate::paths;
 
@@ -75,6 +73,7 @@ impl Gateway {
             router: paths::service(Arc::clone(&app)),
             slots: Arc::new(Semaphore::new(app.config.connections_max)),
             refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE_MAX)),
+            idle: Duration::from_millis(app.config.idle_timeout_ms),
             stop: stop.clone(),
         });
         let mut acceptors = JoinSet::new();
@@ -101,6 +100,8 @@ struct Server {
     slots: Arc<Semaphore>,
     /// One permit a connection that is being told that there is no slot.
     refusals: Arc<Semaphore>,
+    /// For a whole request head, from the end of the request before it: the answer to slow-loris and to idle connections alike.
+    idle: Duration,
     stop: CancellationToken,
 }
 
@@ -148,7 +149,7 @@ impl Server {
         let mut connection = std::pin::pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_READ_TIME_MAX)
+                .header_read_timeout(self.idle)
                 .max_headers(HEADERS_MAX)
                 .max_header_size(HEAD_BYTES_MAX)
                 .max_buf_size(2 * HEAD_BYTES_MAX)

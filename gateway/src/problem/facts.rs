@@ -171,8 +171,8 @@ impl From<UploadError> for Problem {
             UploadError::Compile { .. } => unusable("compile", text),
             UploadError::Start { .. } => unusable("start", text),
             UploadError::Init { topics, .. } => unusable("init", text).with("topics", topics),
-            UploadError::TooMany { .. } => Problem::new(StatusCode::CONFLICT, text),
-            UploadError::Busy { .. } => Problem::busy(text, RESTART_SECONDS),
+            UploadError::TooMany { limit, .. } => Problem::new(StatusCode::CONFLICT, text).with("limit", limit),
+            UploadError::Busy { .. } => Problem::busy(text, 1),
             UploadError::Host(_) => broken(text),
         }
     }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use sluice_broker::door::Message;
 use sluice_broker::door::produce::{Acks, Compression, Placed, ProduceWish};
-use sluice_broker::ids::PartitionId;
+use sluice_broker::ids::{Offset, PartitionId};
 
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};
@@ -21,9 +21,9 @@ use crate::query::Query;
 use crate::shapes::{ProblemDocument, ProduceAnswer, ProduceRequest, ProducedPlace};
 
 /// Parameters of every produce request, beside those of a raw record.
-const PARAMETERS: [&str; 4] = ["partition", "acks", "async", "compression"];
+const PARAMETERS: [&str; 5] = ["partition", "acks", "async", "compression", "expected_offset"];
 /// What the contract has and this version does not: refused, never ignored.
-const LATER_PARAMETERS: [&str; 3] = ["delay", "deliver_at", "expected_offset"];
+const LATER_PARAMETERS: [&str; 2] = ["delay", "deliver_at"];
 const LATER_HEADERS: [&str; 4] = ["idempotency-key", "producer-id", "producer-epoch", "producer-seq"];
 
 /// Write to a topic; the partitioner bound to it, or the key, chooses the partition.
@@ -42,6 +42,7 @@ const LATER_HEADERS: [&str; 4] = ["idempotency-key", "producer-id", "producer-ep
         ("raw" = Option<bool>, Query, description = "Store a JSON document even if it looks like a v2 request"),
         ("acks" = Option<String>, Query, description = "`all` or `1`: answered after the sync (default); `0`: 204 at once"),
         ("async" = Option<bool>, Query, description = "As `acks=0`"),
+        ("expected_offset" = Option<i64>, Query, description = "Write only if the partition, which must be named, ends there"),
         ("compression" = Option<String>, Query, description = "none, gzip, snappy, lz4 or zstd"),
         ("Kafka-Key" = Option<String>, Header, description = "Raw: the record's key, where a URL would be logged"),
     ),
@@ -60,6 +61,7 @@ const LATER_HEADERS: [&str; 4] = ["idempotency-key", "producer-id", "producer-ep
         (status = 200, description = "At least one record was written; failed ones say so in their place", body = ProduceAnswer),
         (status = 204, description = "acks=0: taken, not yet durable"),
         (status = 404, description = "No such topic or partition", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, description = "The partition does not end at expected_offset; end_offset says where it does", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "A record over 1 MiB or a request over 10 MiB", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "A media type that is not taken", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "Records that are not as the media type says, or that a plugin refused", body = ProblemDocument, content_type = "application/problem+json"),
@@ -120,7 +122,10 @@ async fn produce(
     refuse_later_features(&query, &headers)?;
     let (acks, compression) = (acks(&query)?, compression(&query)?);
     let chosen = one_partition(in_path, query.number("partition")?.map(PartitionId), "the path and ?partition")?;
-    let messages = match produce_body(&headers) {
+    let expected_offset = expected_offset(&query, chosen)?;
+    let kind = produce_body(&headers);
+    let raw = matches!(kind, ProduceBody::Raw { .. });
+    let (messages, held) = match kind {
         ProduceBody::Refused(reason) => return Err(Problem::media(reason)),
         ProduceBody::Raw { json } => raw_message(&app, &query, &headers, body, json, chosen).await?,
         ProduceBody::Records(format) => {
@@ -135,8 +140,7 @@ async fn produce(
             (read.into_iter().map(place).collect::<Result<_, Problem>>()?, held)
         }
     };
-    let (messages, held) = messages;
-    let wish = ProduceWish { topic, messages, acks, compression, expected_offset: None };
+    let wish = ProduceWish { topic, messages, acks, compression, expected_offset };
     let door = app.door.clone();
     let outcome = app
         .finish(async move {
@@ -149,7 +153,6 @@ async fn produce(
     if acks == Acks::None && placed.iter().all(Result::is_ok) {
         return Ok(nothing());
     }
-    let raw = matches!(produce_body(&headers), ProduceBody::Raw { .. });
     written(&headers, placed, raw)
 }
 
@@ -226,6 +229,17 @@ fn acks(query: &Query) -> Result<Acks, Problem> {
     Ok(if query.flag("async")? { Acks::None } else { acks })
 }
 
+/// A conditional append is to one partition, which the request names.
+fn expected_offset(query: &Query, partition: Option<PartitionId>) -> Result<Option<Offset>, Problem> {
+    match query.number::<i64>("expected_offset")? {
+        Some(offset) if offset < 0 => Err(Problem::request("expected_offset is negative")),
+        Some(_) if partition.is_none() => {
+            Err(Problem::request("expected_offset needs a partition: in the path, or as ?partition="))
+        }
+        expected => Ok(expected.map(Offset)),
+    }
+}
+
 fn compression(query: &Query) -> Result<Compression, Problem> {
     Ok(match query.text("compression")? {
         None | Some("none") => Compression::None,
@@ -280,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_is_refused_and_never_ignored() {
-        for text in ["delay=5s", "deliver_at=1", "expected_offset=3"] {
+        for text in ["delay=5s", "deliver_at=1"] {
             let problem = refuse_later_features(&query(text), &HeaderMap::new()).expect_err(text);
             assert!(problem.status == 400 && problem.detail.contains("not supported yet"), "{}", problem.detail);
         }
@@ -288,6 +302,15 @@ mod tests {
             let headers = HeaderMap::from_iter([(http::HeaderName::from_static(name), "x".parse().expect("a value"))]);
             assert!(refuse_later_features(&query(""), &headers).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_conditional_append_names_its_partition() {
+        let one = Some(PartitionId(0));
+        assert_eq!(expected_offset(&query("expected_offset=3"), one), Ok(Some(Offset(3))));
+        assert_eq!(expected_offset(&query(""), None), Ok(None));
+        assert!(expected_offset(&query("expected_offset=3"), None).is_err());
+        assert!(expected_offset(&query("expected_offset=-3"), one).is_err());
     }
 
     #[test]

@@ -104,3 +104,29 @@ async fn a_kept_connection_answers_one_request_after_the_other_and_a_stop_closes
     broker.stop().await;
     assert_eq!(stream.read(&mut [0u8; 16]).await.expect("closed in order"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_trickles_and_an_idle_connection_are_cut_off_and_others_go_on() {
+    let broker = Broker::start_with(|http| http.idle_timeout_ms = 100, |_| {}).await;
+    let mut idle = TcpStream::connect(&broker.address).await.expect("connected");
+    let mut slow = TcpStream::connect(&broker.address).await.expect("connected");
+    slow.write_all(b"GET /topics HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.expect("sent");
+    assert_eq!(broker.get("/topics").await.status, 200);
+    // Both reads end because the gateway ends the connections: it may say 408 first, and nothing else.
+    for stream in [&mut idle, &mut slow] {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        assert!(bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&bytes));
+    }
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn localhost_answers_on_both_families() {
+    let broker = Broker::start_with(|http| http.listen = vec!["localhost:0".into()], |_| {}).await;
+    assert!(!broker.addresses.is_empty());
+    for address in &broker.addresses {
+        assert_eq!(Ask::new("GET", "/topics").send(address).await.status, 200, "{address}");
+    }
+    broker.stop().await;
+}

@@ -2,6 +2,7 @@
 
 mod broker;
 mod client;
+mod failures;
 mod fetch;
 mod groups;
 mod guard;

@@ -104,7 +104,7 @@ async fn a_failed_record_says_so_in_its_place_and_the_others_stand() {
 async fn nothing_is_written_by_a_request_that_is_refused() {
     let broker = Broker::start().await;
     broker.topic("t", 1).await;
-    let refused: [(&str, &str, &str, u16, u32); 14] = [
+    let refused: [(&str, &str, &str, u16, u32); 15] = [
         ("/topics/t", "application/vnd.kafka.avro.v2+json", "{}", 415, 415),
         ("/topics/t", "application/vnd.kafka.v2+json", "{}", 415, 415),
         ("/topics/t", "multipart/form-data; boundary=x", "x", 415, 415),
@@ -123,6 +123,7 @@ async fn nothing_is_written_by_a_request_that_is_refused() {
         ("/topics/t?hedaer.a=3", "text/plain", "x", 400, 40002),
         ("/topics/t?delay=5s", "text/plain", "x", 400, 40002),
         ("/topics/t?expected_offset=0", "text/plain", "x", 400, 40002),
+        ("/topics/t/partitions/0?expected_offset=7", "text/plain", "x", 412, 412),
         ("/topics/t?compression=rar", "text/plain", "x", 400, 40002),
         ("/topics/t/partitions/7", "text/plain", "x", 404, 40402),
     ];
@@ -180,5 +181,30 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let values: Vec<i64> = got.as_array().expect("records").iter().filter_map(|one| one["value"].as_i64()).collect();
     assert_eq!(values, (0..20).collect::<Vec<i64>>());
     assert_eq!(broker.post("/topics/t", "20").await.expect(200)["offsets"][0]["offset"], 20);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_conditional_appends_at_one_offset_one_is_written() {
+    let broker = Broker::start().await;
+    broker.topic("t", 1).await;
+    let target = "/topics/t/partitions/0?expected_offset=0";
+    let racing = (0..16).map(|n| {
+        let ask = Ask::new("POST", target).body(n.to_string());
+        let address = broker.address.clone();
+        tokio::spawn(async move { ask.send(&address).await })
+    });
+    let racing: Vec<_> = racing.collect();
+    let mut written = 0;
+    for answer in racing {
+        let answer = answer.await.expect("an answer");
+        if answer.status == 200 {
+            written += 1;
+        } else {
+            assert_eq!(answer.expect(412)["end_offset"], 1);
+        }
+    }
+    assert_eq!(written, 1);
+    assert_eq!(broker.get("/topics/t/partitions/0/offsets").await.expect(200)["end_offset"], 1);
     broker.stop().await;
 }
