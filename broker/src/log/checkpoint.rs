@@ -67,6 +67,11 @@ pub(super) fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>, 
 pub(super) fn replace(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), LogError> {
     let aside = layout::temporary(path);
     let write = || {
+        // What a crash left behind may still owe the report of a failed write-back.
+        match disk.unlink(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let file = disk.create(&aside)?;
         file.write_at(text.as_bytes(), &[], 0)?;
         file.sync_data()?;

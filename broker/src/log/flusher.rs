@@ -312,6 +312,6 @@ impl Partition {
     /// Everything that was appended is synced, with its indexes.
     pub(super) fn settled(&self) -> bool {
         let view: &View = &self.view.lock();
-        view.recovery_point == view.leo.offset
+        view.recovery_point == view.leo.offset && !matches!(view.trouble, Some(LogError::Poisoned { .. }))
     }
 }

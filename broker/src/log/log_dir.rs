@@ -62,7 +62,7 @@ impl LogDir {
     /// `InUse` when another process has the lock; `Io` when the folder cannot be made, read or written.
     pub fn open(settings: LogDirSettings, clock: SharedClock) -> Result<Arc<LogDir>, LogError> {
         let LogDirSettings { path, disk } = settings;
-        disk.create_dir(&path).map_err(|error| LogError::io("cannot make the data directory", &path, error))?;
+        make_dir(&*disk, &path).map_err(|error| LogError::io("cannot make the data directory", &path, error))?;
         let lock_path = path.join(LOCK);
         let lock =
             disk.lock(&lock_path).map_err(|error| LogError::io("cannot write to the data directory", &path, error))?;
@@ -215,7 +215,7 @@ impl LogDir {
     /// something is poisoned), gives the lock back. Blocking. A second call does nothing.
     ///
     /// # Errors
-    /// `Io` when something could not be written: the next start will recover.
+    /// `Io` or `Poisoned` when something could not be written or synced: the next start will recover.
     pub fn close(&self) -> Result<(), LogError> {
         let Some(lock) = self.lock.lock().take() else { return Ok(()) };
         let open = self.registry.open();
@@ -230,8 +230,11 @@ impl LogDir {
             let none = checkpoint::text(&checkpoint::Checkpoint::new());
             checkpoint::replace(&*self.around.disk, &self.path.join(LOG_STARTS), &none)
         });
-        let settled = open.iter().all(|partition| partition.settled());
-        if outcome.is_ok() && settled {
+        if let Some(unsettled) = open.iter().find(|partition| !partition.settled()) {
+            let cause = self.registry.first_failure().unwrap_or_else(|| "it was not synced".to_owned());
+            outcome = outcome.and(Err(LogError::Poisoned { partition: unsettled.label(), cause }));
+        }
+        if outcome.is_ok() {
             let marker = (CLEAN_SHUTDOWN, CLEAN_SHUTDOWN_TEXT);
             outcome = checkpoint::replace_durably(&*self.around.disk, &self.path, marker.0, marker.1);
         }
@@ -259,6 +262,18 @@ impl Drop for LogDir {
             self.abandon_waits();
         }
     }
+}
+
+/// The folder and its missing parents; their names are durable, or a power cut would take everything in them.
+fn make_dir(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
+    let named = path.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty());
+    let missing: Vec<&Path> = named.take_while(|ancestor| disk.list(ancestor).is_err()).collect();
+    disk.create_dir(path)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        disk.sync_dir(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 fn read_points(disk: &dyn Disk, dir: &Path) -> Result<checkpoint::Checkpoint, LogError> {

@@ -141,6 +141,11 @@ impl Recovery<'_> {
             bad: None,
             above_trusted: false,
         };
+        if next_base.is_none_or(|next| next > self.trusted) {
+            // A write-back that failed before the restart is reported once to whoever syncs next. Not to the sync that
+            // counts: everything that may be lost is written again after this one.
+            let _ = log.sync_data();
+        }
         let mut scan = HeaderScan::new(&*log, 0, len, LOOK_AHEAD_BYTES);
         walked.bad = loop {
             let found = match scan.next() {

@@ -166,18 +166,26 @@ impl FaultyDisk {
         change(&mut state)
     }
 
-    /// A sync of whatever `sync` says; `true`: of it, let it fail.
-    fn sync(&self, sync: impl FnOnce(&mut Store, Option<&mut Dice>) -> io::Result<()>) -> io::Result<()> {
+    /// A sync that works or, when it is its turn, loses.
+    fn sync(
+        &self,
+        sync: impl FnOnce(&mut Store) -> io::Result<()>,
+        lose: impl FnOnce(&mut Store, &mut Dice),
+    ) -> io::Result<()> {
         self.change(|state| {
             state.syncs += 1;
             let number = state.syncs;
             if state.failing_syncs.contains(&number) {
-                sync(&mut state.store, Some(&mut Dice::new(number)))?;
-                return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+                lose(&mut state.store, &mut Dice::new(number));
+                return Err(failed());
             }
-            sync(&mut state.store, None)
+            sync(&mut state.store)
         })
     }
+}
+
+fn failed() -> io::Error {
+    io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
 }
 
 fn gone() -> io::Error {
@@ -195,7 +203,7 @@ impl State {
         let fault = self.faults.iter().find(|(nth, _)| *nth == number).map(|(_, fault)| *fault);
         let room = self.space.map_or(u64::MAX, |space| space.saturating_sub(self.store.used()));
         let kept = match fault {
-            Some(WriteFault::Io) => return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())),
+            Some(WriteFault::Io) => return Err(failed()),
             Some(WriteFault::NoSpace) => return Err(no_space()),
             Some(WriteFault::Short) => bytes.len() / 2,
             None => bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)),
@@ -237,14 +245,18 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.sync(|store, loses| store.sync_dir(dir, loses))
+        // Names are in the file system's journal: a failure leaves them as unsynced as they were.
+        self.sync(|store| store.sync_dir(dir), |_, _| {})
     }
 
     fn sync_all_dirty(&self, _dir: &Path) -> io::Result<()> {
-        self.sync(|store, loses| {
-            store.sync_everything(loses);
-            Ok(())
-        })
+        self.sync(
+            |store| {
+                store.sync_everything();
+                Ok(())
+            },
+            Store::lose_everything,
+        )
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
@@ -280,10 +292,10 @@ impl DiskFile for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.sync(|store, loses| {
-            store.sync_file(self.inode, loses);
-            Ok(())
-        })
+        self.disk.sync(
+            |store| if store.sync_file(self.inode) { Ok(()) } else { Err(failed()) },
+            |store, dice| store.lose_file(self.inode, dice),
+        )
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {

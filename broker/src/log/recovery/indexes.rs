@@ -127,6 +127,11 @@ fn reopen(disk: &dyn Disk, path: &Path) -> Result<SharedFile, LogError> {
 
 fn rebuild(disk: &dyn Disk, path: &Path, bytes: Vec<u8>) -> Result<SharedFile, LogError> {
     let write = || -> io::Result<SharedFile> {
+        // A new file: the old one may still owe the report of a write-back that failed before the restart.
+        match disk.unlink(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let file = disk.create(path)?;
         file.write_at(&bytes, &[], 0)?;
         file.sync_data()?;

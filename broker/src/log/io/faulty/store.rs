@@ -35,6 +35,8 @@ struct File {
     seen: Vec<u8>,
     durable: Vec<u8>,
     changes: Vec<FileChange>,
+    /// A sync of the whole disk has lost pages of this file; its own next sync says so (Linux keeps an error a file).
+    lost: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -144,12 +146,24 @@ impl File {
         self.changes.push(change);
     }
 
-    fn sync(&mut self, loses: Option<&mut Dice>) {
-        let changes = std::mem::take(&mut self.changes);
-        match loses {
-            None => changes.iter().for_each(|change| change.apply(&mut self.durable)),
-            Some(dice) => changes.iter().for_each(|change| change.apply_partly(&mut self.durable, dice)),
+    fn sync(&mut self) {
+        std::mem::take(&mut self.changes).iter().for_each(|change| change.apply(&mut self.durable));
+    }
+
+    /// A failed sync: the pages are clean, whether they arrived or not. A file's length is in the file system's own
+    /// journal, which survives or takes the whole file system with it.
+    fn lose(&mut self, dice: &mut Dice) {
+        for change in std::mem::take(&mut self.changes) {
+            match change {
+                FileChange::Truncate(_) => change.apply(&mut self.durable),
+                FileChange::Write { .. } => change.apply_partly(&mut self.durable, dice),
+            }
         }
+    }
+
+    fn survive(&mut self, dice: &mut Dice) {
+        std::mem::take(&mut self.changes).iter().for_each(|change| change.apply_partly(&mut self.durable, dice));
+        self.seen.clone_from(&self.durable);
     }
 }
 
@@ -159,12 +173,17 @@ impl Dir {
         self.changes.push(change);
     }
 
-    fn sync(&mut self, mut loses: Option<&mut Dice>) {
+    fn sync(&mut self) {
+        std::mem::take(&mut self.changes).iter().for_each(|change| change.apply(&mut self.durable));
+    }
+
+    fn survive(&mut self, dice: &mut Dice) {
         for change in std::mem::take(&mut self.changes) {
-            if loses.as_mut().is_none_or(|dice| dice.roll(2) == 0) {
+            if dice.roll(2) == 0 {
                 change.apply(&mut self.durable);
             }
         }
+        self.seen.clone_from(&self.durable);
     }
 }
 
@@ -187,14 +206,8 @@ impl Store {
         let mut left = self.clone();
         for node in &mut left.nodes {
             match node {
-                Node::File(file) => {
-                    file.sync(Some(dice));
-                    file.seen = file.durable.clone();
-                }
-                Node::Dir(dir) => {
-                    dir.sync(Some(dice));
-                    dir.seen = dir.durable.clone();
-                }
+                Node::File(file) => file.survive(dice),
+                Node::Dir(dir) => dir.survive(dice),
             }
         }
         left
@@ -337,23 +350,39 @@ impl Store {
         }
     }
 
-    pub(super) fn sync_file(&mut self, inode: Inode, loses: Option<&mut Dice>) {
+    /// `false`: pages of it were lost before, which is said once.
+    pub(super) fn sync_file(&mut self, inode: Inode) -> bool {
+        let Some(file) = self.file_mut(inode) else { return true };
+        file.sync();
+        !std::mem::take(&mut file.lost)
+    }
+
+    pub(super) fn lose_file(&mut self, inode: Inode, dice: &mut Dice) {
         if let Some(file) = self.file_mut(inode) {
-            file.sync(loses);
+            file.lose(dice);
         }
     }
 
-    pub(super) fn sync_dir(&mut self, path: &Path, loses: Option<&mut Dice>) -> io::Result<()> {
+    pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         let inode = self.find(path)?;
-        self.dir_mut(inode)?.sync(loses);
+        self.dir_mut(inode)?.sync();
         Ok(())
     }
 
-    pub(super) fn sync_everything(&mut self, mut loses: Option<&mut Dice>) {
+    pub(super) fn sync_everything(&mut self) {
         for node in &mut self.nodes {
             match node {
-                Node::File(file) => file.sync(loses.as_deref_mut()),
-                Node::Dir(dir) => dir.sync(loses.as_deref_mut()),
+                Node::File(file) => file.sync(),
+                Node::Dir(dir) => dir.sync(),
+            }
+        }
+    }
+
+    pub(super) fn lose_everything(&mut self, dice: &mut Dice) {
+        for node in &mut self.nodes {
+            if let Node::File(file) = node {
+                file.lost |= !file.changes.is_empty();
+                file.lose(dice);
             }
         }
     }
