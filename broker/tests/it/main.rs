@@ -1,6 +1,5 @@
 //! The broker's one integration binary: whole rooms over real files, through public verbs only.
 
-mod append_once;
 mod kafka_client;
 mod kafka_fetch;
 mod kafka_groups;
@@ -8,6 +7,3 @@ mod kafka_hostile;
 mod kafka_produce;
 mod kafka_topics;
 mod kafka_versions;
-mod log_power_cut;
-mod messages;
-mod rooms;
