@@ -123,6 +123,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
          own; without port. Others are refused, against DNS rebinding.",
     ),
     setting(
+        "http.idle_timeout_ms",
+        Kind::Number(10, 3_600_000),
+        "A client that sends nothing for so long in the middle of a request, or between two, is disconnected.",
+    ),
+    setting(
         "http.public_url",
         Kind::Text,
         "How clients reach the gateway when that is not what it is bound to, as https://kafka.example.com.",

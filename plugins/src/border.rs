@@ -114,6 +114,6 @@ mod tests {
         assert_eq!(batch.records(), 2);
         assert_eq!(batch.data, b"k\x01\0\0\0h\x02\0\0\0xy\x01\0\0\0n\xff\xff\xff\xff");
         assert_eq!(batch.index[..STRIDE], [0, 1, ABSENT, ABSENT, 1, 2, 0xffff_fffe, ABSENT]);
-        assert_eq!(batch.index[STRIDE..], [ABSENT, ABSENT, 22, 0, 22, 0, 0, 1 << 8]);
+        assert_eq!(batch.index[STRIDE..], [ABSENT, ABSENT, 21, 0, 21, 0, 0, 1 << 8]);
     }
 }

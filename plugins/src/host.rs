@@ -98,8 +98,7 @@ impl Host {
     pub async fn upload_for(&self, name: &str, wasm: &[u8], bound: &[Bound]) -> Result<VersionInfo, UploadError> {
         check_name(name)?;
         let shared = &self.shared;
-        let _place =
-            shared.uploads.try_acquire().map_err(|_| UploadError::Busy { waiting: UPLOADS_WAITING_MAX })?;
+        let _place = shared.uploads.try_acquire().map_err(|_| UploadError::Busy { waiting: UPLOADS_WAITING_MAX })?;
         let _turn = shared.changing.acquire().await.map_err(|_| closing())?;
         let wasm: Arc<[u8]> = wasm.into();
         let bytes = Arc::clone(&wasm);

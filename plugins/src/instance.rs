@@ -55,9 +55,10 @@ impl Instance {
         let mut store = Store::new(&wasm.engine, sandbox);
         store.limiter(|sandbox| &mut sandbox.memory);
         store.epoch_deadline_async_yield_and_update(TICKS_PER_SLICE);
-        let instance = guarded(wasm, &mut store, INIT_TIME, 0, async |store| module.pre().instantiate_async(store).await)
-            .await
-            .map_err(StartError::Failed)?;
+        let instance =
+            guarded(wasm, &mut store, INIT_TIME, 0, async |store| module.pre().instantiate_async(store).await)
+                .await
+                .map_err(StartError::Failed)?;
         let wrong = |name: &str, cause: wasmtime::Error| StartError::WrongWorld(format!("'{name}': {cause:#}"));
         let init = instance.get_typed_func(&mut store, "init").map_err(|cause| wrong("init", cause))?;
         let partition = instance.get_typed_func(&mut store, "partition").map_err(|cause| wrong("partition", cause))?;
@@ -123,9 +124,7 @@ where
     match ended {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(cause)) => Err(trapped(store, &cause)),
-        Err(Overrun) => {
-            Err(CallError::Timeout { limit_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX) })
-        }
+        Err(Overrun) => Err(CallError::Timeout { limit_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX) }),
     }
 }
 

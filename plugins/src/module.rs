@@ -23,10 +23,9 @@ impl Module {
         version: u32,
         component: &Component,
     ) -> Result<Module, UploadError> {
-        let pre = wasm
-            .linker
-            .instantiate_pre(component)
-            .map_err(|cause| UploadError::ForbiddenImport { import: format!("something that does not fit: {cause:#}") })?;
+        let pre = wasm.linker.instantiate_pre(component).map_err(|cause| UploadError::ForbiddenImport {
+            import: format!("something that does not fit: {cause:#}"),
+        })?;
         Ok(Module { plugin, version, pre })
     }
 

@@ -152,7 +152,9 @@ impl Router {
                     let first = partitions.and_then(|partitions| partitions.first().copied());
                     first.ok_or_else(|| "the partitioner was silent".to_owned())
                 }
-                Err(error @ (ChainError::Unavailable { .. } | ChainError::BadBinding { .. })) => return Err(error.into()),
+                Err(error @ (ChainError::Unavailable { .. } | ChainError::BadBinding { .. })) => {
+                    return Err(error.into());
+                }
                 Err(error) => Err(error.to_string()),
             });
         }

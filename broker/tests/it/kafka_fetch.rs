@@ -69,19 +69,19 @@ async fn a_fetch_that_stops_inside_a_sealed_segment_does_not_skip_to_the_next() 
     let mut client = broker.client().await;
     let small = CreatableTopicConfig::default()
         .with_name(StrBytes::from_static_str("segment.bytes"))
-        .with_value(Some(StrBytes::from_static_str("1024")));
+        .with_value(Some(StrBytes::from_static_str("16384")));
     let topic = CreatableTopic::default().with_name(name("t")).with_num_partitions(1).with_replication_factor(1);
     let request = CreateTopicsRequest::default().with_topics(vec![topic.with_configs(vec![small])]);
     let made = client.ask(7, &request).await;
     assert_eq!(made.topics[0].error_code, 0, "{:?}", made.topics[0].error_message);
-    let value = "x".repeat(300);
+    let value = "x".repeat(6_000);
     for _ in 0..12 {
         client.produce("t", batch(&[&value])).await;
     }
     let (mut seen, mut next) = (Vec::new(), 0);
     while next < 12 {
         let mut request = fetch("t", next);
-        request.topics[0].partitions[0].partition_max_bytes = 500;
+        request.topics[0].partitions[0].partition_max_bytes = 10_000;
         let data = one(&mut client, 12, &request).await;
         let got = bases(&data.records.expect("never null"));
         assert!(!got.is_empty(), "nothing at offset {next}");

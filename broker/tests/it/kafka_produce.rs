@@ -76,15 +76,18 @@ async fn a_batch_above_max_message_bytes_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_keyless_record_on_a_compacted_topic_is_an_invalid_record() {
+async fn a_config_that_is_not_in_force_yet_is_refused_in_words_and_its_default_is_taken() {
     let broker = Broker::start().await;
     let mut client = broker.client().await;
-    create(&mut client, "compacted", "cleanup.policy", "compact").await;
-    let keyless = Message { value: Some("v".into()), ..Message::default() };
-    let keyless = build(&[keyless], sluice_broker::ids::TimestampMs(1), Compression::None, None);
-    let keyless = keyless.expect("the batch is legal").bytes().clone();
-    assert_eq!(client.produce("compacted", keyless).await.error_code, 87);
-    assert_eq!(client.produce("compacted", batch(&["keyed"])).await.error_code, 0);
+    create(&mut client, "deleted", "cleanup.policy", "delete").await;
+    let config = CreatableTopicConfig::default()
+        .with_name(StrBytes::from_static_str("cleanup.policy"))
+        .with_value(Some(StrBytes::from_static_str("compact")));
+    let wish = CreatableTopic::default().with_name(name("compacted")).with_num_partitions(1).with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![wish.with_configs(vec![config])]);
+    let refused = client.ask(7, &request).await.topics.remove(0);
+    assert_eq!(refused.error_code, 40, "INVALID_CONFIG");
+    assert!(refused.error_message.expect("there is a text").contains("not supported yet"));
     broker.stop().await;
 }
 

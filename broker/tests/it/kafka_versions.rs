@@ -82,8 +82,8 @@ async fn a_transactional_id_is_refused_with_the_code_and_text_that_each_client_s
 
     let request = InitProducerIdRequest::default().with_transactional_id(Some(TransactionalId(id)));
     assert_eq!(client.ask(4, &request).await.error_code, 53);
-    let first = client.ask(4, &InitProducerIdRequest::default()).await;
-    let second = client.ask(0, &InitProducerIdRequest::default()).await;
+    let first = client.ask(4, &InitProducerIdRequest::default().with_transactional_id(None)).await;
+    let second = client.ask(0, &InitProducerIdRequest::default().with_transactional_id(None)).await;
     assert_eq!((first.error_code, second.error_code, first.producer_epoch), (0, 0, 0));
     assert_ne!(first.producer_id, second.producer_id);
     broker.stop().await;

@@ -197,6 +197,8 @@ async fn a_failed_sync_is_an_error_to_the_writer_and_turns_readiness_red() {
     let settings = LogDirSettings { path: "/data".into(), disk: Arc::new(disk.clone()) };
     let rooms = Rooms::open_with(settings, dir.path().to_path_buf()).await;
     rooms.topic("t", 1, &[]).await;
+    // The first append of a term syncs more than the log.
+    rooms.door.produce(&http(), wish("t", vec![(None, message("first"))])).await.unwrap();
     disk.fail_sync(1);
     let outcomes = rooms.door.produce(&http(), wish("t", vec![(None, message("x"))])).await.unwrap();
     assert!(matches!(outcomes[0], Err(DoorError::Log(LogError::Poisoned { .. }))), "rule 8: {outcomes:?}");

@@ -112,7 +112,10 @@ async fn an_instance_is_kept_between_calls_and_gone_after_a_failure() {
 async fn every_instance_gets_the_configuration_once() {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
-    let guest = module("", "(local.set $add (global.get $config)) (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))");
+    let guest = module(
+        "",
+        "(local.set $add (global.get $config)) (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))",
+    );
     host.upload("guest", &guest).await.unwrap();
     let bound = host.bind("guest", r#"{"a":1}"#).await.unwrap();
     for expected in [Some(7), None, Some(7), None] {

@@ -1,1 +1,118 @@
+//! The decisions about producers as tables: what came before, what comes, what is said. Recovery's use of them is tested
+//! with the logs.
 
+use super::*;
+use crate::ids::{LeaderEpoch, TimestampMs};
+use crate::record::{BatchHeader, Compression, TimestampType};
+
+const STREAM: i64 = RESERVED_PRODUCER_IDS.0 + 7;
+
+fn stamp(id: i64, epoch: i16, first: i32) -> ProducerStamp {
+    ProducerStamp { id: ProducerId(id), epoch: ProducerEpoch(epoch), first: Sequence(first) }
+}
+
+fn header(stamp: ProducerStamp, count: i32, base: i64) -> BatchHeader {
+    BatchHeader {
+        base_offset: Offset(base),
+        size: 100,
+        leader_epoch: LeaderEpoch(0),
+        crc: 0,
+        compression: Compression::None,
+        timestamp_type: TimestampType::CreateTime,
+        transactional: false,
+        control: false,
+        delete_horizon: false,
+        last_offset_delta: count - 1,
+        base_timestamp: TimestampMs(0),
+        max_timestamp: TimestampMs(0),
+        producer: Some(stamp),
+        record_count: count,
+    }
+}
+
+/// Batches of ten records each by one producer, the first at offset 0.
+fn wrote(id: i64, epoch: i16, firsts: &[i32]) -> Producers {
+    let mut producers = Producers::default();
+    for (at, first) in firsts.iter().enumerate() {
+        producers.record(&header(stamp(id, epoch, *first), 10, at as i64 * 10), None, TimestampMs(0));
+    }
+    producers
+}
+
+fn duplicate_at(verdict: Result<Verdict, Refusal>) -> i64 {
+    match verdict.expect("a duplicate") {
+        Verdict::Duplicate { base_offset, .. } => base_offset.0,
+        Verdict::Append => panic!("it would be written twice"),
+    }
+}
+
+#[test]
+fn each_of_the_last_five_batches_is_known_with_its_first_offset() {
+    let producers = wrote(1, 0, &[0, 10, 20, 30, 40, 50]);
+    for (first, offset) in [(10, 10), (20, 20), (30, 30), (40, 40), (50, 50)] {
+        assert_eq!(duplicate_at(producers.check(stamp(1, 0, first), 10, Origin::Client)), offset);
+    }
+    let (error, reveals) = producers.check(stamp(1, 0, 0), 10, Origin::Client).unwrap_err();
+    assert!(
+        matches!(error, AppendError::DuplicateSequence { .. }),
+        "the sixth is there, its place is forgotten: {error}"
+    );
+    assert_eq!(reveals, Some(Offset(60)), "rule 2: it tells of what may not be durable yet");
+}
+
+#[test]
+fn the_next_sequence_is_taken_and_a_gap_names_what_was_expected() {
+    let producers = wrote(1, 0, &[0, 10]);
+    assert_eq!(producers.check(stamp(1, 0, 20), 5, Origin::Client).unwrap(), Verdict::Append);
+    let (error, reveals) = producers.check(stamp(1, 0, 30), 5, Origin::Client).unwrap_err();
+    assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(20), .. }), "{error}");
+    assert_eq!(reveals, Some(Offset(20)));
+}
+
+#[test]
+fn sequences_wrap_from_the_largest_number_to_zero() {
+    let producers = wrote(1, 0, &[i32::MAX - 9]);
+    assert_eq!(producers.check(stamp(1, 0, 0), 5, Origin::Client).unwrap(), Verdict::Append);
+    assert_eq!(duplicate_at(producers.check(stamp(1, 0, i32::MAX - 9), 10, Origin::Client)), 0);
+}
+
+#[test]
+fn a_new_epoch_begins_at_sequence_zero_and_fences_the_old_one() {
+    let mut producers = wrote(1, 0, &[0]);
+    let (error, _) = producers.check(stamp(1, 1, 10), 1, Origin::Client).unwrap_err();
+    assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(0), .. }), "{error}");
+    assert_eq!(producers.check(stamp(1, 1, 0), 1, Origin::Client).unwrap(), Verdict::Append);
+    producers.record(&header(stamp(1, 1, 0), 1, 10), None, TimestampMs(0));
+    let (error, reveals) = producers.check(stamp(1, 0, 10), 1, Origin::Client).unwrap_err();
+    assert!(matches!(error, AppendError::StaleProducerEpoch { current: ProducerEpoch(1), .. }), "{error}");
+    assert_eq!(reveals, Some(Offset(11)));
+}
+
+#[test]
+fn a_producer_that_was_forgotten_goes_on_where_it_is() {
+    let mut producers = wrote(1, 0, &[0]);
+    producers.record(&header(stamp(2, 0, 0), 1, 10), None, TimestampMs(EXPIRES_AFTER_MS));
+    assert_eq!(producers.check(stamp(1, 0, 500), 1, Origin::Client).unwrap(), Verdict::Append, "KIP-360");
+}
+
+#[test]
+fn rule_18_a_stream_is_taken_at_exactly_last_plus_one() {
+    let producers = wrote(STREAM, 0, &[0, 10]);
+    assert_eq!(producers.check(stamp(STREAM, 0, 20), 1, Origin::Stream).unwrap(), Verdict::Append);
+    assert_eq!(duplicate_at(producers.check(stamp(STREAM, 0, 10), 10, Origin::Stream)), 10);
+    assert_eq!(duplicate_at(producers.check(stamp(STREAM, 0, 13), 2, Origin::Stream)), 13, "part of a batch");
+    let (error, _) = producers.check(stamp(STREAM, 0, 21), 1, Origin::Stream).unwrap_err();
+    assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(20), .. }), "{error}");
+    let (error, _) = Producers::default().check(stamp(STREAM, 0, 1), 1, Origin::Stream).unwrap_err();
+    assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(0), .. }), "new here: {error}");
+}
+
+#[test]
+fn rule_19_streams_are_not_for_clients_and_are_never_forgotten() {
+    let mut producers = wrote(STREAM, 0, &[0]);
+    let (error, _) = producers.check(stamp(STREAM, 0, 10), 1, Origin::Client).unwrap_err();
+    assert!(matches!(error, AppendError::ReservedProducerId { .. }), "{error}");
+    producers.record(&header(stamp(2, 0, 0), 1, 10), None, TimestampMs(100 * EXPIRES_AFTER_MS));
+    let last = producers.stream_last(ProducerId(STREAM)).expect("kept for ever");
+    assert_eq!((last.sequence, last.offset), (Sequence(9), Offset(9)));
+}

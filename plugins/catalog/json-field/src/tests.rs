@@ -1,3 +1,5 @@
+//! What the partitioner decides, as its users would see it: configurations and values in, partitions out. Native: no Wasm.
+
 use sluice_plugin::testing::{Batch, caller};
 
 use super::*;
