@@ -8,11 +8,11 @@ use super::io::DiskFile;
 use crate::ids::Offset;
 
 /// Bytes of an entry.
-pub const ENTRY_BYTES: usize = 8;
+pub(super) const ENTRY_BYTES: usize = 8;
 
 /// The batch that ends with `relative` begins at `position`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndexEntry {
+pub(super) struct IndexEntry {
     /// Last offset of the batch less the segment's base.
     pub relative: u32,
     /// Byte of the `.log` at which the batch begins.
@@ -22,7 +22,7 @@ pub struct IndexEntry {
 impl IndexEntry {
     /// As on disk.
     #[must_use]
-    pub fn encode(self) -> [u8; ENTRY_BYTES] {
+    pub(super) fn encode(self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..4].copy_from_slice(&self.relative.to_be_bytes());
         bytes[4..].copy_from_slice(&self.position.to_be_bytes());
@@ -31,7 +31,7 @@ impl IndexEntry {
 
     /// From disk.
     #[must_use]
-    pub fn decode(bytes: [u8; ENTRY_BYTES]) -> IndexEntry {
+    pub(super) fn decode(bytes: [u8; ENTRY_BYTES]) -> IndexEntry {
         let [a, b, c, d, e, f, g, h] = bytes;
         IndexEntry { relative: u32::from_be_bytes([a, b, c, d]), position: u32::from_be_bytes([e, f, g, h]) }
     }
@@ -39,7 +39,7 @@ impl IndexEntry {
 
 /// `offset` relative to `base`, as indexes keep it; `None` when it does not fit an i32 (the segment must roll).
 #[must_use]
-pub fn relative(base: Offset, offset: Offset) -> Option<u32> {
+pub(super) fn relative(base: Offset, offset: Offset) -> Option<u32> {
     let distance = offset.0.checked_sub(base.0)?;
     i32::try_from(distance).ok().and_then(|distance| u32::try_from(distance).ok())
 }

@@ -12,7 +12,7 @@ use crate::record::BatchHeader;
 
 /// Why a walk ended early.
 #[derive(Debug)]
-pub enum ScanStop {
+pub(super) enum ScanStop {
     /// The disk failed.
     Io(io::Error),
     /// What is at `position` is no batch, or not a whole one.
@@ -32,7 +32,7 @@ impl From<io::Error> for ScanStop {
 
 /// A header and where its batch begins.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// Byte of the file.
     pub position: u64,
     /// What the batch says of itself.
@@ -41,7 +41,7 @@ pub struct Found {
 
 /// A walk over headers.
 #[derive(Debug)]
-pub struct HeaderScan<'a> {
+pub(super) struct HeaderScan<'a> {
     file: &'a dyn DiskFile,
     at: u64,
     limit: u64,
@@ -53,7 +53,7 @@ pub struct HeaderScan<'a> {
 impl<'a> HeaderScan<'a> {
     /// A walk over the batches that begin at `from` and end at or before `limit`, reading `ahead` bytes at once.
     #[must_use]
-    pub fn new(file: &'a dyn DiskFile, from: u64, limit: u64, ahead: usize) -> HeaderScan<'a> {
+    pub(super) fn new(file: &'a dyn DiskFile, from: u64, limit: u64, ahead: usize) -> HeaderScan<'a> {
         HeaderScan { file, at: from, limit, ahead: ahead.max(BATCH_HEADER_BYTES), piece: Vec::new(), piece_at: from }
     }
 
@@ -61,7 +61,7 @@ impl<'a> HeaderScan<'a> {
     ///
     /// # Errors
     /// `ScanStop`; the walk cannot go on after one.
-    pub fn next(&mut self) -> Result<Option<Found>, ScanStop> {
+    pub(super) fn next(&mut self) -> Result<Option<Found>, ScanStop> {
         let position = self.at;
         let left = self.limit.saturating_sub(position);
         if left == 0 {
@@ -96,7 +96,7 @@ impl<'a> HeaderScan<'a> {
 }
 
 /// The bytes `position..position + size`; fewer when the file ends before.
-pub fn read_bytes(file: &dyn DiskFile, position: u64, size: usize) -> io::Result<Bytes> {
+pub(super) fn read_bytes(file: &dyn DiskFile, position: u64, size: usize) -> io::Result<Bytes> {
     let mut bytes = Vec::with_capacity(size);
     file.read_at(&mut bytes, size, position)?;
     Ok(Bytes::from(bytes))

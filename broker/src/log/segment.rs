@@ -225,10 +225,6 @@ impl ActiveSegment {
         &self.segment
     }
 
-    pub(super) fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Kafka's `LogSegment.shouldRoll`: the batch would not fit, is too much later than the segment's first, or its
     /// last offset would not fit an index entry.
     pub(super) fn must_roll(&self, header: &BatchHeader, last: Offset, limits: RollLimits, now: TimestampMs) -> bool {

@@ -5,11 +5,11 @@
 use crate::ids::{Offset, TimestampMs};
 
 /// Bytes of an entry.
-pub const ENTRY_BYTES: usize = 12;
+pub(super) const ENTRY_BYTES: usize = 12;
 
 /// Up to `relative` no timestamp is larger than `timestamp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeEntry {
+pub(super) struct TimeEntry {
     /// The largest so far.
     pub timestamp: TimestampMs,
     /// Last offset of the batch with that timestamp, less the segment's base.
@@ -19,7 +19,7 @@ pub struct TimeEntry {
 impl TimeEntry {
     /// As on disk.
     #[must_use]
-    pub fn encode(self) -> [u8; ENTRY_BYTES] {
+    pub(super) fn encode(self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..8].copy_from_slice(&self.timestamp.0.to_be_bytes());
         bytes[8..].copy_from_slice(&self.relative.to_be_bytes());
@@ -28,7 +28,7 @@ impl TimeEntry {
 
     /// From disk.
     #[must_use]
-    pub fn decode(bytes: [u8; ENTRY_BYTES]) -> TimeEntry {
+    pub(super) fn decode(bytes: [u8; ENTRY_BYTES]) -> TimeEntry {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
         TimeEntry {
             timestamp: TimestampMs(i64::from_be_bytes([a, b, c, d, e, f, g, h])),
@@ -39,7 +39,7 @@ impl TimeEntry {
 
 /// The largest timestamp of a stretch of log and the last offset of the first batch that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Newest {
+pub(super) struct Newest {
     /// The timestamp.
     pub timestamp: TimestampMs,
     /// The batch's last offset.
@@ -49,7 +49,7 @@ pub struct Newest {
 impl Newest {
     /// The larger one; the earlier one of equals. Negative timestamps (none given) do not count.
     #[must_use]
-    pub fn or(current: Option<Newest>, timestamp: TimestampMs, last_offset: Offset) -> Option<Newest> {
+    pub(super) fn or(current: Option<Newest>, timestamp: TimestampMs, last_offset: Offset) -> Option<Newest> {
         let floor = current.map_or(TimestampMs(-1), |newest| newest.timestamp);
         if timestamp > floor { Some(Newest { timestamp, last_offset }) } else { current }
     }

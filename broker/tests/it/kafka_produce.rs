@@ -6,7 +6,7 @@ use kafka_protocol::messages::{CreateTopicsRequest, FetchRequest, MetadataReques
 use kafka_protocol::protocol::StrBytes;
 use sluice_broker::config::BrokerConfig;
 use sluice_broker::ids::{ProducerEpoch, ProducerId, Sequence};
-use sluice_broker::record::{Compression, Message, ProducerStamp, build};
+use sluice_broker::record::{Compression, ProducerStamp};
 
 use crate::kafka_client::{Broker, Client, batch, batch_of, name, produce};
 
