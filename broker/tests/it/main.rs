@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod append_once;
+mod delay;
 mod kafka_client;
 mod kafka_fetch;
 mod kafka_groups;
@@ -9,3 +11,5 @@ mod kafka_hostile;
 mod kafka_produce;
 mod kafka_topics;
 mod kafka_versions;
+mod messages;
+mod rooms;
