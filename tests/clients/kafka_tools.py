@@ -24,7 +24,7 @@ def run(jvm, tool, *arguments):
 
 
 def fill(bootstrap, topic, count, codec="none"):
-    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True, "linger.ms": 5})
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True, "linger.ms": 5, "batch.num.messages": 100})
     for number in range(count):
         producer.produce(topic, key=str(number), value=f"{number} {'sluice ' * 12}", partition=number % 3)
         producer.poll(0)

@@ -27,7 +27,7 @@ pub enum TopicError {
         partition: i32,
     },
     /// The name is taken.
-    #[error("topic '{name}' exists")]
+    #[error("topic '{name}' already exists")]
     Exists {
         /// The name.
         name: TopicName,

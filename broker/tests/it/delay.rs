@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_broker::clock::{MachineClock, sleep};
+use sluice_broker::clock::MachineClock;
 use sluice_broker::delay::DelayService;
 use sluice_broker::door::produce::{Acks, Compression, ProduceWish};
 use sluice_broker::door::read::{ReadFrom, ReadWish};
 use sluice_broker::door::{Door, Message};
-use sluice_broker::ids::{PartitionId, TimestampMs};
+use sluice_broker::ids::{Offset, PartitionId, TimestampMs};
 use sluice_broker::log::LogDirSettings;
 use sluice_broker::log::io::faulty::FaultyDisk;
 use tokio::task::JoinHandle;
@@ -57,17 +57,20 @@ async fn produce(door: &Door, topic: &str, partition: i32, values: &[String]) ->
     values.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(value, _)| value.clone()).collect()
 }
 
-/// (value, timestamp) of every record of a partition.
-async fn read(door: &Door, topic: &str, partition: i32) -> Vec<(String, TimestampMs)> {
-    let wish = ReadWish {
+fn wish(topic: &str, partition: i32) -> ReadWish {
+    ReadWish {
         topic: topic.to_owned(),
         partition: PartitionId(partition),
         from: ReadFrom::Earliest,
         max_records: 100_000,
         max_bytes: 50 << 20,
         timeout: Duration::ZERO,
-    };
-    let Ok(answer) = door.read(&http(), &wish).await else { return Vec::new() };
+    }
+}
+
+/// (value, timestamp) of every record of a partition.
+async fn read(door: &Door, topic: &str, partition: i32) -> Vec<(String, TimestampMs)> {
+    let Ok(answer) = door.read(&http(), &wish(topic, partition)).await else { return Vec::new() };
     let text = |value: Option<Bytes>| String::from_utf8(value.expect("a value").to_vec()).expect("a text");
     answer.records.into_iter().map(|record| (text(record.value), record.timestamp)).collect()
 }
@@ -86,7 +89,14 @@ async fn arrivals(door: &Door, topic: &str, partition: i32, count: usize) -> Vec
         }
         let waited = Duration::from_millis(u64::try_from(door.now().0 - begun.0).unwrap_or(0));
         assert!(waited < PATIENCE, "{} of {count} records came", found.len());
-        sleep(Duration::from_millis(5)).await;
+        // A long poll just past what is there ends with the next record.
+        let next = ReadFrom::At(Offset(i64::try_from(found.len()).expect("a few records")));
+        let timeout = Duration::from_secs(1);
+        let wish = ReadWish { from: next, max_records: 1, max_bytes: 1, timeout, ..wish(topic, partition) };
+        if door.read(&http(), &wish).await.is_err() {
+            // The target does not exist yet: the service makes it, or the test's patience ends.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -160,7 +170,8 @@ async fn stops_and_restarts_in_the_midst_of_it_lose_and_double_nothing() {
             let from = (round * 5 + part) * 40;
             sent.extend(produce(&rooms.door, "orders.delay.30ms", 0, &numbered(from..from + 40)).await);
         }
-        sleep(Duration::from_millis(10 * round as u64)).await;
+        // Stopped when more and more of this round has been delivered, from nothing at all to the half of it.
+        arrivals(&rooms.door, "orders", 0, sent.len() - 200 + 20 * round).await;
         service.stop().await;
         rooms.close().await;
     }

@@ -11,5 +11,6 @@ mod kafka_hostile;
 mod kafka_produce;
 mod kafka_topics;
 mod kafka_versions;
+mod log_power_cut;
 mod messages;
 mod rooms;

@@ -157,7 +157,8 @@ impl Model {
                 }
             };
             match partition.usable() {
-                Err(LogError::Offline { reason, .. }) if reason.contains("no power") => return false,
+                // The power may go at any step of opening, the last sync included.
+                Err(error) if error.to_string().contains("no power") => return false,
                 other => other.unwrap_or_else(|error| panic!("a partition must open: {error}")),
             }
             slot.created = true;
