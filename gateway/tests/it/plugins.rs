@@ -33,3 +33,38 @@ async fn a_binding_to_a_plugin_that_is_not_there_is_refused_as_a_whole() {
     broker.post("/topics/t", "x").await.expect(200);
     broker.stop().await;
 }
+
+/// The partitioner by a JSON field that ships with the project.
+const JSON_FIELD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/catalog/json-field/json-field.wasm");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_posted_with_curl_lands_where_the_plugin_says() {
+    let broker = Broker::start().await;
+    broker.topic("t", 8).await;
+    let wasm = std::fs::read(JSON_FIELD).expect("the plugin's bytes");
+    let made = broker.send("PUT", "/plugins/by-city", "application/wasm", &wasm).await;
+    assert_eq!(made.header("location"), Some("/plugins/by-city"));
+    let made = made.expect(201);
+    assert_eq!((&made["name"], &made["version"], &made["size"]), (&json!("by-city"), &json!(1), &json!(wasm.len())));
+    assert_eq!(broker.get("/plugins/by-city/versions").await.expect(200), json!([made]));
+    let patch = json!({"sluice.partitioner": "by-city", "sluice.plugin.config.by-city": "{\"field\":\"city\"}"});
+    broker.send("PATCH", "/topics/t/configs", "application/json", patch.to_string()).await.expect(200);
+    let place = async |body: serde_json::Value| {
+        let answer = broker.post("/topics/t", body.to_string()).await.expect(200);
+        answer["offsets"][0]["partition"].as_i64().expect("a partition")
+    };
+    let mut places = std::collections::BTreeSet::new();
+    for city in ["Athens", "Berlin", "Cairo", "Dakar", "Essen", "Fez"] {
+        let first = place(json!({"n": 1, "city": city})).await;
+        assert_eq!(place(json!({"city": city, "other": [2]})).await, first, "{city}: the field alone decides");
+        places.insert(first);
+    }
+    assert!(places.len() > 1, "not all cities in one place: {places:?}");
+    let used = broker.delete("/plugins/by-city").await.expect(409);
+    assert_eq!(used["topics"], json!(["t"]));
+    assert!(broker.get("/plugins").await.expect(200)[0]["calls"].as_u64() >= Some(12));
+    broker.send("PATCH", "/topics/t/configs", "application/json", r#"{"sluice.partitioner":null}"#).await.expect(200);
+    assert_eq!(broker.delete("/plugins/by-city").await.status, 204);
+    assert_eq!(broker.get("/plugins/by-city").await.status, 404);
+    broker.stop().await;
+}
