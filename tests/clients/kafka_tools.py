@@ -24,7 +24,10 @@ def run(jvm, tool, *arguments):
 
 
 def fill(bootstrap, topic, count, codec="none"):
-    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True, "linger.ms": 5, "batch.num.messages": 100})
+    # Small batches: an index has an entry only for what stands 4 KiB behind the one before.
+    producer = Producer({
+        "bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True, "batch.num.messages": 200, "log_level": 3,
+    })
     for number in range(count):
         producer.produce(topic, key=str(number), value=f"{number} {'sluice ' * 12}", partition=number % 3)
         producer.poll(0)
@@ -40,7 +43,7 @@ def tools(scenarios, jvm, broker):
         described = run(jvm, TOPICS, *server, "--describe", "--topic", "tooled")
         expect("PartitionCount: 2" in described and "ReplicationFactor: 1" in described, described)
         again = jvm.tool(TOPICS, *server, "--create", "--topic", "tooled")
-        expect(again.exit_code != 0 and "already exists" in " ".join(again.output + again.notes), f"made twice: {again.output} {again.notes}")
+        expect(again.exit_code != 0 and "TopicExistsException" in " ".join(again.notes), f"made twice: {again.output} {again.notes}")
         run(jvm, TOPICS, *server, "--alter", "--topic", "tooled", "--partitions", "3")
         expect("PartitionCount: 3" in run(jvm, TOPICS, *server, "--describe", "--topic", "tooled"), "the topic did not grow")
         run(jvm, TOPICS, *server, "--delete", "--topic", "tooled")
@@ -75,10 +78,10 @@ def tools(scenarios, jvm, broker):
 
 
 def dump(scenarios, jvm, broker):
-    """The broker is stopped, killed and started in between, so that what recovery writes is dumped as well."""
+    """After a clean stop; and after a kill with records behind the last recovery point, so that recovery's work is dumped too."""
     count = 9_000
 
-    def check(codec):
+    def check(codec, count):
         topic, batches, entries = f"dumped-{codec}", 0, 0
         for partition in range(3):
             folder = broker.partition_dir(topic, partition)
@@ -100,16 +103,17 @@ def dump(scenarios, jvm, broker):
             fill(broker.bootstrap, f"dumped-{codec}", count, codec)
         broker.stop()
         for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
-            check(codec)
-        broker.start()
+            check(codec, count)
 
     def after_kill():
+        broker.start()
+        for codec in ("none", "lz4"):
+            fill(broker.bootstrap, f"dumped-{codec}", count, codec)
         broker.kill()
         broker.start()
         broker.stop()
-        check("none")
-        check("lz4")
-        broker.start()
+        for codec in ("none", "lz4"):
+            check(codec, 2 * count)
 
     scenarios.run("kafka-dump-log finds every batch and index entry valid", whole, broker)
     scenarios.run("kafka-dump-log finds them valid after kill -9 and recovery", after_kill, broker)
