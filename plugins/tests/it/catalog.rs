@@ -59,7 +59,10 @@ async fn equal_values_land_together_where_a_kafka_client_would_put_them() {
 #[tokio::test]
 async fn a_configuration_that_cannot_be_meant_is_refused_with_the_plugins_own_words() {
     let refused = bound(&committed(), "{}").await.unwrap_err();
-    assert!(matches!(&refused, BindError::Init { reason, .. } if reason.contains("missing field `field`")), "{refused}");
+    assert!(
+        matches!(&refused, BindError::Init { reason, .. } if reason.contains("missing field `field`")),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -73,7 +76,16 @@ async fn what_is_rebuilt_from_source_chooses_as_what_is_committed() {
     let Some(rebuilt) = std::env::var_os("SLUICE_REBUILT_CATALOG") else { return };
     let rebuilt = Path::new(&rebuilt).join("json-field.wasm");
     let mut values = earthquakes();
-    let odd = ["", "{", "[1,2]", "{\"id\":{}}", "{\"id\":-0.0}", "{\"id\":0}", "{\"id\":1e300}", "{\"id\":\"\\ud83d\\ude00\"}"];
+    let odd = [
+        "",
+        "{",
+        "[1,2]",
+        "{\"id\":{}}",
+        "{\"id\":-0.0}",
+        "{\"id\":0}",
+        "{\"id\":1e300}",
+        "{\"id\":\"\\ud83d\\ude00\"}",
+    ];
     values.extend(odd.map(str::to_owned));
     values.extend((0..2_000_u64).map(|n| format!(r#"{{"id":{}}}"#, n.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
     values.extend((0..1_000).map(|n| format!(r#"{{"id":{}}}"#, f64::from(n) / 7.0)));
