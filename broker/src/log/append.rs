@@ -120,16 +120,18 @@ impl Partition {
 
     /// Seals the active segment and begins a new one at `base`; the flusher syncs both before HW passes `base`.
     fn roll(&self, writer: &mut Writer, base: Offset, now: TimestampMs) -> Result<(), LogError> {
-        let failed = |error| LogError::io("cannot begin a new segment in", &self.dir, error);
         let Some(active) = writer.active.as_mut() else { return Err(self.read_only()) };
-        let mut files = active.finish().map_err(failed)?;
-        let fresh = ActiveSegment::create(&*self.around.disk, &self.dir, &self.dir, base, now).map_err(failed)?;
+        let mut files = Vec::new();
+        let fresh = active
+            .finish(&mut files)
+            .and_then(|()| ActiveSegment::create(&*self.around.disk, &self.dir, &self.dir, base, now));
+        self.view.lock().pending.files.append(&mut files);
+        let fresh = fresh.map_err(|error| LogError::io("cannot begin a new segment in", &self.dir, error))?;
         let shared = Arc::clone(fresh.shared());
         let Some(full) = writer.active.replace(fresh) else { return Err(self.read_only()) };
         let sealed = full.seal();
-        files.push(Arc::clone(&sealed.segment.log));
         let mut view = self.view.lock();
-        view.pending.files.append(&mut files);
+        view.pending.files.push(Arc::clone(&sealed.segment.log));
         view.pending.dir = true;
         view.pending.sealed = true;
         view.unindexed_from = None;

@@ -2,7 +2,7 @@
 //! look below HW only, ask the time indexes where to begin, and open no more than the one batch they end at.
 
 use super::error::LogError;
-use super::partition::{Partition, TimedOffset};
+use super::partition::{Offsets, Partition, TimedOffset};
 use super::read::Span;
 use super::scan::{Found, HeaderScan, read_bytes};
 use super::time_index::Newest;
@@ -18,7 +18,7 @@ impl Partition {
     /// # Errors
     /// `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
     pub fn find_time(&self, at: TimestampMs) -> Result<Option<TimedOffset>, LogError> {
-        let (log_start, spans) = self.everything()?;
+        let (Offsets { log_start, .. }, spans) = self.everything()?;
         for span in spans {
             if span.segment.newest().is_none_or(|newest| newest.timestamp < at) {
                 continue;
@@ -44,8 +44,7 @@ impl Partition {
     /// # Errors
     /// As `find_time`.
     pub fn find_max_time(&self) -> Result<Option<TimedOffset>, LogError> {
-        let (log_start, spans) = self.everything()?;
-        let hw = self.offsets().hw;
+        let (Offsets { log_start, hw, .. }, spans) = self.everything()?;
         let mut best: Option<(Newest, Span)> = None;
         for span in spans {
             let newest = match span.segment.newest() {
@@ -78,10 +77,10 @@ impl Partition {
         Ok(newest)
     }
 
-    fn everything(&self) -> Result<(Offset, Vec<Span>), LogError> {
+    fn everything(&self) -> Result<(Offsets, Vec<Span>), LogError> {
         let view = self.view.lock();
         view.readable()?;
-        Ok((view.log_start, view.spans(None)))
+        Ok((view.offsets(), view.spans(None).collect()))
     }
 
     fn time_entry(&self, span: &Span, wanted: impl Fn(Newest) -> bool) -> Result<Option<Newest>, LogError> {

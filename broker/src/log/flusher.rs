@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::commit::{GroupCommit, Step, Way};
 use super::error::LogError;
 use super::io::{Disk, SharedFile};
-use super::partition::{Mark, Partition, View};
+use super::partition::{Mark, Partition, View, Writer};
 use super::registry::Registry;
 use crate::clock::SharedClock;
 use crate::ids::Offset;
@@ -172,6 +172,8 @@ impl Worker {
                     (moved, sealed) = (true, sealed || dirt.sealed);
                     partition.advance(&dirt);
                 }
+                // Its directory went while it was being synced: nobody waits for it any more.
+                Err(_) if partition.deleted() => {}
                 Err(cause) => {
                     self.poison(&partition, &cause);
                     failed = Some(cause);
@@ -202,11 +204,7 @@ impl Worker {
     }
 
     fn poison(&self, partition: &Partition, cause: &str) {
-        let partition_name = partition.label();
-        if partition.deleted() {
-            return;
-        }
-        let error = LogError::Poisoned { partition: partition_name, cause: cause.to_owned() };
+        let error = LogError::Poisoned { partition: partition.label(), cause: cause.to_owned() };
         tracing::error!(%error, "a sync failed");
         self.registry.failed(&error);
         partition.end(error);
@@ -284,27 +282,30 @@ impl Partition {
 
     /// Brings the active segment's index files up to date; they are synced with the next group.
     pub(super) fn write_out_indexes(&self) -> Result<(), LogError> {
-        let mut writer = self.writer.lock();
+        self.write_out(&mut self.writer.lock())
+    }
+
+    fn write_out(&self, writer: &mut Writer) -> Result<(), LogError> {
         let Some(active) = writer.active.as_mut() else { return Ok(()) };
-        let written =
-            active.write_out().map_err(|error| LogError::io("cannot write the indexes in", &self.dir, error))?;
+        let mut written = Vec::new();
+        let outcome = active.write_out(&mut written);
         let mut view = self.view.lock();
-        view.pending.files.extend(written);
+        view.pending.files.append(&mut written);
+        outcome.map_err(|error| LogError::io("cannot write the indexes in", &self.dir, error))?;
         view.unindexed_from = None;
         Ok(())
     }
 
     /// Nothing is appended any more; the flusher takes everything once more, whatever `sluice.flush` says.
     pub(super) fn close_writes(&self) -> Result<(), LogError> {
-        let written = self.write_out_indexes();
+        let mut writer = self.writer.lock();
         {
-            let writer = self.writer.lock();
             let mut view = self.view.lock();
             let reason = "the broker is shutting down".to_owned();
             view.trouble.get_or_insert(LogError::Offline { partition: self.label(), reason });
             view.wanted = view.leo.offset;
-            drop(writer);
         }
+        let written = self.write_out(&mut writer);
         self.mark_dirty();
         written
     }

@@ -29,6 +29,8 @@ mod registry;
 mod remover;
 mod scan;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod time_index;
 pub mod watch;
 

@@ -46,18 +46,16 @@ impl LogDir {
     /// Always a partition: what is wrong with it is its state.
     pub(super) fn recover(&self, ident: PartitionIdent, config: LogConfig) -> Arc<Partition> {
         let dir = self.path.join(layout::partition_dir(&ident.topic, ident.partition));
-        let trusted = self.registry.point(&ident.name());
         let recovery = Recovery {
             disk: &*self.around.disk,
             dir: &dir,
-            trusted,
-            rewrite: config.sync,
+            trusted: self.registry.point(&ident.name()),
             index_interval: config.index_interval_bytes,
             now: self.around.clock.wall(),
         };
         let recovered = check_ident(&*self.around.disk, &dir, &ident).and_then(|()| recovery.run());
         match recovered {
-            Ok(recovered) => self.open_recovered(ident, config, recovered, trusted),
+            Ok(recovered) => self.open_recovered(ident, config, recovered),
             Err(error) => {
                 let reason = match error {
                     LogError::Offline { reason, .. } => reason,
@@ -71,13 +69,7 @@ impl LogDir {
         }
     }
 
-    fn open_recovered(
-        &self,
-        ident: PartitionIdent,
-        config: LogConfig,
-        mut recovered: Recovered,
-        trusted: Offset,
-    ) -> Arc<Partition> {
+    fn open_recovered(&self, ident: PartitionIdent, config: LogConfig, mut recovered: Recovered) -> Arc<Partition> {
         for cut in &mut recovered.cuts {
             cut.partition = Some(ident.name());
             let kept = cut.kept.display();
@@ -87,21 +79,18 @@ impl LogDir {
         if let Some(damage) = &recovered.damage {
             tracing::error!(%damage, "a partition is read-only");
         }
-        // Rule 9 was not applied where HW does not wait for syncs: nothing new is known to be on disk.
-        let durable = config.sync && recovered.damage.is_none();
         let end = recovered.end;
-        let point = if durable { end.offset } else { trusted.min(end.offset) };
         let view = View {
             log_start: recovered.log_start,
-            recovery_point: point.max(recovered.log_start),
-            synced: if durable { end } else { Mark::start_of(point) },
+            recovery_point: end.offset,
+            synced: end,
             hw: end,
             leo: end,
             sealed: recovered.sealed,
             active: recovered.active.as_ref().map(|active| Arc::clone(active.shared())),
             epochs: recovered.epochs,
             unindexed_from: None,
-            pending: Pending { files: if durable { Vec::new() } else { recovered.touched }, dir: false, sealed: false },
+            pending: Pending::default(),
             wanted: end.offset,
             trouble: recovered.damage,
         };
@@ -111,11 +100,7 @@ impl LogDir {
             last_append_time: recovered.last_append_time,
         };
         let dir = self.path.join(layout::partition_dir(&ident.topic, ident.partition));
-        let partition = Partition::new(ident, dir, config, self.around.clone(), writer, view);
-        if !durable {
-            partition.mark_dirty();
-        }
-        partition
+        Partition::new(ident, dir, config, self.around.clone(), writer, view)
     }
 }
 

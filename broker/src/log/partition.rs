@@ -233,7 +233,8 @@ impl Partition {
         writer: Writer,
         view: View,
     ) -> Arc<Partition> {
-        Arc::new_cyclic(|me| Partition {
+        let trouble = view.trouble.clone();
+        let partition = Arc::new_cyclic(|me| Partition {
             me: Weak::clone(me),
             ident,
             dir,
@@ -245,7 +246,11 @@ impl Partition {
             view: Mutex::new(view),
             queued: AtomicBool::new(false),
             watchers: Arc::default(),
-        })
+        });
+        if let Some(trouble) = trouble {
+            partition.end(trouble);
+        }
+        partition
     }
 
     /// Which partition this is.

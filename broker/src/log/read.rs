@@ -32,25 +32,34 @@ impl Partition {
     /// # Errors
     /// `OutOfRange` below log start or above HW; `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
     pub fn read(&self, from: Offset, max_bytes: usize) -> Result<ReadSlice, LogError> {
-        let (offsets, spans) = {
-            let view = self.view.lock();
-            (view.readable_at(from)?, view.spans(Some(from)))
-        };
-        for span in spans {
-            let Some(first) = self.first_holding(&span, from)? else {
-                continue;
+        // Almost always the first one has it; a compacted segment may end in offsets that are gone.
+        let mut nth = 0;
+        loop {
+            let (offsets, span) = {
+                let view = self.view.lock();
+                (view.readable_at(from)?, view.spans(Some(from)).nth(nth))
             };
-            let left = span.limit - first.position;
-            let count = (max_bytes.max(first.header.size) as u64).min(left);
-            let bytes = read_bytes(&*span.segment.log, first.position, usize::try_from(count).unwrap_or(usize::MAX))
-                .map_err(|error| self.read_failed(&span.segment, error))?;
-            let records = whole_batches(bytes);
-            if records.is_empty() {
-                return Err(self.damaged(&span.segment, first.position, "the file is shorter than it was"));
+            let Some(span) = span else {
+                return Ok(ReadSlice { records: Bytes::new(), offsets });
+            };
+            if let Some(records) = self.read_span(&span, from, max_bytes)? {
+                return Ok(ReadSlice { records, offsets });
             }
-            return Ok(ReadSlice { records, offsets });
+            nth += 1;
         }
-        Ok(ReadSlice { records: Bytes::new(), offsets })
+    }
+
+    fn read_span(&self, span: &Span, from: Offset, max_bytes: usize) -> Result<Option<Bytes>, LogError> {
+        let Some(first) = self.first_holding(span, from)? else { return Ok(None) };
+        let left = span.limit - first.position;
+        let count = (max_bytes.max(first.header.size) as u64).min(left);
+        let bytes = read_bytes(&*span.segment.log, first.position, usize::try_from(count).unwrap_or(usize::MAX))
+            .map_err(|error| self.read_failed(&span.segment, error))?;
+        let records = whole_batches(bytes);
+        if records.is_empty() {
+            return Err(self.damaged(&span.segment, first.position, "the file is shorter than it was"));
+        }
+        Ok(Some(records))
     }
 
     /// The first batch of a span that ends at or after `offset`.
@@ -108,22 +117,22 @@ impl View {
     }
 
     /// The segments with something below HW, in order; from the one that holds `from` on.
-    pub(super) fn spans(&self, from: Option<Offset>) -> Vec<Span> {
-        if from.is_some_and(|from| from >= self.hw.offset) {
-            return Vec::new();
-        }
+    pub(super) fn spans(&self, from: Option<Offset>) -> impl Iterator<Item = Span> {
         // The active segment's size is never asked for: HW is in it, or before it.
-        let sealed = self.sealed.iter().map(|sealed| (&sealed.segment, sealed.size));
-        let in_reach: Vec<_> = sealed
-            .chain(self.active.iter().map(|active| (active, 0)))
-            .filter(|(segment, _)| segment.base <= self.hw.segment)
-            .map(|(segment, size)| Span {
+        let active = self.active.iter().map(|active| (active, 0));
+        let first = match (from, &self.active) {
+            (None, _) => 0,
+            (Some(from), Some(active)) if active.base <= from => self.sealed.len(),
+            (Some(from), _) => self.sealed.partition_point(|sealed| sealed.segment.base <= from).saturating_sub(1),
+        };
+        let sealed = self.sealed[first..].iter().map(|sealed| (&sealed.segment, sealed.size));
+        let some = from.is_none_or(|from| from < self.hw.offset);
+        sealed.chain(active).take_while(move |(segment, _)| some && segment.base <= self.hw.segment).map(
+            |(segment, size)| Span {
                 segment: Arc::clone(segment),
                 limit: if segment.base == self.hw.segment { self.hw.position } else { size },
-            })
-            .collect();
-        let first = from.map_or(0, |from| in_reach.partition_point(|span| span.segment.base <= from).saturating_sub(1));
-        in_reach[first..].to_vec()
+            },
+        )
     }
 }
 

@@ -35,8 +35,6 @@ pub(super) struct Recovery<'a> {
     pub(super) dir: &'a Path,
     /// Everything below was synced once: damage there is corruption.
     pub(super) trusted: Offset,
-    /// Rule 9: bytes above are written again before they are synced.
-    pub(super) rewrite: bool,
     pub(super) index_interval: u64,
     pub(super) now: TimestampMs,
 }
@@ -54,8 +52,6 @@ pub(super) struct Recovered {
     pub(super) last_append_time: Option<TimestampMs>,
     pub(super) cuts: Vec<CutReport>,
     pub(super) damage: Option<LogError>,
-    /// `.log` files with bytes above `trusted`.
-    pub(super) touched: Vec<SharedFile>,
 }
 
 /// What is carried from one segment to the next.
@@ -157,10 +153,14 @@ impl Recovery<'_> {
             let header = &found.header;
             let beyond = next_base.is_some_and(|next| header.last_offset() >= next)
                 || index::relative(base, header.last_offset()).is_none();
-            if header.base_offset < replayed.end || beyond {
-                break Some(format!("a batch with offsets {}..={}", header.base_offset, header.last_offset()));
+            let verify = header.next_offset() > self.trusted;
+            // No CRC covers the base offset. Only compaction makes holes, and only below the recovery point (rule 3).
+            let hole = verify && header.base_offset > replayed.end;
+            if header.base_offset < replayed.end || hole || beyond {
+                let (base, last) = (header.base_offset, header.last_offset());
+                break Some(format!("a batch with offsets {base}..={last} where {} is next", replayed.end));
             }
-            if header.next_offset() > self.trusted {
+            if verify {
                 walked.above_trusted = true;
                 if let Err(reason) = self.verify(&log, found.position, header.size).map_err(failed)? {
                     break Some(reason);
@@ -179,15 +179,14 @@ impl Recovery<'_> {
     }
 
     /// The inner error: the batch is bad. Rule 9: after a failed fsync the page cache shows bytes that the disk never
-    /// got and that no sync will write; written again, they are dirty again.
+    /// got and that no sync will write; written again, they are dirty again. Where HW does not wait for syncs too: the
+    /// recovery point must not claim such bytes either, or their loss would pass for damage.
     fn verify(&self, log: &SharedFile, position: u64, size: usize) -> io::Result<Result<(), String>> {
         let bytes = read_bytes(&**log, position, size)?;
         if let Err(error) = check_stored(bytes.clone()) {
             return Ok(Err(error.to_string()));
         }
-        if self.rewrite {
-            log.write_at(&bytes, &[], position)?;
-        }
+        log.write_at(&bytes, &[], position)?;
         Ok(Ok(()))
     }
 
@@ -238,16 +237,14 @@ impl Recovery<'_> {
         }
         let files = last.files.exactly(self.disk, &last.indexed)?;
         self.recover_epochs(&mut replayed)?;
-        if self.rewrite {
-            for log in &touched {
-                log.sync_data().map_err(|error| LogError::io("cannot sync a log in", self.dir, error))?;
-            }
+        for log in touched {
+            log.sync_data().map_err(|error| LogError::io("cannot sync a log in", self.dir, error))?;
         }
         self.disk.sync_dir(self.dir).map_err(|error| LogError::io("cannot sync", self.dir, error))?;
         let segment = Segment::in_memory(self.dir, last.base, last.log, std::mem::take(&mut last.indexed));
         let end = Mark { offset: replayed.end, segment: last.base, position: last.size };
         let active = ActiveSegment::reopen(segment, files, last.size, last.first_timestamp, self.now);
-        Ok(Recovered { sealed, active: Some(active), cuts, touched, ..Recovered::of(log_start, end, replayed) })
+        Ok(Recovered { sealed, active: Some(active), cuts, ..Recovered::of(log_start, end, replayed) })
     }
 
     /// The file's entries up to the end of the log, completed by what the batches say.
@@ -299,7 +296,6 @@ impl Recovered {
             last_append_time: replayed.last_append_time,
             cuts: Vec::new(),
             damage: None,
-            touched: Vec::new(),
         }
     }
 }

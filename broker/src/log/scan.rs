@@ -48,13 +48,26 @@ pub(super) struct HeaderScan<'a> {
     ahead: usize,
     piece: Vec<u8>,
     piece_at: u64,
+    /// The last batch was so large that the next header is better read alone: bodies stay on the disk.
+    alone: bool,
 }
+
+/// A batch of so many bytes is not read for the sake of the header behind it.
+const LARGE_BATCH_BYTES: usize = 4_096;
 
 impl<'a> HeaderScan<'a> {
     /// A walk over the batches that begin at `from` and end at or before `limit`, reading `ahead` bytes at once.
     #[must_use]
     pub(super) fn new(file: &'a dyn DiskFile, from: u64, limit: u64, ahead: usize) -> HeaderScan<'a> {
-        HeaderScan { file, at: from, limit, ahead: ahead.max(BATCH_HEADER_BYTES), piece: Vec::new(), piece_at: from }
+        HeaderScan {
+            file,
+            at: from,
+            limit,
+            ahead: ahead.max(BATCH_HEADER_BYTES),
+            piece: Vec::new(),
+            piece_at: from,
+            alone: false,
+        }
     }
 
     /// The next header; `None` when the limit is reached exactly.
@@ -76,6 +89,7 @@ impl<'a> HeaderScan<'a> {
             return Err(bad(format!("a batch of {} bytes where {left} bytes are left", header.size)));
         }
         self.at = position + header.size as u64;
+        self.alone = header.size >= LARGE_BATCH_BYTES;
         Ok(Some(Found { position, header }))
     }
 
@@ -84,7 +98,8 @@ impl<'a> HeaderScan<'a> {
         if position < self.piece_at || position + BATCH_HEADER_BYTES as u64 > have_until {
             self.piece.clear();
             self.piece_at = position;
-            let count = (self.limit - position).min(self.ahead as u64);
+            let ahead = if self.alone { BATCH_HEADER_BYTES } else { self.ahead };
+            let count = (self.limit - position).min(ahead as u64);
             self.file.read_at(&mut self.piece, usize::try_from(count).unwrap_or(self.ahead), position)?;
         }
         let from = usize::try_from(position - self.piece_at).unwrap_or(usize::MAX);

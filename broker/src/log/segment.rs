@@ -65,6 +65,8 @@ pub(super) struct ActiveSegment {
     times_written: usize,
     /// Bytes of a failed write may stand behind `size`.
     ragged: bool,
+    /// A next segment was begun, perhaps in vain.
+    finished: bool,
     /// The first batch's largest timestamp: `segment.ms` counts from it, as Kafka's does.
     first_timestamp: Option<TimestampMs>,
     created: TimestampMs,
@@ -191,6 +193,7 @@ impl ActiveSegment {
             offsets_written: 0,
             times_written: 0,
             ragged: false,
+            finished: false,
             first_timestamp: None,
             created: now,
         })
@@ -216,6 +219,7 @@ impl ActiveSegment {
             offsets_written,
             times_written,
             ragged: false,
+            finished: false,
             first_timestamp,
             created: now,
         }
@@ -234,7 +238,7 @@ impl ActiveSegment {
             _ => now.0.saturating_sub(self.created.0),
         };
         let full = after > limits.bytes.min(SEGMENT_BYTES_MAX) || age > limits.ms;
-        (self.size > 0 && full) || relative(self.segment.base, last).is_none()
+        (self.size > 0 && full) || self.finished || relative(self.segment.base, last).is_none()
     }
 
     /// Writes one stamped batch behind the last one. Cost: one system call.
@@ -276,9 +280,8 @@ impl ActiveSegment {
         Ok(())
     }
 
-    /// Brings the index files up to date and returns those that were written; they are not synced yet.
-    pub(super) fn write_out(&mut self) -> io::Result<Vec<SharedFile>> {
-        let mut written = Vec::new();
+    /// Brings the index files up to date; those that were written, also when a later one fails, are to be synced.
+    pub(super) fn write_out(&mut self, written: &mut Vec<SharedFile>) -> io::Result<()> {
         if let Lookup::Memory(indexed) = &*self.segment.lookup.read() {
             let bytes: Vec<u8> =
                 indexed.offsets[self.offsets_written..].iter().flat_map(|entry| entry.encode()).collect();
@@ -294,16 +297,18 @@ impl ActiveSegment {
                 written.push(Arc::clone(&self.time_index));
             }
         }
-        Ok(written)
+        Ok(())
     }
 
-    /// Completes the indexes for good; what is returned is to be synced.
-    pub(super) fn finish(&mut self) -> io::Result<Vec<SharedFile>> {
+    /// Completes the indexes for good. From here on only the next segment takes appends: its files may be there
+    /// already, empty, when making them failed half way, and what they say must stay true.
+    pub(super) fn finish(&mut self, written: &mut Vec<SharedFile>) -> io::Result<()> {
+        self.finished = true;
         self.cut_back()?;
         if let Lookup::Memory(indexed) = &mut *self.segment.lookup.write() {
             indexed.add_newest(self.segment.base);
         }
-        self.write_out()
+        self.write_out(written)
     }
 
     /// Nothing is appended any more; lookups go to the files from here on. After `finish`.

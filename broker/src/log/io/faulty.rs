@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::{DirEntry, DirLock, Disk, DiskFile, SharedFile};
 use store::{Inode, Store};
@@ -29,7 +29,14 @@ pub enum WriteFault {
 /// A disk in memory. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk {
-    shared: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Syncs are let go, or the machine is dead.
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +49,8 @@ struct State {
     faults: Vec<(u64, WriteFault)>,
     failing_syncs: Vec<u64>,
     stop_at: Option<u64>,
+    hold_syncs: bool,
+    held: u64,
     space: Option<u64>,
     dead: bool,
     locked: Vec<PathBuf>,
@@ -63,7 +72,7 @@ impl DirLock for FaultyLock {}
 
 impl Drop for FaultyLock {
     fn drop(&mut self) {
-        self.disk.shared.lock().locked.retain(|path| *path != self.path);
+        self.disk.shared.state.lock().locked.retain(|path| *path != self.path);
     }
 }
 
@@ -74,9 +83,28 @@ impl FaultyDisk {
         FaultyDisk::default()
     }
 
-    /// The `nth` write from now on (1 is the next) fails.
+    fn of(store: Store) -> FaultyDisk {
+        let state = State { store, ..State::default() };
+        FaultyDisk { shared: Arc::new(Shared { state: Mutex::new(state), released: Condvar::new() }) }
+    }
+
+    /// While held, syncs do not return; writes and reads do.
+    pub fn hold_syncs(&self, hold: bool) {
+        self.shared.state.lock().hold_syncs = hold;
+        self.shared.released.notify_all();
+    }
+
+    /// Returns when a sync is being held.
+    pub fn await_held_sync(&self) {
+        let mut state = self.shared.state.lock();
+        while !(state.hold_syncs && state.held > 0) {
+            self.shared.released.wait(&mut state);
+        }
+    }
+
+    /// The `nth` write from now on (1 is the next) fails; making a file is a write too.
     pub fn fail_write(&self, nth: u64, fault: WriteFault) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let at = state.writes + nth;
         state.faults.push((at, fault));
     }
@@ -84,85 +112,83 @@ impl FaultyDisk {
     /// The `nth` sync from now on (1 is the next; of a file, a directory or everything) fails, and what it was to make
     /// durable is afterwards clean, some of it lost.
     pub fn fail_sync(&self, nth: u64) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let at = state.syncs + nth;
         state.failing_syncs.push(at);
     }
 
-    /// Writes fail with ENOSPC once the files hold so many bytes; `None`: there is room again.
+    /// Writes fail with ENOSPC once the files hold so many bytes (0: no file can be made either); `None`: there is room again.
     pub fn set_space(&self, bytes: Option<u64>) {
-        self.shared.lock().space = bytes;
+        self.shared.state.lock().space = bytes;
     }
 
     /// After so many more operations the machine stands still: everything fails from then on, as if the power were gone.
     pub fn stop_after(&self, operations: u64) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.stop_at = Some(state.operations + operations);
     }
 
     /// Operations so far that changed or synced something: what `stop_after` counts.
     #[must_use]
     pub fn operations(&self) -> u64 {
-        self.shared.lock().operations
+        self.shared.state.lock().operations
     }
 
     /// Syncs so far.
     #[must_use]
     pub fn syncs(&self) -> u64 {
-        self.shared.lock().syncs
+        self.shared.state.lock().syncs
     }
 
     /// Cuts the power: this disk and all files open on it fail from now on; the disk that is returned holds what
     /// `seed` let survive.
     #[must_use]
     pub fn power_cut(&self, seed: u64) -> FaultyDisk {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.dead = true;
         let store = state.store.survivors(&mut Dice::new(seed));
-        FaultyDisk { shared: Arc::new(Mutex::new(State { store, ..State::default() })) }
+        drop(state);
+        self.shared.released.notify_all();
+        FaultyDisk::of(store)
     }
 
     /// Kills the process, not the machine: this disk fails from now on, the one returned holds everything that was
     /// written, synced or not.
     #[must_use]
     pub fn kill(&self) -> FaultyDisk {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.dead = true;
         let store = state.store.clone();
-        FaultyDisk { shared: Arc::new(Mutex::new(State { store, ..State::default() })) }
+        drop(state);
+        self.shared.released.notify_all();
+        FaultyDisk::of(store)
     }
 
     /// The bytes of a file as everybody sees them.
     #[must_use]
     pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
-        let state = self.shared.lock();
+        let state = self.shared.state.lock();
         let inode = state.store.file(path).ok()?;
         Some(state.store.bytes(inode).to_vec())
     }
 
     /// Overwrites bytes behind everyone's back, durably: a disk that rots.
     pub fn rot(&self, path: &Path, at: usize, byte: u8) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if let Ok(inode) = state.store.file(path) {
             state.store.rot(inode, at, byte);
         }
     }
 
     fn live<T>(&self, read: impl FnOnce(&Store) -> io::Result<T>) -> io::Result<T> {
-        let state = self.shared.lock();
+        let state = self.shared.state.lock();
         if state.dead { Err(gone()) } else { read(&state.store) }
     }
 
-    /// One operation that changes something; the one at which the machine stops does not happen.
+    /// One operation that changes something.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.shared.lock();
-        state.operations += 1;
-        if state.stop_at.is_some_and(|at| state.operations > at) {
-            state.dead = true;
-        }
-        if state.dead {
-            return Err(gone());
-        }
+        let mut state = self.shared.state.lock();
+        count(&mut state)?;
         change(&mut state)
     }
 
@@ -172,16 +198,34 @@ impl FaultyDisk {
         sync: impl FnOnce(&mut Store) -> io::Result<()>,
         lose: impl FnOnce(&mut Store, &mut Dice),
     ) -> io::Result<()> {
-        self.change(|state| {
-            state.syncs += 1;
-            let number = state.syncs;
-            if state.failing_syncs.contains(&number) {
-                lose(&mut state.store, &mut Dice::new(number));
-                return Err(failed());
-            }
-            sync(&mut state.store)
-        })
+        let mut state = self.shared.state.lock();
+        count(&mut state)?;
+        state.syncs += 1;
+        let number = state.syncs;
+        state.held += 1;
+        self.shared.released.notify_all();
+        while state.hold_syncs && !state.dead {
+            self.shared.released.wait(&mut state);
+        }
+        state.held -= 1;
+        if state.dead {
+            return Err(gone());
+        }
+        if state.failing_syncs.contains(&number) {
+            lose(&mut state.store, &mut Dice::new(number));
+            return Err(failed());
+        }
+        sync(&mut state.store)
     }
+}
+
+/// One operation more; the one at which the machine stops does not happen.
+fn count(state: &mut State) -> io::Result<()> {
+    state.operations += 1;
+    if state.stop_at.is_some_and(|at| state.operations > at) {
+        state.dead = true;
+    }
+    if state.dead { Err(gone()) } else { Ok(()) }
 }
 
 fn failed() -> io::Error {
@@ -220,7 +264,14 @@ impl Disk for FaultyDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<SharedFile> {
-        let inode = self.change(|state| state.store.create(path))?;
+        let inode = self.change(|state| {
+            state.writes += 1;
+            let number = state.writes;
+            if state.faults.iter().any(|(nth, _)| *nth == number) || state.space.is_some_and(|space| space == 0) {
+                return Err(no_space());
+            }
+            state.store.create(path)
+        })?;
         Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
     }
 
@@ -260,7 +311,7 @@ impl Disk for FaultyDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if state.dead {
             return Err(gone());
         }

@@ -116,3 +116,29 @@ fn rule_19_streams_are_not_for_clients_and_are_never_forgotten() {
     let last = producers.stream_last(ProducerId(STREAM)).expect("kept for ever");
     assert_eq!((last.sequence, last.offset), (Sequence(9), Offset(9)));
 }
+
+#[test]
+fn rule_18_a_repeated_step_may_be_cut_into_other_batches() {
+    let producers = wrote(STREAM, 0, &[0, 10, 20]);
+    // The records count, not the batches: sequences 12 to 14 are in the second batch, at offsets 12 to 14.
+    let part = producers.check(stamp(STREAM, 0, 12), 3, Origin::Stream);
+    assert!(
+        matches!(
+            part,
+            Ok(Verdict::Duplicate { base_offset: Offset(12), last_offset: Offset(14), durable_at: Offset(20), .. })
+        ),
+        "{part:?}"
+    );
+    // What lies across two of them was written too.
+    let across = producers.check(stamp(STREAM, 0, 5), 10, Origin::Stream);
+    assert!(matches!(across, Err((AppendError::DuplicateSequence { .. }, Some(Offset(30))))), "{across:?}");
+    let beyond = producers.check(stamp(STREAM, 0, 25), 10, Origin::Stream);
+    assert!(matches!(beyond, Err((AppendError::OutOfOrderSequence { expected: Sequence(30), .. }, _))), "{beyond:?}");
+}
+
+#[test]
+fn what_came_before_the_first_batch_that_was_seen_is_not_called_written() {
+    let producers = wrote(1, 0, &[500]);
+    let early = producers.check(stamp(1, 0, 400), 10, Origin::Client);
+    assert!(matches!(early, Err((AppendError::OutOfOrderSequence { expected: Sequence(510), .. }, _))), "{early:?}");
+}

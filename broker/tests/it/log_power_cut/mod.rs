@@ -75,7 +75,8 @@ impl World {
 
     fn fault(&mut self) {
         let nth = 1 + self.dice.roll(12);
-        match self.dice.roll(5) {
+        match self.dice.roll(6) {
+            5 => self.disk.set_space(Some(0)),
             0 => self.disk.fail_sync(nth),
             1 => self.disk.fail_write(nth, WriteFault::Short),
             2 => self.disk.fail_write(nth, WriteFault::NoSpace),
@@ -91,6 +92,7 @@ impl World {
             match self.dice.roll(24) {
                 0 if faulty_life => self.fault(),
                 1 => self.clock.advance_ms(61_000),
+                8..=9 => self.disk.set_space(None),
                 2 => self.model.remove(dir, topic),
                 3..=5 => self.runtime.block_on(self.model.settle(topic)),
                 6 => self.model.repeat(topic, &mut self.dice),
