@@ -57,6 +57,7 @@ class Crashes:
             load.finish()
             expect(not load.failed, load.story())
             expect(len(load.acks) == len(load.sent_ms), f"{load.story()} of {len(load.sent_ms)} sent")
+            print(load.story(), flush=True)
 
     def kept(self, topic):
         load = next(load for load in self.loads if load.topic == topic)
