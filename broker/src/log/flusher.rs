@@ -160,7 +160,9 @@ impl Worker {
             Way::FileSystem => self.disk.sync_all_dirty(&self.root),
             Way::Nothing | Way::OneFile | Way::EachFile => Ok(()),
         };
-        let (mut moved, mut sealed, mut failed) = (false, false, None);
+        // A failed syncfs is everybody's, also when all that asked for it are deleted by now.
+        let mut failed = whole.as_ref().err().map(ToString::to_string);
+        let (mut moved, mut sealed) = (false, false);
         for (partition, dirt) in dirty {
             let outcome = match (&whole, way) {
                 (Err(error), _) => Err(error.to_string()),

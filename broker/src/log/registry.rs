@@ -21,14 +21,28 @@ pub(super) struct Registry {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     open: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
-    /// As on disk; held while it is written.
-    points: Mutex<Checkpoint>,
+    /// Held while it is written.
+    points: Mutex<Points>,
     failure: Mutex<Option<String>>,
+}
+
+/// The recovery points on disk.
+#[derive(Debug)]
+struct Points {
+    written: Checkpoint,
+    /// A write of others failed half way: they may be on disk all the same, now or after the next sync of the folder.
+    unsure: bool,
 }
 
 impl Registry {
     pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, points: Checkpoint) -> Registry {
-        Registry { disk, root, open: Mutex::default(), points: Mutex::new(points), failure: Mutex::default() }
+        Registry {
+            disk,
+            root,
+            open: Mutex::default(),
+            points: Mutex::new(Points { written: points, unsure: false }),
+            failure: Mutex::default(),
+        }
     }
 
     pub(super) fn add(&self, partition: &Arc<Partition>) {
@@ -55,41 +69,38 @@ impl Registry {
 
     /// The recovery point on disk: everything below was durable once.
     pub(super) fn point(&self, name: &TopicPartition) -> Offset {
-        self.points.lock().get(name).copied().unwrap_or_default()
+        self.points.lock().written.get(name).copied().unwrap_or_default()
     }
 
     /// Makes sure that no recovery point of an earlier log with one of these names is on disk: a new log would look
     /// damaged below it.
     pub(super) fn forget(&self, names: &[TopicPartition]) -> Result<(), LogError> {
         let mut points = self.points.lock();
-        if names.iter().all(|name| !points.contains_key(name)) {
+        if !points.unsure && names.iter().all(|name| !points.written.contains_key(name)) {
             return Ok(());
         }
-        let mut kept = points.clone();
+        let mut kept = points.written.clone();
         kept.retain(|name, _| !names.contains(name));
-        self.write(&kept)?;
-        *points = kept;
-        Ok(())
+        self.write(&mut points, kept)
     }
 
     /// Writes the recovery points, durably, if any has moved.
     pub(super) fn write_recovery_points(&self) -> Result<(), LogError> {
         let mut points = self.points.lock();
-        let mut moved = points.clone();
+        let mut moved = points.written.clone();
         for partition in self.open() {
             if let Some(point) = partition.recovery_point_to_write() {
                 moved.insert(partition.ident().name(), point);
             }
         }
-        if moved != *points {
-            self.write(&moved)?;
-            *points = moved;
-        }
-        Ok(())
+        if points.unsure || moved != points.written { self.write(&mut points, moved) } else { Ok(()) }
     }
 
-    fn write(&self, points: &Checkpoint) -> Result<(), LogError> {
-        checkpoint::replace_durably(&*self.disk, &self.root, layout::RECOVERY_POINTS, &checkpoint::text(points))
+    fn write(&self, points: &mut Points, new: Checkpoint) -> Result<(), LogError> {
+        points.unsure = true;
+        checkpoint::replace_durably(&*self.disk, &self.root, layout::RECOVERY_POINTS, &checkpoint::text(&new))?;
+        *points = Points { written: new, unsure: false };
+        Ok(())
     }
 
     pub(super) fn failed(&self, error: &LogError) {

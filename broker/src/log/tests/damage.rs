@@ -246,3 +246,23 @@ fn recovery_points_that_cannot_be_read_stop_the_start() {
     let error = LogDir::open(settings, clock).unwrap_err();
     assert!(matches!(error, LogError::Corrupt { .. }), "{error}");
 }
+
+/// The rename was done, the sync of its name failed: the points may be on disk although nobody was told.
+#[tokio::test]
+async fn rule_10_the_recovery_point_of_a_deleted_topic_is_not_held_against_its_successor() {
+    let mut bench = Bench::new();
+    {
+        let dir = bench.open();
+        let first = dir.create(ident("t"), config()).unwrap();
+        settle(&first, "old").await;
+        bench.disk.fail_sync(2);
+        dir.registry.write_recovery_points().unwrap_err();
+        dir.remove(&first).unwrap();
+        dir.create(ident("t"), config()).unwrap();
+    }
+    bench.kill();
+    let dir = bench.open();
+    let successor = dir.open_existing(ident("t"), config()).unwrap();
+    successor.usable().unwrap();
+    assert_eq!(settle(&successor, "new").await.base_offset, Offset(0));
+}

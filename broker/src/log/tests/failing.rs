@@ -133,6 +133,34 @@ async fn rule_8_a_failed_sync_of_many_poisons_all_that_it_was_for() {
 }
 
 #[tokio::test]
+async fn rule_8_a_failed_sync_of_many_is_believed_by_nobody_also_when_its_partition_is_deleted_by_then() {
+    let bench = Bench::new();
+    let dir = bench.open();
+    let going = dir.create(ident("going"), small_segments()).unwrap();
+    let others: Vec<_> = ["b", "c"].map(|name| dir.create(ident(name), config()).unwrap()).into();
+    for partition in others.iter().chain([&going, &going, &going]) {
+        settle(partition, "kept").await;
+    }
+    bench.disk.hold_syncs(true);
+    bench.disk.fail_sync(1);
+    // It rolls: several files are dirty, one sync of the file system is for all of them.
+    let lost = append(&going, "a batch that does not fit into the segment any more");
+    bench.disk.await_held_sync();
+    let waits: Vec<_> = others.iter().map(|partition| append(partition, "written meanwhile")).collect();
+    let removing = std::thread::spawn({
+        let (dir, going) = (Arc::clone(&dir), Arc::clone(&going));
+        move || dir.remove(&going)
+    });
+    assert!(matches!(going.durable(lost.durable_at).await, Err(LogError::Deleted { .. })));
+    bench.disk.hold_syncs(false);
+    for (partition, appended) in others.iter().zip(waits) {
+        let outcome = partition.durable(appended.durable_at).await;
+        assert!(matches!(outcome, Err(LogError::Poisoned { .. })), "{outcome:?}");
+    }
+    removing.join().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn rule_8_a_failed_write_is_no_poison() {
     let bench = Bench::new();
     let dir = bench.open();

@@ -259,6 +259,8 @@ impl Model {
             let count = check_stored(slice.split_to(slice.len())).expect("whole").header().record_count;
             let again = batch("again", usize::try_from(count).expect("small"), Some(*stamp));
             let answer = match partition.append(again, Origin::Client) {
+                // So may a sync of this partition fail (rule 8).
+                Err(_) if partition.usable().is_err() => return,
                 Err(refused) if refused.to_string().contains("no power") => return,
                 other => other.expect("a duplicate is answered"),
             };
