@@ -8,6 +8,7 @@ use super::checkpoint;
 use super::error::{AppendError, AppendRefused, ConditionalAppendError, LogError};
 use super::layout::LEADER_EPOCHS;
 use super::partition::{Appended, LogConfig, Mark, Origin, Partition, Writer};
+use super::producer_snapshot;
 use super::producers::Verdict;
 use super::segment::{ActiveSegment, RollLimits};
 use crate::ids::{LeaderEpoch, Offset, TimestampMs};
@@ -130,6 +131,7 @@ impl Partition {
         let shared = Arc::clone(fresh.shared());
         let Some(full) = writer.active.replace(fresh) else { return Err(self.read_only()) };
         let sealed = full.seal();
+        self.queue_snapshot(writer, base);
         let mut view = self.view.lock();
         view.pending.files.push(Arc::clone(&sealed.segment.log));
         view.pending.dir = true;
@@ -138,6 +140,19 @@ impl Partition {
         view.sealed.push(sealed);
         view.active = Some(shared);
         Ok(())
+    }
+
+    /// The producers as they are before `at`, for the flusher to write: a start need not look further back.
+    pub(super) fn queue_snapshot(&self, writer: &mut Writer, at: Offset) {
+        let bytes = producer_snapshot::encode(&writer.producers.entries());
+        let mut view = self.view.lock();
+        let at_base = |before: &Offset| view.sealed.iter().any(|sealed| sealed.segment.base == *before);
+        let active = view.active.as_ref().map(|active| active.base);
+        // One that was taken at a stop is of no use beside a newer one; those at a segment's base go with the segment.
+        let before = writer.snapshot_at.filter(|before| *before != at && Some(*before) != active && !at_base(before));
+        view.pending.obsolete = before.or(view.pending.obsolete);
+        view.pending.snapshots.push((at, bytes));
+        writer.snapshot_at = Some(at);
     }
 
     /// Rule 5: the entry of a term is in the file before its first append is in the log; the name is synced with it.

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::commit::{GroupCommit, Step, Way};
 use super::error::LogError;
 use super::io::{Disk, SharedFile};
+use super::layout::{SegmentFile, segment_file};
 use super::partition::{Mark, Partition, View, Writer};
 use super::registry::Registry;
 use crate::clock::SharedClock;
@@ -34,6 +35,8 @@ struct State {
 #[derive(Debug)]
 struct Dirt {
     files: Vec<SharedFile>,
+    snapshots: Vec<(Offset, Vec<u8>)>,
+    obsolete: Option<Offset>,
     dir: bool,
     until: Mark,
     /// Log, indexes and names below are synced when this is.
@@ -147,7 +150,8 @@ impl Worker {
         let dirty: Vec<(Arc<Partition>, Dirt)> = group
             .into_iter()
             .filter_map(|partition| {
-                let dirt = partition.take_dirt()?;
+                let mut dirt = partition.take_dirt()?;
+                self.write_snapshots(&partition, &mut dirt);
                 Some((partition, dirt))
             })
             .collect();
@@ -195,6 +199,25 @@ impl Worker {
         }
         if moved {
             self.queue.state.lock().commit.moved(self.clock.monotonic(), sealed);
+        }
+    }
+
+    /// Snapshots of producers save the next start a walk, no more: where one cannot be written, that start walks.
+    fn write_snapshots(&self, partition: &Partition, dirt: &mut Dirt) {
+        let path = |at| partition.dir.join(segment_file(at, SegmentFile::Snapshot));
+        for (at, bytes) in std::mem::take(&mut dirt.snapshots) {
+            let written = self.disk.create(&path(at)).and_then(|file| file.write_at(&bytes, &[], 0).map(|()| file));
+            match written {
+                Ok(file) => dirt.files.push(file),
+                Err(error) => {
+                    tracing::warn!(%error, partition = %partition.label(), "a producer snapshot was not written")
+                }
+            }
+            dirt.dir = true;
+        }
+        if let Some(at) = dirt.obsolete.take() {
+            // It is found and removed at the next start that recovers.
+            let _ = self.disk.unlink(&path(at));
         }
     }
 
@@ -246,13 +269,15 @@ impl Partition {
         }
         let dirt = Dirt {
             files,
+            snapshots: pending.snapshots,
+            obsolete: pending.obsolete,
             dir: pending.dir,
             until,
             recovery_point: view.unindexed_from.map_or(until.offset, |from| from.min(until.offset)),
             sealed: pending.sealed,
         };
         let moves = dirt.until.offset > view.synced.offset || dirt.recovery_point > view.recovery_point;
-        (moves || dirt.dir || !dirt.files.is_empty()).then_some(dirt)
+        (moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty()).then_some(dirt)
     }
 
     /// The sync of `dirt` is done.
@@ -308,6 +333,10 @@ impl Partition {
             view.wanted = view.leo.offset;
         }
         let written = self.write_out(&mut writer);
+        let leo = self.view.lock().leo.offset;
+        if writer.active.is_some() && leo > writer.snapshot_at.unwrap_or_default() {
+            self.queue_snapshot(&mut writer, leo);
+        }
         self.mark_dirty();
         written
     }

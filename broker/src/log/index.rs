@@ -2,9 +2,6 @@
 //! 8 bytes, big-endian: the last offset of a batch relative to the segment's base (i32) and the batch's position
 //! (i32), one about every `index.interval.bytes`. Only real entries are on disk, never room for later ones.
 
-use std::io;
-
-use super::io::DiskFile;
 use crate::ids::Offset;
 
 /// Bytes of an entry.
@@ -44,32 +41,10 @@ pub(super) fn relative(base: Offset, offset: Offset) -> Option<u32> {
     i32::try_from(distance).ok().and_then(|distance| u32::try_from(distance).ok())
 }
 
-/// The last of `entries` at or below `wanted`, of `count` entries that `entry` fetches: one search for memory and file.
-pub(super) fn floor_by<E>(
-    count: usize,
-    entry: impl Fn(usize) -> io::Result<E>,
-    at_or_below: impl Fn(&E) -> bool,
-) -> io::Result<Option<E>> {
-    let (mut low, mut high) = (0, count);
-    let mut found = None;
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let candidate = entry(middle)?;
-        if at_or_below(&candidate) {
-            found = Some(candidate);
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(found)
-}
-
-/// Entry `at` of an index file.
-pub(super) fn read_entry<const N: usize>(file: &dyn DiskFile, at: usize) -> io::Result<[u8; N]> {
-    let mut bytes = Vec::with_capacity(N);
-    file.read_at(&mut bytes, N, (at * N) as u64)?;
-    bytes.try_into().map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "the index is shorter than it was"))
+/// The last of `entries` at or below what is wanted, as `read` gives it: one search for memory and for mapped bytes.
+pub(super) fn floor_by<S, E>(entries: &[S], read: impl Fn(&S) -> E, at_or_below: impl Fn(&E) -> bool) -> Option<E> {
+    let above = entries.partition_point(|entry| at_or_below(&read(entry)));
+    entries[..above].last().map(read)
 }
 
 /// Every entry of an index file's bytes; `None` when they are not whole entries.
@@ -93,7 +68,7 @@ mod tests {
     #[test]
     fn the_last_entry_at_or_below_is_found() {
         let offsets = [3u32, 7, 9];
-        let floor = |wanted| floor_by(offsets.len(), |at| Ok(offsets[at]), |entry| *entry <= wanted).unwrap();
+        let floor = |wanted| floor_by(&offsets, |entry| *entry, |entry| *entry <= wanted);
         assert_eq!([floor(2), floor(3), floor(8), floor(100)], [None, Some(3), Some(7), Some(9)]);
     }
 

@@ -12,6 +12,8 @@ pub const METADATA_TOPIC: &str = "__sluice_metadata";
 const LOG: &str = ".log";
 const INDEX: &str = ".index";
 const TIME_INDEX: &str = ".timeindex";
+const TXN_INDEX: &str = ".txnindex";
+const SNAPSHOT: &str = ".snapshot";
 /// Bytes of a file name (ext4, xfs, btrfs).
 const NAME_BYTES_MAX: usize = 255;
 
@@ -39,15 +41,21 @@ pub enum SegmentFile {
     Index,
     /// Timestamp to offset.
     TimeIndex,
+    /// Aborted transactions.
+    TxnIndex,
+    /// Producers as they were before the base offset.
+    Snapshot,
 }
 
-/// The name of one file of the segment that begins at `base`.
+/// The name of one file of the segment that begins at `base`; of a snapshot, the offset before which it was taken.
 #[must_use]
 pub fn segment_file(base: Offset, file: SegmentFile) -> String {
     let suffix = match file {
         SegmentFile::Log => LOG,
         SegmentFile::Index => INDEX,
         SegmentFile::TimeIndex => TIME_INDEX,
+        SegmentFile::TxnIndex => TXN_INDEX,
+        SegmentFile::Snapshot => SNAPSHOT,
     };
     format!("{:020}{suffix}", base.0)
 }
@@ -60,6 +68,8 @@ pub fn parse_segment_file(name: &str) -> Option<(Offset, SegmentFile)> {
         LOG => SegmentFile::Log,
         INDEX => SegmentFile::Index,
         TIME_INDEX => SegmentFile::TimeIndex,
+        TXN_INDEX => SegmentFile::TxnIndex,
+        SNAPSHOT => SegmentFile::Snapshot,
         _ => return None,
     };
     if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -173,7 +183,8 @@ mod tests {
 
     #[test]
     fn segment_names_parse_back_and_others_do_not() {
-        for file in [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex] {
+        let kinds = [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex];
+        for file in kinds.into_iter().chain([SegmentFile::TxnIndex, SegmentFile::Snapshot]) {
             let name = segment_file(Offset(170_210), file);
             assert_eq!(parse_segment_file(&name), Some((Offset(170_210), file)));
         }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::checkpoint;
 use super::error::LogError;
 use super::flusher::{FlushQueue, Flusher};
+use super::index_maps::IndexMaps;
 use super::io::{BufferedDisk, DirLock, Disk};
 use super::layout::{self, CLEAN_SHUTDOWN, LOCK, LOG_STARTS, RECOVERY_POINTS};
 use super::partition::{LogConfig, Partition, PartitionIdent, Surroundings};
@@ -90,7 +91,8 @@ impl LogDir {
             Arc::clone(&clock),
         )
         .map_err(|error| LogError::io("cannot start the flusher of", &path, error))?;
-        let around = Surroundings { disk: Arc::clone(&disk), clock, queue, term: Arc::default() };
+        let maps = Arc::new(IndexMaps::new(Arc::clone(&disk)));
+        let around = Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default() };
         Ok(Arc::new(LogDir {
             path,
             around,

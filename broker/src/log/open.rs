@@ -1,6 +1,7 @@
 //! Makes a partition's directory, or opens the one that is there. A new one is built under a name that would be
 //! removed at the next start, and gets its own when everything in it is durable.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::producers::Producers;
 use super::recovery::{Recovered, Recovery};
 use super::segment::ActiveSegment;
 use crate::ids::{Offset, TimestampMs};
+use crate::record::TimestampType;
 
 impl LogDir {
     pub(super) fn make(&self, ident: PartitionIdent, config: LogConfig) -> Result<Arc<Partition>, LogError> {
@@ -39,7 +41,8 @@ impl LogDir {
         }
         let active = made?;
         let view = View { active: Some(Arc::clone(active.shared())), ..empty_view(None) };
-        let writer = Writer { active: Some(active), producers: Producers::default(), last_append_time: None };
+        let writer =
+            Writer { active: Some(active), producers: Producers::default(), last_append_time: None, snapshot_at: None };
         Ok(Partition::new(ident, dir, config, self.around.clone(), writer, view))
     }
 
@@ -50,8 +53,11 @@ impl LogDir {
             disk: &*self.around.disk,
             dir: &dir,
             trusted: self.registry.point(&ident.name()),
+            clean: !self.was_unclean(),
             index_interval: config.index_interval_bytes,
-            now: self.around.clock.wall(),
+            append_times: config.timestamp_type == TimestampType::LogAppendTime,
+            clock: &self.around.clock,
+            changed: Cell::new(false),
         };
         let recovered = check_ident(&*self.around.disk, &dir, &ident).and_then(|()| recovery.run());
         match recovered {
@@ -63,7 +69,8 @@ impl LogDir {
                 };
                 let trouble = LogError::Offline { partition: ident.name().to_string(), reason };
                 tracing::error!(%trouble, "a partition cannot be opened");
-                let writer = Writer { active: None, producers: Producers::default(), last_append_time: None };
+                let writer =
+                    Writer { active: None, producers: Producers::default(), last_append_time: None, snapshot_at: None };
                 Partition::new(ident, dir, config, self.around.clone(), writer, empty_view(Some(trouble)))
             }
         }
@@ -98,6 +105,7 @@ impl LogDir {
             active: recovered.active,
             producers: recovered.producers,
             last_append_time: recovered.last_append_time,
+            snapshot_at: recovered.snapshot_at,
         };
         let dir = self.path.join(layout::partition_dir(&ident.topic, ident.partition));
         Partition::new(ident, dir, config, self.around.clone(), writer, view)

@@ -15,6 +15,7 @@ use super::durability::Waits;
 use super::epochs::Epochs;
 use super::error::LogError;
 use super::flusher::FlushQueue;
+use super::index_maps::IndexMaps;
 use super::io::{Disk, SharedFile};
 use super::layout;
 use super::producers::Producers;
@@ -164,6 +165,8 @@ pub(super) struct Writer {
     pub(super) producers: Producers,
     /// LogAppendTime never goes back.
     pub(super) last_append_time: Option<TimestampMs>,
+    /// The newest snapshot of the producers.
+    pub(super) snapshot_at: Option<Offset>,
 }
 
 /// Where the log stands.
@@ -192,6 +195,10 @@ pub(super) struct View {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) files: Vec<SharedFile>,
+    /// To be written first: producers as they were before an offset.
+    pub(super) snapshots: Vec<(Offset, Vec<u8>)>,
+    /// A snapshot that a newer one replaces.
+    pub(super) obsolete: Option<Offset>,
     pub(super) dir: bool,
     /// A segment was sealed: the recovery points are worth writing.
     pub(super) sealed: bool,
@@ -201,6 +208,7 @@ pub(super) struct Pending {
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     pub(super) disk: Arc<dyn Disk>,
+    pub(super) maps: Arc<IndexMaps>,
     pub(super) clock: SharedClock,
     pub(super) queue: Arc<FlushQueue>,
     pub(super) term: Arc<AtomicI32>,

@@ -6,7 +6,8 @@ use std::collections::{HashMap, VecDeque};
 
 use super::error::AppendError;
 use super::partition::{Origin, RESERVED_PRODUCER_IDS, StreamLast};
-use crate::ids::{Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
+use super::producer_snapshot::SnapshotEntry;
+use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use crate::limits::PRODUCER_BATCHES_KEPT;
 use crate::record::{BatchHeader, ProducerStamp};
 
@@ -119,6 +120,11 @@ impl Producers {
             last_offset: header.last_offset(),
             append_time,
         };
+        self.remember(stamp, batch, now);
+        self.sweep(now);
+    }
+
+    fn remember(&mut self, stamp: ProducerStamp, batch: BatchKept, now: TimestampMs) {
         let producer = self.known.entry(stamp.id).or_insert_with(|| Producer::new(stamp, now));
         if producer.epoch != stamp.epoch && stamp.id < RESERVED_PRODUCER_IDS {
             *producer = Producer::new(stamp, now);
@@ -129,13 +135,49 @@ impl Producers {
             producer.batches.pop_front();
         }
         producer.batches.push_back(batch);
-        self.sweep(now);
     }
 
     /// The last thing a stream wrote.
     pub(super) fn stream_last(&self, stream: ProducerId) -> Option<StreamLast> {
         let last = self.known.get(&stream)?.last();
         Some(StreamLast { sequence: last.last, offset: last.last_offset })
+    }
+
+    /// Everything that is remembered, for a snapshot: each producer's batches, oldest first.
+    pub(super) fn entries(&self) -> Vec<SnapshotEntry> {
+        let of_producer = |(id, producer): (&ProducerId, &Producer)| {
+            let (id, epoch, last_seen) = (*id, producer.epoch, producer.last_seen);
+            let entry = move |batch: &BatchKept| SnapshotEntry {
+                producer: id,
+                epoch,
+                last_sequence: batch.last,
+                last_offset: batch.last_offset,
+                offset_delta: i32::try_from(batch.last_offset.0 - batch.base_offset.0).unwrap_or(i32::MAX),
+                timestamp: batch.append_time.unwrap_or(last_seen),
+                coordinator_epoch: LeaderEpoch(-1),
+                transaction_from: None,
+            };
+            producer.batches.iter().map(entry).collect::<Vec<_>>()
+        };
+        self.known.iter().flat_map(of_producer).collect()
+    }
+
+    /// What a snapshot says, in its order. `append_times`: the topic's records carry the broker's time.
+    pub(super) fn of_entries(entries: &[SnapshotEntry], append_times: bool) -> Producers {
+        let mut producers = Producers::default();
+        for entry in entries.iter().filter(|entry| entry.last_sequence.0 >= 0) {
+            let first = Sequence(retreat(entry.last_sequence, entry.offset_delta));
+            let batch = BatchKept {
+                first,
+                last: entry.last_sequence,
+                base_offset: Offset(entry.last_offset.0 - i64::from(entry.offset_delta)),
+                last_offset: entry.last_offset,
+                append_time: append_times.then_some(entry.timestamp),
+            };
+            let stamp = ProducerStamp { id: entry.producer, epoch: entry.epoch, first };
+            producers.remember(stamp, batch, entry.timestamp);
+        }
+        producers
     }
 
     /// Forgets clients that have been silent for a day; streams never (rule 19).
@@ -197,6 +239,12 @@ fn check_epoch(known: Option<&Producer>, stamp: ProducerStamp) -> Result<(), Ref
 
 fn out_of_order(stamp: ProducerStamp, expected: Sequence, reveals: Option<Offset>) -> Refusal {
     (AppendError::OutOfOrderSequence { producer: stamp.id, got: stamp.first, expected }, reveals)
+}
+
+/// The sequence `steps` before `from` on the circle of sequences.
+fn retreat(from: Sequence, steps: i32) -> i32 {
+    let first = (i64::from(from.0) - i64::from(steps)).rem_euclid(i64::from(i32::MAX) + 1);
+    i32::try_from(first).unwrap_or(i32::MAX)
 }
 
 /// How many steps `to` is after `from` on the circle of sequences.

@@ -65,7 +65,7 @@ impl Partition {
     /// The first batch of a span that ends at or after `offset`.
     pub(super) fn first_holding(&self, span: &Span, offset: Offset) -> Result<Option<Found>, LogError> {
         let segment = &span.segment;
-        let from = segment.floor(&*self.around.disk, offset).map_err(|error| self.read_failed(segment, error))?;
+        let from = segment.floor(&self.around.maps, offset).map_err(|error| self.read_failed(segment, error))?;
         let mut scan = HeaderScan::new(&*segment.log, from, span.limit, LOOK_AHEAD_BYTES);
         while let Some(found) = scan.next().map_err(|stop| self.scan_stopped(segment, stop))? {
             if found.header.last_offset() >= offset {

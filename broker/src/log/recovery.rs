@@ -1,32 +1,31 @@
-//! Opens a log that is there: walks every batch (producers and epochs are rebuilt from headers), verifies and rewrites
-//! what lies above the recovery point (rules 9 and 14), cuts the torn tail and keeps its bytes (rule 10), rebuilds
-//! indexes that disagree. Repeats itself after a crash in any place: nothing is removed before it is kept elsewhere.
+//! Opens a log that is there. What a producer snapshot and the index files vouch for below the recovery point is taken
+//! as it is (`quick`); the rest is walked (`walk`): producers and epochs are rebuilt from headers, what lies above the
+//! recovery point is verified and rewritten (rules 9 and 14), a torn tail is cut and its bytes are kept (rule 10), and
+//! indexes that disagree are rebuilt. Repeats itself after a crash in any place: nothing is removed before it is kept.
 
 mod indexes;
+mod quick;
 mod tail;
+mod walk;
 
-use std::io;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint;
 use super::epochs::Epochs;
 use super::error::LogError;
-use super::index;
-use super::io::{Disk, SharedFile};
+use super::io::{DirEntry, Disk, SharedFile};
 use super::layout::{LEADER_EPOCHS, SegmentFile, parse_segment_file, segment_file};
 use super::partition::Mark;
 use super::producers::Producers;
-use super::scan::{HeaderScan, ScanStop, read_bytes};
-use super::segment::{ActiveSegment, Indexed, SealedSegment, Segment};
+use super::segment::{ActiveSegment, SealedSegment, Segment};
+use crate::clock::SharedClock;
 use crate::ids::{Offset, TimestampMs};
-use crate::record::{BatchHeader, TimestampType, check_stored};
-use indexes::IndexFiles;
+use crate::record::{BatchHeader, TimestampType};
+use walk::Walked;
 
 pub use tail::CutReport;
-
-/// Headers of small batches that are read at once.
-const LOOK_AHEAD_BYTES: usize = 64 * 1_024;
 
 /// What is to be recovered, and what is known of it.
 #[derive(Debug)]
@@ -35,8 +34,14 @@ pub(super) struct Recovery<'a> {
     pub(super) dir: &'a Path,
     /// Everything below was synced once: damage there is corruption.
     pub(super) trusted: Offset,
+    /// The last stop left its marker: what is on disk is all there was.
+    pub(super) clean: bool,
     pub(super) index_interval: u64,
-    pub(super) now: TimestampMs,
+    /// The topic's records carry the broker's time.
+    pub(super) append_times: bool,
+    pub(super) clock: &'a SharedClock,
+    /// Something on disk was changed: the directory is to be synced.
+    pub(super) changed: Cell<bool>,
 }
 
 /// A recovered log.
@@ -50,6 +55,8 @@ pub(super) struct Recovered {
     pub(super) epochs: Epochs,
     pub(super) producers: Producers,
     pub(super) last_append_time: Option<TimestampMs>,
+    /// The newest snapshot on disk.
+    pub(super) snapshot_at: Option<Offset>,
     pub(super) cuts: Vec<CutReport>,
     pub(super) damage: Option<LogError>,
 }
@@ -59,25 +66,10 @@ pub(super) struct Recovered {
 struct Replayed {
     end: Offset,
     producers: Producers,
+    /// The snapshot that `producers` began with: batches below it are in there.
+    snapshot_at: Option<Offset>,
     epochs: Epochs,
     last_append_time: Option<TimestampMs>,
-}
-
-/// One segment as it was found.
-#[derive(Debug)]
-struct Walked {
-    base: Offset,
-    log: SharedFile,
-    /// Bytes that are whole batches.
-    size: u64,
-    /// Bytes in the file.
-    len: u64,
-    indexed: Indexed,
-    files: IndexFiles,
-    first_timestamp: Option<TimestampMs>,
-    /// Why the walk ended before the file did.
-    bad: Option<String>,
-    above_trusted: bool,
 }
 
 impl Recovery<'_> {
@@ -94,117 +86,62 @@ impl Recovery<'_> {
         let Some(log_start) = bases.first().copied() else {
             return Err(self.no_segment());
         };
-        let mut replayed = Replayed { end: log_start, ..Replayed::default() };
-        let (mut walked, mut broken) = (Vec::new(), None);
-        for (at, base) in bases.iter().enumerate() {
-            if *base != replayed.end {
-                // A segment between the two never reached the disk (or is lost).
-                broken = Some(format!("the segment that should follow begins at {base}"));
-                break;
+        let (skipped, mut replayed) = self.skip(&names, &bases)?;
+        if let Some(recovered) = self.reopen(log_start, &skipped, &bases, &mut replayed)? {
+            return Ok(recovered);
+        }
+        let (walked, broken) = self.walk_all(&bases[skipped.len()..], &mut replayed)?;
+        match broken {
+            Some(reason) if replayed.end < self.trusted => {
+                Ok(self.damaged(log_start, skipped, walked, replayed, &reason))
             }
-            let mut segment = self.walk(*base, bases.get(at + 1).copied(), &mut replayed)?;
+            _ => self.repair(log_start, &names, &bases, skipped, walked, replayed),
+        }
+    }
+
+    /// The segments in order, until one does not go on; with the reason.
+    fn walk_all(&self, bases: &[Offset], replayed: &mut Replayed) -> Result<(Vec<Walked>, Option<String>), LogError> {
+        let mut walked = Vec::new();
+        for (at, base) in bases.iter().enumerate() {
+            // Compaction may empty the end of a segment, below the recovery point only (rule 3). Above it a segment
+            // between the two never reached the disk.
+            if *base > replayed.end && *base <= self.trusted {
+                replayed.end = *base;
+            }
+            if *base != replayed.end {
+                return Ok((walked, Some(format!("the segment that should follow begins at {base}"))));
+            }
+            let mut segment = self.walk(*base, bases.get(at + 1).copied(), replayed)?;
             let bad = segment.bad.take();
             walked.push(segment);
             if bad.is_some() {
-                broken = bad;
-                break;
+                return Ok((walked, bad));
             }
         }
-        if broken.is_none() && replayed.end < self.trusted {
-            broken = Some(format!("the log ends at offset {}", replayed.end));
-        }
-        match broken {
-            Some(reason) if replayed.end < self.trusted => Ok(self.damaged(log_start, walked, replayed, &reason)),
-            _ => self.repair(log_start, &names, &bases, walked, replayed),
-        }
-    }
-
-    /// Walks one segment from its start; verifies, and rewrites, what is above the recovery point.
-    fn walk(&self, base: Offset, next_base: Option<Offset>, replayed: &mut Replayed) -> Result<Walked, LogError> {
-        let path = self.path(base, SegmentFile::Log);
-        let failed = |error| LogError::io("cannot read", &path, error);
-        let log = self.disk.open(&path).map_err(failed)?;
-        let len = log.len().map_err(failed)?;
-        let mut files = IndexFiles::load(self.disk, self.dir, base)?;
-        let mut walked = Walked {
-            base,
-            log: Arc::clone(&log),
-            size: 0,
-            len,
-            indexed: Indexed::default(),
-            files: IndexFiles::default(),
-            first_timestamp: None,
-            bad: None,
-            above_trusted: false,
-        };
-        if next_base.is_none_or(|next| next > self.trusted) {
-            // A write-back that failed before the restart is reported once to whoever syncs next. Not to the sync that
-            // counts: everything that may be lost is written again after this one.
-            let _ = log.sync_data();
-        }
-        let mut scan = HeaderScan::new(&*log, 0, len, LOOK_AHEAD_BYTES);
-        walked.bad = loop {
-            let found = match scan.next() {
-                Ok(Some(found)) => found,
-                Ok(None) => break None,
-                Err(ScanStop::Bad { reason, .. }) => break Some(reason),
-                Err(ScanStop::Io(error)) => return Err(failed(error)),
-            };
-            let header = &found.header;
-            let beyond = next_base.is_some_and(|next| header.last_offset() >= next)
-                || index::relative(base, header.last_offset()).is_none();
-            let verify = header.next_offset() > self.trusted;
-            // No CRC covers the base offset. Only compaction makes holes, and only below the recovery point (rule 3).
-            let hole = verify && header.base_offset > replayed.end;
-            if header.base_offset < replayed.end || hole || beyond {
-                let (base, last) = (header.base_offset, header.last_offset());
-                break Some(format!("a batch with offsets {base}..={last} where {} is next", replayed.end));
-            }
-            if verify {
-                walked.above_trusted = true;
-                if let Err(reason) = self.verify(&log, found.position, header.size).map_err(failed)? {
-                    break Some(reason);
-                }
-            }
-            if walked.first_timestamp.is_none() && header.max_timestamp.0 >= 0 {
-                walked.first_timestamp = Some(header.max_timestamp);
-            }
-            walked.indexed.add(base, header, found.position, self.index_interval);
-            files.check(base, header, found.position, walked.indexed.newest);
-            walked.size = found.position + header.size as u64;
-            replayed.add(header, self.now);
-        };
-        walked.files = files;
-        Ok(walked)
-    }
-
-    /// The inner error: the batch is bad. Rule 9: after a failed fsync the page cache shows bytes that the disk never
-    /// got and that no sync will write; written again, they are dirty again. Where HW does not wait for syncs too: the
-    /// recovery point must not claim such bytes either, or their loss would pass for damage.
-    fn verify(&self, log: &SharedFile, position: u64, size: usize) -> io::Result<Result<(), String>> {
-        let bytes = read_bytes(&**log, position, size)?;
-        if let Err(error) = check_stored(bytes.clone()) {
-            return Ok(Err(error.to_string()));
-        }
-        log.write_at(&bytes, &[], position)?;
-        Ok(Ok(()))
+        let short = replayed.end < self.trusted;
+        Ok((walked, short.then(|| format!("the log ends at offset {}", replayed.end))))
     }
 
     /// Rule 10: damage below the recovery point. Nothing on disk is touched; readable up to the damage.
-    fn damaged(&self, log_start: Offset, walked: Vec<Walked>, replayed: Replayed, reason: &str) -> Recovered {
-        let (base, position) = walked.last().map_or((log_start, 0), |last| (last.base, last.size));
+    fn damaged(
+        &self,
+        log_start: Offset,
+        mut sealed: Vec<SealedSegment>,
+        walked: Vec<Walked>,
+        replayed: Replayed,
+        reason: &str,
+    ) -> Recovered {
+        let before = sealed.last().map_or((log_start, 0), |last| (last.segment.base, last.size));
+        let (base, position) = walked.last().map_or(before, |last| (last.base, last.size));
         let damage = LogError::Corrupt {
             path: self.path(base, SegmentFile::Log),
             position,
             reason: format!("{reason}, and everything below offset {} was durable", self.trusted),
         };
-        let sealed = walked
-            .into_iter()
-            .map(|segment| SealedSegment {
-                segment: Arc::new(Segment::in_memory(self.dir, segment.base, segment.log, segment.indexed)),
-                size: segment.size,
-            })
-            .collect();
+        sealed.extend(walked.into_iter().map(|segment| SealedSegment {
+            segment: Arc::new(Segment::in_memory(self.dir, segment.base, segment.log, segment.indexed)),
+            size: segment.size,
+        }));
         let end = Mark { offset: replayed.end, segment: base, position };
         Recovered { sealed, damage: Some(damage), ..Recovered::of(log_start, end, replayed) }
     }
@@ -213,8 +150,9 @@ impl Recovery<'_> {
     fn repair(
         &self,
         log_start: Offset,
-        names: &[super::io::DirEntry],
+        names: &[DirEntry],
         bases: &[Offset],
+        mut sealed: Vec<SealedSegment>,
         mut walked: Vec<Walked>,
         mut replayed: Replayed,
     ) -> Result<Recovered, LogError> {
@@ -222,46 +160,56 @@ impl Recovery<'_> {
         if let Some(last) = walked.last() {
             cuts.extend(self.cut_tail(last, replayed.end)?);
         }
-        for base in &bases[walked.len()..] {
+        let kept = sealed.len() + walked.len();
+        for base in &bases[kept..] {
             cuts.extend(self.cut_segment(*base)?);
         }
-        self.remove_leftovers(names, &bases[..walked.len()])?;
+        self.remove_leftovers(names, &bases[..kept], &replayed)?;
         let touched: Vec<SharedFile> =
             walked.iter().filter(|segment| segment.above_trusted).map(|segment| Arc::clone(&segment.log)).collect();
         let Some(mut last) = walked.pop() else { return Err(self.no_segment()) };
-        let mut sealed = Vec::with_capacity(walked.len());
         for mut segment in walked {
             segment.indexed.add_newest(segment.base);
-            let entries = segment.files.complete(self.disk, &segment.indexed)?;
-            sealed.push(SealedSegment::of_files(self.dir, segment.base, segment.log, segment.size, &entries));
+            let entries = segment.files.complete(self, &segment.indexed)?;
+            sealed.push(SealedSegment::of_files(self.dir, segment.base, segment.log, segment.size, entries.lengths()));
         }
-        let files = last.files.exactly(self.disk, &last.indexed)?;
+        let files = last.files.exactly(self, &last.indexed)?;
         self.recover_epochs(&mut replayed)?;
         for log in touched {
             log.sync_data().map_err(|error| LogError::io("cannot sync a log in", self.dir, error))?;
         }
-        self.disk.sync_dir(self.dir).map_err(|error| LogError::io("cannot sync", self.dir, error))?;
+        // After a crash the names themselves may be in the page cache only.
+        if self.changed.get() || !self.clean {
+            self.disk.sync_dir(self.dir).map_err(|error| LogError::io("cannot sync", self.dir, error))?;
+        }
         let segment = Segment::in_memory(self.dir, last.base, last.log, std::mem::take(&mut last.indexed));
         let end = Mark { offset: replayed.end, segment: last.base, position: last.size };
-        let active = ActiveSegment::reopen(segment, files, last.size, last.first_timestamp, self.now);
+        let now = self.clock.wall();
+        let active = ActiveSegment::reopen(segment, files, last.size, last.first_timestamp, now);
         Ok(Recovered { sealed, active: Some(active), cuts, ..Recovered::of(log_start, end, replayed) })
     }
 
     /// The file's entries up to the end of the log, completed by what the batches say.
     fn recover_epochs(&self, replayed: &mut Replayed) -> Result<(), LogError> {
-        let text = checkpoint::read_text(self.disk, &self.dir.join(LEADER_EPOCHS))?;
-        let stored = text.as_deref().and_then(Epochs::parse);
+        let (text, stored) = self.stored_epochs()?;
         let mut epochs = stored.clone().unwrap_or_default();
         epochs.cut(replayed.end);
-        // With every batch at hand, what they say is complete; the file may know epochs of which no batch is left.
+        // What the batches said is complete; the file may know epochs of which no batch is left.
         if epochs.last() != replayed.epochs.last() {
             epochs = std::mem::take(&mut replayed.epochs);
         }
-        if stored.as_ref() != Some(&epochs) && (text.is_some() || epochs.last().is_some()) {
+        if stored.as_ref() != Some(&epochs) && (text || epochs.last().is_some()) {
             checkpoint::replace(self.disk, &self.dir.join(LEADER_EPOCHS), &epochs.text())?;
+            self.changed.set(true);
         }
         replayed.epochs = epochs;
         Ok(())
+    }
+
+    /// Whether there is a file of epochs, and what it says if it is one.
+    fn stored_epochs(&self) -> Result<(bool, Option<Epochs>), LogError> {
+        let text = checkpoint::read_text(self.disk, &self.dir.join(LEADER_EPOCHS))?;
+        Ok((text.is_some(), text.as_deref().and_then(Epochs::parse)))
     }
 
     fn path(&self, base: Offset, file: SegmentFile) -> PathBuf {
@@ -278,7 +226,9 @@ impl Replayed {
     fn add(&mut self, header: &BatchHeader, now: TimestampMs) {
         let append_time = (header.timestamp_type == TimestampType::LogAppendTime).then_some(header.max_timestamp);
         self.end = header.next_offset();
-        self.producers.record(header, append_time, now);
+        if self.snapshot_at.is_none_or(|at| header.base_offset >= at) {
+            self.producers.record(header, append_time, now);
+        }
         self.last_append_time = append_time.or(self.last_append_time);
         self.epochs.begin(header.leader_epoch, header.base_offset);
     }
@@ -294,6 +244,7 @@ impl Recovered {
             epochs: replayed.epochs,
             producers: replayed.producers,
             last_append_time: replayed.last_append_time,
+            snapshot_at: replayed.snapshot_at,
             cuts: Vec::new(),
             damage: None,
         }

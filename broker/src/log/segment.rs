@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::index::{self, IndexEntry, floor_by, read_entry, relative};
+use super::index::{self, IndexEntry, floor_by, relative};
+use super::index_maps::{IndexFile, IndexMaps};
 use super::io::{Disk, SharedFile};
 use super::layout::{SegmentFile, segment_file};
 use super::time_index::{self, Newest, TimeEntry};
@@ -23,8 +24,7 @@ pub(super) const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
 pub(super) struct Segment {
     pub(super) base: Offset,
     pub(super) log: SharedFile,
-    index_path: PathBuf,
-    time_index_path: PathBuf,
+    dir: PathBuf,
     lookup: RwLock<Lookup>,
 }
 
@@ -32,8 +32,24 @@ pub(super) struct Segment {
 enum Lookup {
     /// Active (or not to be touched on disk): everything in memory.
     Memory(Indexed),
-    /// Sealed: so many entries in the files.
-    Files { offsets: usize, times: usize, newest: Option<Newest> },
+    /// Sealed: in the files.
+    Files(Sealed),
+}
+
+/// The complete index files of a sealed segment.
+#[derive(Clone, Debug)]
+struct Sealed {
+    offsets: Arc<IndexFile>,
+    times: Arc<IndexFile>,
+    newest: Option<Newest>,
+}
+
+/// How many entries the index files of a segment have, and the last time entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IndexLengths {
+    pub(super) offsets: usize,
+    pub(super) times: usize,
+    pub(super) newest: Option<Newest>,
 }
 
 /// The index entries of a segment as they arise from its batches, in order.
@@ -42,7 +58,7 @@ pub(super) struct Indexed {
     pub(super) offsets: Vec<IndexEntry>,
     pub(super) times: Vec<TimeEntry>,
     pub(super) newest: Option<Newest>,
-    unindexed_bytes: u64,
+    pub(super) unindexed_bytes: u64,
 }
 
 /// A segment that nothing is appended to any more.
@@ -111,64 +127,84 @@ impl Indexed {
 impl Segment {
     /// A segment whose indexes are kept in memory.
     pub(super) fn in_memory(dir: &Path, base: Offset, log: SharedFile, indexed: Indexed) -> Segment {
-        Segment {
-            base,
-            log,
-            index_path: dir.join(segment_file(base, SegmentFile::Index)),
-            time_index_path: dir.join(segment_file(base, SegmentFile::TimeIndex)),
-            lookup: RwLock::new(Lookup::Memory(indexed)),
+        Segment { base, log, dir: dir.to_path_buf(), lookup: RwLock::new(Lookup::Memory(indexed)) }
+    }
+
+    fn sealed(&self, lengths: IndexLengths) -> Lookup {
+        let file = |kind, bytes| IndexFile::new(self.dir.join(segment_file(self.base, kind)), bytes);
+        Lookup::Files(Sealed {
+            offsets: file(SegmentFile::Index, lengths.offsets * index::ENTRY_BYTES),
+            times: file(SegmentFile::TimeIndex, lengths.times * time_index::ENTRY_BYTES),
+            newest: lengths.newest,
+        })
+    }
+
+    /// Other files are about to take the names of this segment's: whoever still reads it goes on with the old ones.
+    ///
+    /// # Errors
+    /// The disk's.
+    #[expect(dead_code, reason = "compaction, which replaces index files, is not in yet")]
+    pub(super) fn hold_indexes(&self, maps: &IndexMaps) -> io::Result<()> {
+        match &*self.lookup.read() {
+            Lookup::Memory(_) => Ok(()),
+            Lookup::Files(files) => maps.hold(&files.offsets).and_then(|()| maps.hold(&files.times)),
         }
     }
 
     /// A position at or before the batch that holds `offset`.
-    pub(super) fn floor(&self, disk: &dyn Disk, offset: Offset) -> io::Result<u64> {
+    pub(super) fn floor(&self, maps: &IndexMaps, offset: Offset) -> io::Result<u64> {
         let Some(wanted) = relative(self.base, offset) else { return Ok(0) };
         let at_or_below = |entry: &IndexEntry| entry.relative <= wanted;
         let found = match &*self.lookup.read() {
-            Lookup::Memory(indexed) => floor_by(indexed.offsets.len(), |at| Ok(indexed.offsets[at]), at_or_below)?,
-            Lookup::Files { offsets: 0, .. } => None,
-            Lookup::Files { offsets, .. } => {
-                let file = disk.open(&self.index_path)?;
-                floor_by(*offsets, |at| read_entry(&*file, at).map(IndexEntry::decode), at_or_below)?
+            Lookup::Memory(indexed) => floor_by(&indexed.offsets, |entry| *entry, at_or_below),
+            Lookup::Files(files) => {
+                let bytes = maps.bytes(&files.offsets)?;
+                floor_by((*bytes).as_ref().as_chunks().0, |entry| IndexEntry::decode(*entry), at_or_below)
             }
         };
         Ok(found.map_or(0, |entry| u64::from(entry.position)))
     }
 
-    /// The last offset for which `wanted` holds of its time entry; time entries rise in time and offset.
-    pub(super) fn floor_time(&self, disk: &dyn Disk, wanted: impl Fn(Newest) -> bool) -> io::Result<Option<Newest>> {
-        let absolute = |entry: TimeEntry| Newest {
-            timestamp: entry.timestamp,
-            last_offset: Offset(self.base.0 + i64::from(entry.relative)),
-        };
-        match &*self.lookup.read() {
-            Lookup::Memory(indexed) => {
-                floor_by(indexed.times.len(), |at| Ok(absolute(indexed.times[at])), |entry| wanted(*entry))
+    /// The last time entry for which `wanted` holds; time entries rise in time and offset.
+    pub(super) fn floor_time(&self, maps: &IndexMaps, wanted: impl Fn(Newest) -> bool) -> io::Result<Option<Newest>> {
+        let absolute = |entry: &TimeEntry| entry.absolute(self.base);
+        Ok(match &*self.lookup.read() {
+            Lookup::Memory(indexed) => floor_by(&indexed.times, absolute, |entry| wanted(*entry)),
+            Lookup::Files(files) => {
+                let bytes = maps.bytes(&files.times)?;
+                let decoded = |bytes: &[u8; time_index::ENTRY_BYTES]| absolute(&TimeEntry::decode(*bytes));
+                floor_by((*bytes).as_ref().as_chunks().0, decoded, |entry| wanted(*entry))
             }
-            Lookup::Files { times: 0, .. } => Ok(None),
-            Lookup::Files { times, .. } => {
-                let file = disk.open(&self.time_index_path)?;
-                let entry = |at| read_entry(&*file, at).map(|bytes| absolute(TimeEntry::decode(bytes)));
-                floor_by(*times, entry, |entry| wanted(*entry))
-            }
-        }
+        })
     }
 
     /// The largest timestamp of the segment.
     pub(super) fn newest(&self) -> Option<Newest> {
         match &*self.lookup.read() {
             Lookup::Memory(indexed) => indexed.newest,
-            Lookup::Files { newest, .. } => *newest,
+            Lookup::Files(files) => files.newest,
         }
     }
 }
 
+impl Indexed {
+    pub(super) fn lengths(&self) -> IndexLengths {
+        IndexLengths { offsets: self.offsets.len(), times: self.times.len(), newest: self.newest }
+    }
+}
+
 impl SealedSegment {
-    /// A segment from an earlier run whose index files hold exactly `indexed`.
-    pub(super) fn of_files(dir: &Path, base: Offset, log: SharedFile, size: u64, indexed: &Indexed) -> SealedSegment {
+    /// A segment from an earlier run whose index files are complete.
+    pub(super) fn of_files(
+        dir: &Path,
+        base: Offset,
+        log: SharedFile,
+        size: u64,
+        lengths: IndexLengths,
+    ) -> SealedSegment {
         let segment = Segment::in_memory(dir, base, log, Indexed::default());
-        *segment.lookup.write() =
-            Lookup::Files { offsets: indexed.offsets.len(), times: indexed.times.len(), newest: indexed.newest };
+        let lookup = segment.sealed(lengths);
+        *segment.lookup.write() = lookup;
         SealedSegment { segment: Arc::new(segment), size }
     }
 }
@@ -209,7 +245,7 @@ impl ActiveSegment {
     ) -> ActiveSegment {
         let (offsets_written, times_written) = match &*segment.lookup.read() {
             Lookup::Memory(indexed) => (indexed.offsets.len(), indexed.times.len()),
-            Lookup::Files { offsets, times, .. } => (*offsets, *times),
+            Lookup::Files(_) => (0, 0),
         };
         ActiveSegment {
             segment: Arc::new(segment),
@@ -223,6 +259,11 @@ impl ActiveSegment {
             first_timestamp,
             created: now,
         }
+    }
+
+    /// Bytes of the `.log`.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     pub(super) fn shared(&self) -> &Arc<Segment> {
@@ -266,7 +307,7 @@ impl ActiveSegment {
         }
         let indexed = match &mut *self.segment.lookup.write() {
             Lookup::Memory(indexed) => indexed.add(self.segment.base, header, position, interval),
-            Lookup::Files { .. } => false,
+            Lookup::Files(_) => false,
         };
         Ok(Written { size: self.size, indexed })
     }
@@ -314,11 +355,11 @@ impl ActiveSegment {
     /// Nothing is appended any more; lookups go to the files from here on. After `finish`.
     pub(super) fn seal(self) -> SealedSegment {
         let mut lookup = self.segment.lookup.write();
-        let newest = match &*lookup {
-            Lookup::Memory(indexed) => indexed.newest,
-            Lookup::Files { newest, .. } => *newest,
-        };
-        *lookup = Lookup::Files { offsets: self.offsets_written, times: self.times_written, newest };
+        if let Lookup::Memory(indexed) = &*lookup {
+            let lengths =
+                IndexLengths { offsets: self.offsets_written, times: self.times_written, newest: indexed.newest };
+            *lookup = self.segment.sealed(lengths);
+        }
         drop(lookup);
         SealedSegment { segment: self.segment, size: self.size }
     }

@@ -35,6 +35,11 @@ impl TimeEntry {
             relative: u32::from_be_bytes([i, j, k, l]),
         }
     }
+
+    /// With the offset that it means in the segment that begins at `base`.
+    pub(super) fn absolute(self, base: Offset) -> Newest {
+        Newest { timestamp: self.timestamp, last_offset: Offset(base.0.saturating_add(i64::from(self.relative))) }
+    }
 }
 
 /// The largest timestamp of a stretch of log and the last offset of the first batch that has it.

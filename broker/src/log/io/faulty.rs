@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{DirEntry, DirLock, Disk, DiskFile, SharedFile};
+use super::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
 use store::{Inode, Store};
 
 /// What goes wrong with a write.
@@ -46,6 +46,7 @@ struct State {
     operations: u64,
     writes: u64,
     syncs: u64,
+    bytes_read: u64,
     faults: Vec<(u64, WriteFault)>,
     failing_syncs: Vec<u64>,
     stop_at: Option<u64>,
@@ -138,6 +139,12 @@ impl FaultyDisk {
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.shared.state.lock().syncs
+    }
+
+    /// Bytes that were read so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.shared.state.lock().bytes_read
     }
 
     /// Cuts the power: this disk and all files open on it fail from now on; the disk that is returned holds what
@@ -263,6 +270,14 @@ impl Disk for FaultyDisk {
         Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
     }
 
+    fn map(&self, path: &Path, len: usize) -> io::Result<MappedBytes> {
+        let mut bytes = Vec::with_capacity(len);
+        if self.open(path)?.read_at(&mut bytes, len, 0)? < len {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        Ok(MappedBytes::Copied(bytes))
+    }
+
     fn create(&self, path: &Path) -> io::Result<SharedFile> {
         let inode = self.change(|state| {
             state.writes += 1;
@@ -329,13 +344,15 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_at(&self, into: &mut Vec<u8>, count: usize, at: u64) -> io::Result<usize> {
-        self.disk.live(|store| {
+        let read = self.disk.live(|store| {
             let bytes = store.bytes(self.inode);
             let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
             let read = &bytes[from..bytes.len().min(from.saturating_add(count))];
             into.extend_from_slice(read);
             Ok(read.len())
-        })
+        })?;
+        self.disk.shared.state.lock().bytes_read += read as u64;
+        Ok(read)
     }
 
     fn write_at(&self, head: &[u8], body: &[u8], at: u64) -> io::Result<()> {

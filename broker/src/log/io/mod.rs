@@ -16,6 +16,29 @@ pub use buffered::BufferedDisk;
 /// An open file, shared by whoever reads, writes and syncs it; stays readable after its name is gone.
 pub type SharedFile = Arc<dyn DiskFile>;
 
+/// Bytes of a file that does not change any more, mapped or read.
+pub enum MappedBytes {
+    /// Pages of the file itself.
+    Mapped(memmap2::Mmap),
+    /// A copy; also of nothing, which cannot be mapped.
+    Copied(Vec<u8>),
+}
+
+impl AsRef<[u8]> for MappedBytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            MappedBytes::Mapped(map) => map,
+            MappedBytes::Copied(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for MappedBytes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} bytes", self.as_ref().len())
+    }
+}
+
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DirEntry {
@@ -32,6 +55,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// The system's, `NotFound` among them.
     fn open(&self, path: &Path) -> io::Result<SharedFile>;
+
+    /// The first `len` bytes of a file that nobody writes to or shortens any more.
+    ///
+    /// # Errors
+    /// The system's; `UnexpectedEof` when it is shorter.
+    fn map(&self, path: &Path, len: usize) -> io::Result<MappedBytes>;
 
     /// Creates a file, or empties the one that is there. The name is durable after `sync_dir` of its directory.
     ///

@@ -10,6 +10,7 @@ use super::super::io::{Disk, SharedFile};
 use super::super::layout::{SegmentFile, segment_file};
 use super::super::segment::{Indexed, SEGMENT_BYTES_MAX};
 use super::super::time_index::{self, Newest, TimeEntry};
+use super::Recovery;
 use crate::ids::Offset;
 use crate::record::BatchHeader;
 
@@ -59,7 +60,7 @@ impl IndexFiles {
     }
 
     /// For a sealed segment: the entries in the files, rebuilt where a file is wrong, or too sparse to be of use.
-    pub(super) fn complete(&mut self, disk: &dyn Disk, built: &Indexed) -> Result<Indexed, LogError> {
+    pub(super) fn complete(&mut self, recovery: &Recovery<'_>, built: &Indexed) -> Result<Indexed, LogError> {
         let offsets = self
             .offsets
             .take()
@@ -72,24 +73,28 @@ impl IndexFiles {
         let mut entries = built.clone();
         match offsets {
             Some(offsets) => entries.offsets = offsets,
-            None => drop(rebuild(disk, &self.offsets_path, encode_offsets(built))?),
+            None => drop(rebuild(recovery, &self.offsets_path, encode_offsets(built))?),
         }
         match times {
             Some(times) => entries.times = times,
-            None => drop(rebuild(disk, &self.times_path, encode_times(built))?),
+            None => drop(rebuild(recovery, &self.times_path, encode_times(built))?),
         }
         Ok(entries)
     }
 
     /// For the active segment: the files hold exactly what was built.
-    pub(super) fn exactly(&mut self, disk: &dyn Disk, built: &Indexed) -> Result<(SharedFile, SharedFile), LogError> {
+    pub(super) fn exactly(
+        &mut self,
+        recovery: &Recovery<'_>,
+        built: &Indexed,
+    ) -> Result<(SharedFile, SharedFile), LogError> {
         let offsets = match self.offsets.take() {
-            Some(entries) if entries == built.offsets => reopen(disk, &self.offsets_path)?,
-            _ => rebuild(disk, &self.offsets_path, encode_offsets(built))?,
+            Some(entries) if entries == built.offsets => reopen(recovery.disk, &self.offsets_path)?,
+            _ => rebuild(recovery, &self.offsets_path, encode_offsets(built))?,
         };
         let times = match self.times.take() {
-            Some(entries) if entries == built.times => reopen(disk, &self.times_path)?,
-            _ => rebuild(disk, &self.times_path, encode_times(built))?,
+            Some(entries) if entries == built.times => reopen(recovery.disk, &self.times_path)?,
+            _ => rebuild(recovery, &self.times_path, encode_times(built))?,
         };
         Ok((offsets, times))
     }
@@ -125,7 +130,9 @@ fn reopen(disk: &dyn Disk, path: &Path) -> Result<SharedFile, LogError> {
     disk.open(path).map_err(|error| LogError::io("cannot open", path, error))
 }
 
-fn rebuild(disk: &dyn Disk, path: &Path, bytes: Vec<u8>) -> Result<SharedFile, LogError> {
+fn rebuild(recovery: &Recovery<'_>, path: &Path, bytes: Vec<u8>) -> Result<SharedFile, LogError> {
+    let disk = recovery.disk;
+    recovery.changed.set(true);
     let write = || -> io::Result<SharedFile> {
         // A new file: the old one may still owe the report of a write-back that failed before the restart.
         match disk.unlink(path) {

@@ -6,7 +6,8 @@ use std::io;
 use super::super::error::LogError;
 use super::super::io::DirEntry;
 use super::super::layout::{SegmentFile, TEMPORARY, cut_file, parse_segment_file};
-use super::{Recovery, Walked};
+use super::walk::Walked;
+use super::{Recovery, Replayed, quick};
 use crate::ids::{Offset, TopicPartition};
 
 /// Bytes copied at once.
@@ -32,6 +33,7 @@ impl Recovery<'_> {
         if bytes == 0 {
             return Ok(None);
         }
+        self.changed.set(true);
         let kept = self.free_cut_file(segment.base)?;
         let keep = || {
             let copy = self.disk.create(&kept)?;
@@ -60,6 +62,7 @@ impl Recovery<'_> {
     pub(super) fn cut_segment(&self, base: Offset) -> Result<Option<CutReport>, LogError> {
         let path = self.path(base, SegmentFile::Log);
         let failed = |error| LogError::io("cannot set aside", &path, error);
+        self.changed.set(true);
         let bytes = self.disk.open(&path).and_then(|log| log.len()).map_err(failed)?;
         if bytes == 0 {
             self.disk.unlink(&path).map_err(failed)?;
@@ -70,12 +73,23 @@ impl Recovery<'_> {
         Ok(Some(CutReport { partition: None, offset: base, bytes, kept }))
     }
 
-    /// Unlinks files of interrupted replacements and indexes without a log.
-    pub(super) fn remove_leftovers(&self, names: &[DirEntry], kept: &[Offset]) -> Result<(), LogError> {
+    /// Unlinks files of interrupted replacements, indexes without a log, and snapshots of nothing: taken behind the end
+    /// of the log, or neither at a segment's base nor the newest.
+    pub(super) fn remove_leftovers(
+        &self,
+        names: &[DirEntry],
+        kept: &[Offset],
+        replayed: &Replayed,
+    ) -> Result<(), LogError> {
+        let newest = quick::snapshots(names).filter(|at| *at <= replayed.end).max();
         for entry in names {
-            let orphan = parse_segment_file(&entry.name)
-                .is_some_and(|(base, file)| file != SegmentFile::Log && !kept.contains(&base));
+            let orphan = parse_segment_file(&entry.name).is_some_and(|(base, file)| match file {
+                SegmentFile::Log => false,
+                SegmentFile::Snapshot => base > replayed.end || (Some(base) != newest && !kept.contains(&base)),
+                _ => !kept.contains(&base),
+            });
             if orphan || entry.name.ends_with(TEMPORARY) {
+                self.changed.set(true);
                 let path = self.dir.join(&entry.name);
                 match self.disk.unlink(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -5,6 +5,7 @@ mod damage;
 mod failing;
 mod lookup;
 mod names;
+mod starting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
