@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::produce::TopicRef;
 use super::{Engine, EngineError};
 use crate::config::Context;
-use crate::ids::PartitionId;
 use crate::topics::{NewTopic, Topic, TopicConfigs, TopicError};
 
 impl Engine {
@@ -31,16 +30,18 @@ impl Engine {
     /// Deletes a topic: its record is durable first, then its groups forget it (rule 16).
     ///
     /// # Errors
-    /// An unknown or internal topic; a log that cannot be written.
+    /// An unknown or internal topic; a metadata log that cannot be written.
     pub async fn delete_topic(&self, _ctx: &Context, topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
         let topic = self.resolve(topic)?;
         if topic.internal() {
             return Err(TopicError::Refused { reason: format!("'{}' is the broker's own", topic.name()) }.into());
         }
         let deleted = self.catalog.delete(topic.name().as_str()).await?;
-        let partitions: Vec<_> = (0..deleted.partition_count()).map(PartitionId).collect();
         self.partitioners.forget(deleted.id());
-        self.groups.forget_topic(deleted.name(), &partitions).await?;
+        // It is gone whatever comes of this, and nobody is shown these offsets any more.
+        if let Err(error) = self.groups.forget_topic(deleted.name(), deleted.id()).await {
+            tracing::warn!(topic = %deleted.name(), "committed offsets of a deleted topic stay in the log for now: {error}");
+        }
         Ok(deleted)
     }
 

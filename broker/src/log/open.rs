@@ -23,8 +23,7 @@ impl LogDir {
         let disk = &*self.around.disk;
         let dir = self.path.join(layout::partition_dir(&ident.topic, ident.partition));
         if disk.list(&dir).is_ok() {
-            let exists = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
-            return Err(LogError::io("cannot make the partition's directory", &dir, exists));
+            self.free_name(&ident, &dir)?;
         }
         self.registry.forget(&[ident.name()])?;
         let building = self.path.join(layout::delete_dir(&ident.topic, ident.partition));
@@ -36,14 +35,31 @@ impl LogDir {
             })
             .map_err(|error| LogError::io("cannot make the partition's directory", &dir, error));
         if made.is_err() {
-            // Best effort: the name says what it is, the next start removes it.
-            let _ = self.remover.remove(building);
+            // Best effort: the name says what it is, the next start removes it. When it was the last sync that failed, the
+            // directory has its own name already, which a later attempt needs; and nothing in it may go before that name
+            // has gone durably: a power cut would leave an empty partition.
+            if disk.rename(&dir, &building).is_err() || self.sync_root().is_ok() {
+                let _ = self.remover.remove(building);
+            }
         }
         let active = made?;
         let view = View { active: Some(Arc::clone(active.shared())), ..empty_view(None) };
         let writer =
             Writer { active: Some(active), producers: Producers::default(), last_append_time: None, snapshot_at: None };
         Ok(Partition::new(ident, dir, config, self.around.clone(), writer, view))
+    }
+
+    /// A directory that no partition has: the rest of a creation or deletion that failed earlier in this run (the start
+    /// has set aside all others). Until it is out of the way nothing can be made under its name.
+    fn free_name(&self, ident: &PartitionIdent, dir: &Path) -> Result<(), LogError> {
+        if self.registry.knows(&ident.name()) {
+            let exists = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+            return Err(LogError::io("cannot make the partition's directory", dir, exists));
+        }
+        let stray = self.path.join(layout::stray_dir(&ident.topic, ident.partition));
+        self.around.disk.rename(dir, &stray).map_err(|error| LogError::io("cannot rename", dir, error))?;
+        tracing::warn!(stray = %stray.display(), "a directory that no partition has was set aside");
+        self.sync_root()
     }
 
     /// Always a partition: what is wrong with it is its state.

@@ -54,6 +54,11 @@ impl Registry {
         self.open.lock().get(name).is_some_and(|partition| partition.has_log())
     }
 
+    /// Open, whatever its state.
+    pub(super) fn knows(&self, name: &TopicPartition) -> bool {
+        self.open.lock().contains_key(name)
+    }
+
     /// No longer open; its recovery point goes with the next checkpoint.
     pub(super) fn remove(&self, partition: &Partition) {
         let name = partition.ident().name();

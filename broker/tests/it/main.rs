@@ -14,3 +14,4 @@ mod kafka_versions;
 mod log_power_cut;
 mod messages;
 mod rooms;
+mod state_power_cut;

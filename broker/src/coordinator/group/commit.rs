@@ -9,7 +9,7 @@ use super::records;
 use super::runtime::{Groups, Inner, Written, check_id};
 use super::verbs::{CommittedOffset, GroupState, Membership, OffsetToCommit};
 use crate::config::{Context, Source};
-use crate::ids::{Generation, PartitionId, TopicName, TopicPartition};
+use crate::ids::{Generation, TopicId, TopicName, TopicPartition};
 use crate::limits;
 use crate::record::Message;
 
@@ -80,12 +80,11 @@ impl Groups {
         let mut outcomes = Vec::with_capacity(offsets.len());
         let mut changes: Vec<Change> = Vec::with_capacity(offsets.len());
         for wish in offsets {
-            let outcome = self.check_offset(&wish);
-            if outcome.is_ok() {
+            let outcome = self.check_offset(&wish).map(|topic| {
                 let OffsetToCommit { target, offset, epoch, metadata } = wish;
-                let metadata = metadata.unwrap_or_default();
-                changes.push((target, Some(CommittedOffset { offset, epoch, metadata, committed_at: now.wall })));
-            }
+                let (metadata, committed_at, topic_id) = (metadata.unwrap_or_default(), now.wall, Some(topic));
+                changes.push((target, Some(CommittedOffset { offset, epoch, metadata, committed_at, topic_id })));
+            });
             outcomes.push(outcome);
         }
         let written = if changes.is_empty() { None } else { Some(self.append_changes(group, inner, changes, now)?) };
@@ -93,12 +92,13 @@ impl Groups {
     }
 
     /// Under the group's lock, so that a topic deleted meanwhile either refuses the commit or forgets it (rule 16).
-    fn check_offset(&self, wish: &OffsetToCommit) -> Result<(), GroupError> {
+    fn check_offset(&self, wish: &OffsetToCommit) -> Result<TopicId, GroupError> {
         if wish.metadata.as_ref().is_some_and(|text| text.len() > limits::COMMIT_METADATA_BYTES_MAX) {
             return Err(GroupError::MetadataTooLarge { limit: limits::COMMIT_METADATA_BYTES_MAX });
         }
-        self.catalog.topic(wish.target.topic.as_str())?.partition(wish.target.partition)?;
-        Ok(())
+        let topic = self.catalog.topic(wish.target.topic.as_str())?;
+        topic.partition(wish.target.partition)?;
+        Ok(topic.id())
     }
 
     fn append_changes(
@@ -119,7 +119,8 @@ impl Groups {
         Ok(written)
     }
 
-    /// OffsetFetch. `None`: everything the group has committed. A partition without a commit answers `None`.
+    /// OffsetFetch. `None`: everything the group has committed. A partition without a commit answers `None`; so does one
+    /// whose topic has been deleted, or deleted and made anew, since (rule 16).
     ///
     /// # Errors
     /// `InvalidGroupId`; the log's error for a group whose partition cannot be read.
@@ -138,28 +139,43 @@ impl Groups {
         let offsets = inner.as_ref().map(|inner| &inner.offsets);
         Ok(match partitions {
             Some(asked) => {
-                let value = |target: &TopicPartition| offsets.and_then(|offsets| offsets.get(target)).cloned();
-                asked.iter().map(|target| (target.clone(), value(target))).collect()
+                let value = |target: &TopicPartition| offsets.and_then(|offsets| offsets.get(target));
+                let current =
+                    |target: &TopicPartition| value(target).filter(|value| !self.is_stale(target, value)).cloned();
+                asked.iter().map(|target| (target.clone(), current(target))).collect()
             }
             None => {
                 let all = offsets.into_iter().flat_map(|offsets| offsets.iter());
+                let all = all.filter(|(target, value)| !self.is_stale(target, value));
                 all.map(|(target, value)| (target.clone(), Some(value.clone()))).collect()
             }
         })
+    }
+
+    /// Of a topic that is gone, or has the name of one: a crash or a full disk may have come before its tombstone.
+    fn is_stale(&self, target: &TopicPartition, value: &CommittedOffset) -> bool {
+        match self.catalog.topic(target.topic.as_str()) {
+            Ok(topic) => value.topic_id.is_some_and(|id| id != topic.id()),
+            Err(_) => true,
+        }
     }
 
     /// Rule 16: tombstones for every committed offset of a deleted topic, durable when this returns. Call it when the topic
     /// can no longer be found.
     ///
     /// # Errors
-    /// The log's; groups that could be written to have forgotten the topic.
-    pub async fn forget_topic(&self, topic: &TopicName, partitions: &[PartitionId]) -> Result<(), GroupError> {
+    /// The log's; groups that could be written to have forgotten the topic. The others show nothing of it either, and write
+    /// their tombstones when offsets expire.
+    pub async fn forget_topic(&self, topic: &TopicName, id: TopicId) -> Result<(), GroupError> {
         let mut last: Vec<Written> = Vec::new();
         let mut failed = None;
         for cell in self.all() {
             let Some(mut inner) = cell.enter() else { continue };
-            let ours = |target: &TopicPartition| target.topic == *topic && partitions.contains(&target.partition);
-            let gone = inner.offsets.targets().into_iter().filter(ours).collect();
+            // A topic of that name may have been made since, and have commits of its own.
+            let ours = |target: &TopicPartition, value: &CommittedOffset| {
+                target.topic == *topic && value.topic_id.is_none_or(|of| of == id)
+            };
+            let gone = inner.offsets.targets(ours);
             match self.forget(&cell.id, &mut inner, gone, self.now()) {
                 Ok(written) => last.extend(written),
                 Err(error) => failed = Some(error),
@@ -194,6 +210,10 @@ impl Groups {
             let Some(mut inner) = cell.enter() else { continue };
             let Ok(Some(home)) = self.readable(&cell.id) else { continue };
             inner.offsets.absorb(home.offsets().hw);
+            let stale = inner.offsets.targets(|target, value| self.is_stale(target, value));
+            if let Err(error) = self.forget(&cell.id, &mut inner, stale, now) {
+                tracing::warn!(group = %cell.id, "offsets of deleted topics could not be removed: {error}");
+            }
             let expired = expire::expired(&inner.classic, &inner.offsets, self.retention, now.wall);
             if let Err(error) = self.expire(&cell.id, &mut inner, expired, now) {
                 tracing::warn!(group = %cell.id, "expired offsets could not be removed: {error}");

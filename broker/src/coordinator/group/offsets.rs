@@ -58,16 +58,16 @@ impl GroupOffsets {
         self.durable.is_empty() && self.waiting.is_empty()
     }
 
-    /// Every partition that has a value now or will have one when what waits is durable.
-    pub(super) fn targets(&self) -> Vec<TopicPartition> {
-        let mut targets: std::collections::BTreeSet<&TopicPartition> = self.durable.keys().collect();
+    /// The partitions that will have such a value when everything that waits is durable.
+    pub(super) fn targets(&self, wanted: impl Fn(&TopicPartition, &CommittedOffset) -> bool) -> Vec<TopicPartition> {
+        let mut targets: BTreeMap<&TopicPartition, &CommittedOffset> = self.durable.iter().collect();
         for (target, value) in self.waiting.iter().flat_map(|(_, changes)| changes) {
             match value {
-                Some(_) => targets.insert(target),
+                Some(value) => targets.insert(target, value),
                 None => targets.remove(target),
             };
         }
-        targets.into_iter().cloned().collect()
+        targets.into_iter().filter(|(target, value)| wanted(target, value)).map(|(target, _)| target.clone()).collect()
     }
 }
 
@@ -81,8 +81,8 @@ mod tests {
     }
 
     fn at(offset: i64) -> Option<CommittedOffset> {
-        let (epoch, metadata, committed_at) = (None, String::new(), TimestampMs(0));
-        Some(CommittedOffset { offset: Offset(offset), epoch, metadata, committed_at })
+        let (epoch, metadata, committed_at, topic_id) = (None, String::new(), TimestampMs(0), None);
+        Some(CommittedOffset { offset: Offset(offset), epoch, metadata, committed_at, topic_id })
     }
 
     #[test]
@@ -110,10 +110,10 @@ mod tests {
         offsets.apply((target(0), at(1)));
         offsets.apply((target(1), at(1)));
         offsets.appended(Offset(1), vec![(target(1), None), (target(2), at(3))]);
-        assert_eq!(offsets.targets(), vec![target(0), target(2)]);
+        assert_eq!(offsets.targets(|_, _| true), vec![target(0), target(2)]);
         assert!(offsets.is_waiting());
         offsets.absorb(Offset(1));
-        assert_eq!(offsets.targets(), vec![target(0), target(2)]);
+        assert_eq!(offsets.targets(|_, _| true), vec![target(0), target(2)]);
         assert!(!offsets.is_waiting() && !offsets.is_empty());
     }
 }

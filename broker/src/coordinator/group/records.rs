@@ -1,17 +1,19 @@
 //! The records of `__consumer_offsets`, in Kafka's own schemas (`OffsetCommitKey`, `OffsetCommitValue`,
 //! `GroupMetadataKey`, `GroupMetadataValue`), so that Kafka's tools read ours and we read Kafka's.
-//! Written as OffsetCommitKey v1, GroupMetadataKey v2 and both values v3 (the newest that older tools read, KIP-915);
-//! values v0 to v4 are read. Bytes from a log are not trusted: every length is checked before it is used.
+//! Written as OffsetCommitKey v1, OffsetCommitValue v4 (with the topic's id, as Kafka since 4.1), GroupMetadataKey v2 and
+//! GroupMetadataValue v3 (the newest that older tools read, KIP-915); values v0 to v4 are read. Bytes from a log are not trusted: every length is checked before it is used.
 
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::verbs::CommittedOffset;
-use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicName, TopicPartition};
+use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
 
 /// Texts on the wire and in these records have a length of 16 bits.
 pub(super) const TEXT_BYTES_MAX: usize = i16::MAX as usize;
+/// The tagged field of OffsetCommitValue that holds the topic's id (KAFKA-19141).
+const TOPIC_ID_TAG: u8 = 0;
 
 /// What a record is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,14 +75,22 @@ pub(super) fn offset_key(group: &str, target: &TopicPartition) -> Bytes {
     out.freeze()
 }
 
-/// OffsetCommitValue v3.
+/// OffsetCommitValue v4, the first in the compact encoding; the topic's id is its tagged field 0.
 pub(super) fn offset_value(committed: &CommittedOffset) -> Bytes {
-    let mut out = BytesMut::with_capacity(24 + committed.metadata.len());
-    out.put_i16(3);
+    let mut out = BytesMut::with_capacity(48 + committed.metadata.len());
+    out.put_i16(4);
     out.put_i64(committed.offset.0);
     out.put_i32(committed.epoch.map_or(-1, |epoch| epoch.0));
-    put_text(&mut out, &committed.metadata);
+    put_unsigned_varint(&mut out, committed.metadata.len() + 1);
+    out.put_slice(committed.metadata.as_bytes());
     out.put_i64(committed.committed_at.0);
+    match committed.topic_id {
+        Some(id) => {
+            out.put_slice(&[1, TOPIC_ID_TAG, 16]);
+            out.put_slice(id.0.as_bytes());
+        }
+        None => out.put_u8(0),
+    }
     out.freeze()
 }
 
@@ -113,6 +123,14 @@ pub(super) fn group_value(group: &GroupMetadata) -> Bytes {
         put_bytes(&mut out, &member.assignment);
     }
     out.freeze()
+}
+
+fn put_unsigned_varint(out: &mut BytesMut, mut value: usize) {
+    while value >= 0x80 {
+        out.put_u8(u8::try_from(value & 0x7f).unwrap_or(0x7f) | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(u8::try_from(value).unwrap_or(0x7f));
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
@@ -158,7 +176,16 @@ pub(super) fn parse_offset(value: &Bytes) -> Result<CommittedOffset, BadRecord> 
     let epoch = if version >= 3 { from.i32()? } else { -1 };
     let metadata = from.text()?;
     let committed_at = TimestampMs(from.i64()?);
-    Ok(CommittedOffset { offset, epoch: (epoch >= 0).then_some(LeaderEpoch(epoch)), metadata, committed_at })
+    let mut topic_id = None;
+    if version >= 4 {
+        from.tags(|tag, bytes| {
+            if tag == u32::from(TOPIC_ID_TAG) {
+                topic_id = uuid::Uuid::from_slice(bytes).ok().filter(|id| !id.is_nil()).map(TopicId);
+            }
+        })?;
+    }
+    let epoch = (epoch >= 0).then_some(LeaderEpoch(epoch));
+    Ok(CommittedOffset { offset, epoch, metadata, committed_at, topic_id })
 }
 
 /// GroupMetadataValue v0 to v4.
@@ -291,13 +318,14 @@ impl Cursor {
     }
 
     fn skip_tags(&mut self) -> Result<(), BadRecord> {
-        if !self.flexible {
-            return Ok(());
-        }
+        if self.flexible { self.tags(|_, _| {}) } else { Ok(()) }
+    }
+
+    fn tags(&mut self, mut each: impl FnMut(u32, &[u8])) -> Result<(), BadRecord> {
         for _ in 0..self.unsigned_varint()? {
-            self.unsigned_varint()?;
+            let tag = self.unsigned_varint()?;
             let size = self.unsigned_varint()?;
-            self.take(usize::try_from(size).map_err(|_| SHORT)?)?;
+            each(tag, &self.take(usize::try_from(size).map_err(|_| SHORT)?)?);
         }
         Ok(())
     }

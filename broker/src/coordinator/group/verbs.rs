@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::ids::{Generation, LeaderEpoch, Offset, TimestampMs, TopicPartition};
+use crate::ids::{Generation, LeaderEpoch, Offset, TimestampMs, TopicId, TopicPartition};
 
 /// JoinGroup.
 #[derive(Clone, Debug)]
@@ -106,6 +106,9 @@ pub struct CommittedOffset {
     pub metadata: String,
     /// When, by the broker's clock.
     pub committed_at: TimestampMs,
+    /// The topic that it was committed for: it says nothing about a later one of that name. `None` of records that do not
+    /// say (before Kafka 4.1).
+    pub topic_id: Option<TopicId>,
 }
 
 /// One offset of a commit.

@@ -18,6 +18,7 @@ fn committed() -> CommittedOffset {
         epoch: Some(LeaderEpoch(3)),
         metadata: "m".into(),
         committed_at: TimestampMs(0x0102_0304),
+        topic_id: Some(TopicId(uuid::Uuid::from_u128(0x0a0b))),
     }
 }
 
@@ -52,17 +53,20 @@ fn an_offset_key_has_the_bytes_of_version_1() {
 }
 
 #[test]
-fn an_offset_value_has_the_bytes_of_version_3() {
-    let bytes = hex("0003 0000000000000102 00000003 0001 6d 0000000001020304");
+fn an_offset_value_has_the_bytes_of_version_4_with_the_topics_id() {
+    let id = "01 00 10 00000000000000000000000000000a0b";
+    let bytes = hex(&format!("0004 0000000000000102 00000003 02 6d 0000000001020304 {id}"));
     assert_eq!(offset_value(&committed()), bytes);
     assert_eq!(parse_offset(&bytes), Ok(committed()));
-    let no_epoch = CommittedOffset { epoch: None, ..committed() };
-    assert_eq!(offset_value(&no_epoch), hex("0003 0000000000000102 ffffffff 0001 6d 0000000001020304"));
+    let less = CommittedOffset { epoch: None, topic_id: None, ..committed() };
+    assert_eq!(offset_value(&less), hex("0004 0000000000000102 ffffffff 02 6d 0000000001020304 00"));
+    let long = CommittedOffset { metadata: "x".repeat(crate::limits::COMMIT_METADATA_BYTES_MAX), ..committed() };
+    assert_eq!(parse_offset(&offset_value(&long)), Ok(long));
 }
 
 #[test]
 fn offset_values_of_every_version_are_read() {
-    let expect = CommittedOffset { epoch: None, ..committed() };
+    let expect = CommittedOffset { epoch: None, topic_id: None, ..committed() };
     for (version, bytes) in [
         (0, "0000 0000000000000102 0001 6d 0000000001020304"),
         (1, "0001 0000000000000102 0001 6d 0000000001020304 0000000000000fff"),
@@ -70,8 +74,11 @@ fn offset_values_of_every_version_are_read() {
     ] {
         assert_eq!(parse_offset(&hex(bytes)), Ok(expect.clone()), "version {version}");
     }
-    let flexible = hex("0004 0000000000000102 00000003 02 6d 0000000001020304 00");
-    assert_eq!(parse_offset(&flexible), Ok(committed()));
+    let with_epoch = CommittedOffset { epoch: committed().epoch, ..expect };
+    let v3 = hex("0003 0000000000000102 00000003 0001 6d 0000000001020304");
+    assert_eq!(parse_offset(&v3), Ok(with_epoch.clone()));
+    let without_id = hex("0004 0000000000000102 00000003 02 6d 0000000001020304 00");
+    assert_eq!(parse_offset(&without_id), Ok(with_epoch));
 }
 
 #[test]

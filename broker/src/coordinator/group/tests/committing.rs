@@ -80,9 +80,8 @@ async fn a_deleted_topic_is_forgotten_by_every_group_for_good_rule_16() {
     rig.topic("t", 2).await;
     rig.topic("other", 1).await;
     rig.commit(&Membership::default(), &[("t", 0, 1), ("t", 1, 2), ("other", 0, 3)]).await.expect("outcomes");
-    rig.catalog.delete("t").await.expect("deleted");
-    let name = TopicName::new("t").expect("a topic name");
-    rig.groups.forget_topic(&name, &[PartitionId(0), PartitionId(1)]).await.expect("forgotten");
+    let gone = rig.catalog.delete("t").await.expect("deleted");
+    rig.groups.forget_topic(gone.name(), gone.id()).await.expect("forgotten");
     assert_eq!((rig.offset("t", 0).await, rig.offset("other", 0).await), (None, Some(3)));
     let rig = rig.restarted().await;
     rig.topic("t", 2).await;
