@@ -193,7 +193,7 @@ fn seeds() -> std::ops::Range<u64> {
     let parsed = given.as_deref().and_then(|text| text.split_once("..")).map(|(from, to)| (from.parse(), to.parse()));
     match parsed {
         Some((Ok(from), Ok(to))) => from..to,
-        _ => 0..100,
+        _ => 0..200,
     }
 }
 
