@@ -41,6 +41,9 @@ pub struct BrokerConfig {
     pub connections_max_idle_ms: u64,
     /// Connections on the Kafka port at once.
     pub max_connections: usize,
+    /// Bytes that requests, copied answers and the gateway's bodies may hold at once, over all connections; more wait
+    /// their turn, unread. One request may take half of it.
+    pub memory_max_bytes: u64,
     /// Names like `orders.delay.5s` make delay topics.
     pub delay_topics: bool,
     /// Guest memory of one plugin instance, in bytes.
@@ -62,6 +65,7 @@ impl Default for BrokerConfig {
             offsets_retention_minutes: 10_080,
             connections_max_idle_ms: 600_000,
             max_connections: 10_000,
+            memory_max_bytes: 256 * 1024 * 1024,
             delay_topics: true,
             plugin_memory_bytes: 64 * 1024 * 1024,
             plugin_partitioner_timeout_ms: 10,

@@ -10,7 +10,7 @@
 //! 3 topics        what exists
 //! 2 log           one partition
 //! 1 record        record batch v2
-//! 0 ids error config limits clock
+//! 0 ids error config limits clock memory
 //! ```
 
 pub mod chain;
@@ -24,6 +24,7 @@ pub mod ids;
 pub mod kafka;
 pub mod limits;
 pub mod log;
+pub mod memory;
 pub mod node;
 pub mod record;
 pub mod topics;

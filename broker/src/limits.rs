@@ -5,8 +5,6 @@ use std::time::Duration;
 
 /// A frame on the Kafka port, in bytes: Kafka's `socket.request.max.bytes`.
 pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
-/// Bytes of frames held at once over all connections, before their bodies are read: two full frames and some.
-pub const FRAMES_IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Produce answers of one connection that may wait for their sync (log contract, rule 7).
 pub const PRODUCE_WAITING_MAX: usize = 16;
 /// Bytes of those produce requests: what one connection may have appended and not yet synced before it is read again. One
@@ -23,6 +21,11 @@ pub const FRAME_BODY_BYTES_PER_S_MIN: usize = 256 * 1024;
 pub const DRAIN_MS: u64 = 10_000;
 /// Bytes of a fetch answer: Kafka's `fetch.max.bytes` on the broker.
 pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
+/// Records of one partition up to so many bytes are copied into a fetch answer; more stay in their file and are sent from
+/// there: below, one system call for the whole answer costs less.
+pub const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a file that are sent at once: so long a connection keeps its thread.
+pub const SEND_STEP_BYTES: usize = 256 * 1024;
 /// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
 pub const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Records of one batch that are held as views at once: a view has some 110 bytes, a record in a bomb has seven.
@@ -69,7 +72,6 @@ pub const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
 /// Delay steps in memory at once, over all delay topics: a flood of due records waits its turn.
 pub const DELAY_STEPS_AT_ONCE: usize = 16;
 
-const _: () = assert!(FRAMES_IN_FLIGHT_BYTES_MAX >= 2 * FRAME_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);
-const _: () = assert!(PRODUCE_WAITING_BYTES_MAX <= FRAMES_IN_FLIGHT_BYTES_MAX);
+const _: () = assert!(FETCH_COPIED_BYTES_MAX < SEND_STEP_BYTES);

@@ -93,6 +93,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How long the committed offsets of an empty group are kept, in minutes.",
     ),
     setting(
+        "memory_max_bytes",
+        Kind::Number(sluice_broker::memory::MEMORY_BYTES_MIN as i64, 1 << 40),
+        "Bytes that requests, copied answers and bodies over HTTP may hold at once, over all connections; more wait their \
+         turn, unread. One request may take half of it.",
+    ),
+    setting(
         "plugin_memory_bytes",
         Kind::Number(64 * 1024, 4 * 1024 * 1024 * 1024),
         "Memory of one plugin instance, in bytes.",

@@ -14,7 +14,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::GatewayConfig;
 use crate::guard::Guard;
-use crate::limits::HELD_BYTES_MAX;
 use crate::problem::Problem;
 
 /// The principal until there is authentication.
@@ -26,7 +25,7 @@ pub(crate) struct App {
     pub(crate) door: Door,
     pub(crate) config: GatewayConfig,
     pub(crate) guard: Arc<Guard>,
-    /// Permits for bytes of bodies and answers that are held.
+    /// Permits for bytes of bodies and answers that are held: the broker's one budget.
     pub(crate) held: Arc<Semaphore>,
     /// Cancelled when the gateway stops: long polls end.
     pub(crate) stopping: CancellationToken,
@@ -36,11 +35,12 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door) -> Arc<App> {
+        let held = Arc::clone(door.memory().permits());
         Arc::new(App {
             door,
             config,
             guard: Arc::new(guard),
-            held: Arc::new(Semaphore::new(HELD_BYTES_MAX)),
+            held,
             stopping: CancellationToken::new(),
             changes: TaskTracker::new(),
         })

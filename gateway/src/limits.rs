@@ -15,8 +15,6 @@ pub const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 pub const REFUSED_BODY_DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// How much of it.
 pub const REFUSED_BODY_DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Bytes of request bodies and answers held at once over all connections; above it requests are refused with 503.
-pub const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A peer that takes nothing of its answer for so long is cut off (TCP_USER_TIMEOUT).
 pub const UNREAD_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// Connections over the limit that are told so at the same time; more than that are closed without a word.
@@ -46,5 +44,4 @@ pub const FETCH_BYTES_DEFAULT: usize = 1024 * 1024;
 /// Bytes of one fetch answer, whatever the request says; the first record goes out all the same.
 pub const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-const _: () = assert!(PLUGIN_BYTES_MAX < HELD_BYTES_MAX && FETCH_BYTES_MAX < HELD_BYTES_MAX);
 const _: () = assert!(PLUGIN_BYTES_MAX <= REFUSED_BODY_DRAIN_BYTES_MAX);

@@ -36,6 +36,12 @@ impl Door {
         Door { engine }
     }
 
+    /// The broker's one memory budget.
+    #[must_use]
+    pub fn memory(&self) -> &crate::memory::MemoryBudget {
+        self.engine.memory()
+    }
+
     /// The broker's wall time, which timestamps and due times are counted in.
     #[must_use]
     pub fn now(&self) -> crate::ids::TimestampMs {

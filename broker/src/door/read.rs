@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 
 use super::{Context, Door, DoorError};
-use crate::engine::fetch::{FetchPartition, FetchRequest, Fetched};
+use crate::engine::fetch::{FetchPartition, FetchRequest, Fetched, Form, Records};
 use crate::engine::offsets::OffsetQuery;
 use crate::engine::produce::TopicRef;
 use crate::ids::{Offset, PartitionId, TimestampMs};
@@ -94,11 +94,14 @@ impl Door {
                     max_bytes: wish.max_bytes.min(FETCH_BYTES_MAX),
                     epoch: None,
                 }],
+                form: Form::Copied,
             };
             let Some(fetched) = self.engine.fetch(ctx, &request).await.pop() else {
                 return Err(DoorError::InvalidRequest { reason: "a fetch of one partition had no outcome".into() });
             };
-            let Fetched { records, offsets } = fetched?;
+            let Fetched { records: Records::Copied(records), offsets } = fetched? else {
+                return Err(DoorError::InvalidRequest { reason: "records were asked for and a file came".into() });
+            };
             let at_end = records.is_empty();
             filling.take(records)?;
             // Nothing but control batches so far: the wait goes on behind them.

@@ -17,6 +17,7 @@ use crate::chain::Partitioners;
 use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::Groups;
+use crate::memory::MemoryBudget;
 use crate::topics::Catalog;
 
 pub use error::EngineError;
@@ -30,6 +31,7 @@ pub struct Engine {
     groups: Arc<Groups>,
     partitioners: Arc<Partitioners>,
     producer_ids: producer_ids::ProducerIds,
+    memory: MemoryBudget,
     stopping: CancellationToken,
 }
 
@@ -44,14 +46,21 @@ impl Engine {
         partitioners: Arc<Partitioners>,
     ) -> Arc<Engine> {
         let producer_ids = producer_ids::ProducerIds::new(Arc::clone(&catalog));
+        let memory = MemoryBudget::new(config.memory_max_bytes);
         let stopping = CancellationToken::new();
-        Arc::new(Engine { config, clock, catalog, groups, partitioners, producer_ids, stopping })
+        Arc::new(Engine { config, clock, catalog, groups, partitioners, producer_ids, memory, stopping })
     }
 
     /// The broker's settings.
     #[must_use]
     pub fn config(&self) -> &BrokerConfig {
         &self.config
+    }
+
+    /// The one budget for everything that strangers make the broker hold.
+    #[must_use]
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.memory
     }
 
     /// Where time comes from.

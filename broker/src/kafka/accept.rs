@@ -28,16 +28,13 @@ pub(super) struct Shared {
     engine: Arc<Engine>,
     /// Permits are connections.
     room: Arc<Semaphore>,
-    /// Permits are bytes of frames.
-    budget: Arc<Semaphore>,
     refusals: Refusals,
 }
 
 impl Shared {
     pub(super) fn new(engine: Arc<Engine>) -> Arc<Shared> {
         let room = Arc::new(Semaphore::new(engine.config().max_connections));
-        let budget = Arc::new(Semaphore::new(limits::FRAMES_IN_FLIGHT_BYTES_MAX));
-        Arc::new(Shared { engine, room, budget, refusals: Refusals::default() })
+        Arc::new(Shared { engine, room, refusals: Refusals::default() })
     }
 }
 
@@ -89,7 +86,7 @@ async fn serve(
     let told = told.unwrap_or_else(|| listener::told_locally(local));
     let idle = Duration::from_millis(shared.engine.config().connections_max_idle_ms);
     let (reading, writing) = stream.into_split();
-    let frames = FrameReader::new(reading, Arc::clone(&shared.budget), idle);
+    let frames = FrameReader::new(reading, shared.engine.memory().clone(), idle);
     let dispatcher = Dispatcher { engine: Arc::clone(&shared.engine), peer, told };
     let ended = Connection::new(frames, writing, dispatcher, idle).run(stop).await;
     match ended {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::ApiKey;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{Frame, FrameError, FrameReader};
 use super::header::{self, HeaderError, Request};
+use super::outlet::Outlet;
 use super::write::{self, Reply};
 use crate::limits;
 
@@ -75,7 +76,7 @@ pub(super) struct Connection<R, W, A> {
     stall: Duration,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, A: Answering> Connection<R, W, A> {
+impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
     /// `stall`: how long the peer may leave an answer unread.
     pub(super) fn new(frames: FrameReader<R>, stream: W, answering: A, stall: Duration) -> Connection<R, W, A> {
         Connection { frames, stream, answering, waiting: VecDeque::new(), waiting_bytes: 0, stall }
@@ -209,7 +210,7 @@ fn pop(waiting: &mut VecDeque<Waiting>) -> usize {
     waiting.pop_front().map_or(0, |waiting| waiting.bytes)
 }
 
-async fn send<W: AsyncWrite + Unpin>(stream: &mut W, outcome: Outcome, stall: Duration) -> Result<(), Ended> {
+async fn send<W: Outlet>(stream: &mut W, outcome: Outcome, stall: Duration) -> Result<(), Ended> {
     match outcome {
         Outcome::Reply(reply) => Ok(write::write_all(stream, reply, stall).await?),
         Outcome::Silent => Ok(()),

@@ -1,15 +1,15 @@
 //! Length-prefixed frames off a connection. The bytes of a body are admitted by the budget that all connections share before
 //! the first of them is read, and leave it when the frame is dropped. Never grows beyond one frame and one read-ahead.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use tokio::time::timeout;
 
 use crate::limits;
+use crate::memory::{MemoryBudget, Share};
 
 /// Bytes read ahead, in which small frames are found without a system call each. A small frame shares at most this much memory
 /// with its neighbours, and an idle connection holds it.
@@ -23,17 +23,19 @@ pub(super) struct Frame {
     /// The body, without its length.
     pub bytes: Bytes,
     /// Given back when the frame's bytes are no longer held.
-    pub admitted: OwnedSemaphorePermit,
+    pub admitted: Share,
 }
 
 /// Why a connection has no next frame.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FrameError {
     /// Negative, zero or above the limit: not a client of ours, or one that lost its place.
-    #[error("a frame of {length} bytes was announced, 1 to {max} are possible", max = limits::FRAME_BYTES_MAX)]
+    #[error("a frame of {length} bytes was announced, 1 to {max} are possible")]
     BadLength {
         /// As announced.
         length: i32,
+        /// What a frame may have (`memory_max_bytes` may be small).
+        max: usize,
     },
     /// The peer closed in the middle of a frame.
     #[error("the connection ended inside a frame")]
@@ -59,7 +61,7 @@ pub(super) enum FrameError {
 struct Body {
     bytes: BytesMut,
     length: usize,
-    admitted: OwnedSemaphorePermit,
+    admitted: Share,
 }
 
 /// Reads frames. Every method may be dropped at an await and called again without losing a byte.
@@ -68,7 +70,7 @@ pub(super) struct FrameReader<R> {
     stream: R,
     ahead: BytesMut,
     body: Option<Body>,
-    budget: Arc<Semaphore>,
+    budget: MemoryBudget,
     idle: Duration,
     body_within: Duration,
     ended: bool,
@@ -76,7 +78,7 @@ pub(super) struct FrameReader<R> {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// `budget` has one permit a byte; `idle` is how long the peer may be silent between two frames.
-    pub(super) fn new(stream: R, budget: Arc<Semaphore>, idle: Duration) -> FrameReader<R> {
+    pub(super) fn new(stream: R, budget: MemoryBudget, idle: Duration) -> FrameReader<R> {
         let body_within = Duration::from_millis(limits::FRAME_BODY_MS_MIN);
         FrameReader { stream, ahead: BytesMut::new(), body: None, budget, idle, body_within, ended: false }
     }
@@ -130,16 +132,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Checks the length and takes its permits. The prefix stays in the buffer until it has them, so that this can be repeated.
     async fn admit(&mut self) -> Result<(), FrameError> {
         let announced = (&self.ahead[..PREFIX_BYTES]).get_i32();
-        let bad = FrameError::BadLength { length: announced };
-        let Some(length) = usize::try_from(announced).ok().filter(|l| (1..=limits::FRAME_BYTES_MAX).contains(l)) else {
-            return Err(bad);
+        let max = frame_bytes_max(&self.budget);
+        let Some(length) = usize::try_from(announced).ok().filter(|length| (1..=max).contains(length)) else {
+            return Err(FrameError::BadLength { length: announced, max });
         };
-        // In range: checked against a limit far below u32::MAX just above. The semaphore is never closed.
-        let permits = u32::try_from(length).map_err(|_| bad)?;
-        let admitted = Arc::clone(&self.budget)
-            .acquire_many_owned(permits)
+        // The budget is never closed.
+        let admitted = self
+            .budget
+            .take(length)
             .await
-            .map_err(|_| FrameError::Read(std::io::ErrorKind::ConnectionAborted.into()))?;
+            .ok_or_else(|| FrameError::Read(std::io::ErrorKind::ConnectionAborted.into()))?;
         self.ahead.advance(PREFIX_BYTES);
         let bytes = if self.ahead.len() >= length {
             self.ahead.split_to(length)
@@ -176,16 +178,22 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
+/// One frame may not take everybody's memory.
+fn frame_bytes_max(budget: &MemoryBudget) -> usize {
+    limits::FRAME_BYTES_MAX.min(budget.max() / 2).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
 
+    const BUDGET: usize = 256 * 1024 * 1024;
     const IDLE: Duration = Duration::from_secs(60);
 
     fn reader(bytes: &'static [u8]) -> FrameReader<&'static [u8]> {
-        FrameReader::new(bytes, Arc::new(Semaphore::new(limits::FRAMES_IN_FLIGHT_BYTES_MAX)), IDLE)
+        FrameReader::new(bytes, MemoryBudget::new(BUDGET as u64), IDLE)
     }
 
     #[tokio::test]
@@ -201,7 +209,7 @@ mod tests {
         for prefix in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\0", b"\x06\x40\0\x01"] {
             let mut frames = reader(prefix);
             assert!(matches!(frames.next().await, Err(FrameError::BadLength { .. })), "{prefix:?}");
-            assert_eq!(frames.budget.available_permits(), limits::FRAMES_IN_FLIGHT_BYTES_MAX);
+            assert_eq!(frames.budget.free(), BUDGET);
         }
     }
 
@@ -209,33 +217,33 @@ mod tests {
     async fn an_end_inside_a_frame_is_an_error_and_gives_its_permits_back() {
         for torn in [&b"\0\0"[..], b"\0\0\0\x05abc"] {
             let mut frames = reader(torn);
-            let budget = Arc::clone(&frames.budget);
+            let budget = frames.budget.clone();
             assert!(matches!(frames.next().await, Err(FrameError::Truncated)), "{torn:?}");
             drop(frames);
-            assert_eq!(budget.available_permits(), limits::FRAMES_IN_FLIGHT_BYTES_MAX);
+            assert_eq!(budget.free(), BUDGET);
         }
     }
 
     #[tokio::test]
     async fn a_body_is_not_read_before_the_shared_budget_has_room_for_it() {
-        let budget = Arc::new(Semaphore::new(10));
+        let budget = MemoryBudget::new(10);
         let (mut client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, Arc::clone(&budget), IDLE);
-        let held = Arc::clone(&budget).acquire_many_owned(8).await.unwrap();
+        let mut frames = FrameReader::new(server, budget.clone(), IDLE);
+        let held = budget.take(8).await.unwrap();
         client.write_all(b"\0\0\0\x05hello").await.unwrap();
         assert!(futures::poll!(std::pin::pin!(frames.next())).is_pending());
         drop(held);
         let frame = frames.next().await.unwrap().unwrap();
         assert_eq!(frame.bytes, "hello");
-        assert_eq!(budget.available_permits(), 5);
+        assert_eq!(budget.free(), 5);
         drop(frame);
-        assert_eq!(budget.available_permits(), 10);
+        assert_eq!(budget.free(), 10);
     }
 
     #[tokio::test]
     async fn a_read_that_is_dropped_half_way_loses_no_byte() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, Arc::new(Semaphore::new(1_000)), IDLE);
+        let mut frames = FrameReader::new(server, MemoryBudget::new(1_000), IDLE);
         for piece in [&b"\0\0"[..], b"\0\x06", b"ab", b"cd"] {
             client.write_all(piece).await.unwrap();
             assert!(futures::poll!(std::pin::pin!(frames.next())).is_pending());
@@ -247,14 +255,14 @@ mod tests {
     #[tokio::test]
     async fn a_silent_connection_ends_after_the_idle_time() {
         let (_client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, Arc::new(Semaphore::new(1_000)), Duration::from_millis(1));
+        let mut frames = FrameReader::new(server, MemoryBudget::new(1_000), Duration::from_millis(1));
         assert!(matches!(frames.next().await, Err(FrameError::Idle(_))));
     }
 
     #[tokio::test]
     async fn a_trickling_body_ends_after_a_time_of_its_own() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, Arc::new(Semaphore::new(1_000)), IDLE);
+        let mut frames = FrameReader::new(server, MemoryBudget::new(1_000), IDLE);
         frames.body_within = Duration::from_millis(1);
         client.write_all(b"\0\0\0\x06abc").await.unwrap();
         assert!(matches!(frames.next().await, Err(FrameError::Slow { length: 6, .. })));

@@ -15,6 +15,7 @@ mod frame;
 mod handlers;
 mod header;
 mod listener;
+mod outlet;
 mod shapes;
 mod versions;
 mod write;

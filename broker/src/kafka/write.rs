@@ -1,21 +1,40 @@
-//! Answers as bytes, and their way onto the connection. Records of a fetch stay the shared slices that the log gave: they are
-//! never copied into a frame, but written beside it (`writev`).
+//! Answers as bytes, and their way onto the connection. Records of a fetch stay what the log gave: shared slices are written
+//! beside the frame (`writev`), ranges of files are left to the `Outlet`.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
+
+use super::outlet::{Outlet, send_slice};
+use crate::log::FileSlice;
 
 /// Slices of one system call.
 const SLICES_MAX: usize = 64;
 
 /// A whole answer with its length prefix, in pieces.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reply {
-    pieces: Vec<Bytes>,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Bytes(Bytes),
+    File(FileSlice),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Bytes(bytes) => bytes.len(),
+            Piece::File(slice) => slice.len(),
+        }
+    }
 }
 
 /// An answer could not be encoded: a bug of ours, or a text too long for its field.
@@ -46,7 +65,11 @@ impl Reply {
     /// The bytes of all pieces together.
     #[cfg(test)]
     pub(super) fn concat(&self) -> Vec<u8> {
-        self.pieces.concat()
+        let bytes = |piece: &Piece| match piece {
+            Piece::Bytes(bytes) => bytes.to_vec(),
+            Piece::File(slice) => slice.read(crate::log::Patience::Wait).unwrap().unwrap(),
+        };
+        self.pieces.iter().flat_map(bytes).collect()
     }
 
     /// Another answer behind this one, for one system call.
@@ -58,7 +81,7 @@ impl Reply {
 /// Puts an answer together from encoded bytes and shared slices.
 #[derive(Debug)]
 pub(super) struct ReplyBuilder {
-    pieces: Vec<Bytes>,
+    pieces: Vec<Piece>,
     open: BytesMut,
 }
 
@@ -82,48 +105,68 @@ impl ReplyBuilder {
     /// Adds a slice without copying it.
     pub(super) fn share(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.pieces.push(self.open.split().freeze());
-            self.pieces.push(bytes);
+            self.pieces.push(Piece::Bytes(self.open.split().freeze()));
+            self.pieces.push(Piece::Bytes(bytes));
         }
+    }
+
+    /// Adds a range of a file, which stays where it is until it is sent.
+    pub(super) fn send(&mut self, slice: FileSlice) {
+        self.pieces.push(Piece::Bytes(self.open.split().freeze()));
+        self.pieces.push(Piece::File(slice));
     }
 
     /// Fills the length in.
     pub(super) fn finish(mut self) -> Result<Reply, EncodeError> {
-        self.pieces.push(self.open.freeze());
-        let total: usize = self.pieces.iter().map(Bytes::len).sum();
+        self.pieces.push(Piece::Bytes(self.open.freeze()));
+        let total: usize = self.pieces.iter().map(Piece::len).sum();
         let length = i32::try_from(total - 4).map_err(|_| EncodeError::new(&format_args!("it has {total} bytes")))?;
-        let first = std::mem::take(&mut self.pieces[0]);
-        // Unique here: nothing else has seen the first piece yet, so this copies nothing.
-        let mut first = first.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-        first[..4].copy_from_slice(&length.to_be_bytes());
-        self.pieces[0] = first.freeze();
+        // The first piece is always bytes of ours, and unique: nothing else has seen it yet, so this copies nothing.
+        if let Some(Piece::Bytes(first)) = self.pieces.first_mut() {
+            let mut filled = std::mem::take(first).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+            filled[..4].copy_from_slice(&length.to_be_bytes());
+            *first = filled.freeze();
+        }
         Ok(Reply { pieces: self.pieces })
     }
 }
 
 /// Writes a whole answer. `stall` is how long the peer may take no byte at all.
-pub(super) async fn write_all<W: AsyncWrite + Unpin>(
-    stream: &mut W,
-    reply: Reply,
-    stall: Duration,
-) -> std::io::Result<()> {
-    let mut pieces: std::collections::VecDeque<Bytes> = reply.pieces.into();
-    while !pieces.is_empty() {
-        let slices: Vec<IoSlice<'_>> = pieces.iter().take(SLICES_MAX).map(|piece| IoSlice::new(piece)).collect();
-        let mut written = timeout(stall, stream.write_vectored(&slices)).await??;
-        if written == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        while let Some(front) = pieces.front_mut() {
-            if written < front.len() {
-                let _ = front.split_to(written);
-                break;
-            }
-            written -= front.len();
+pub(super) async fn write_all<W: Outlet>(stream: &mut W, reply: Reply, stall: Duration) -> std::io::Result<()> {
+    let mut pieces: VecDeque<Piece> = reply.pieces.into();
+    while let Some(front) = pieces.front() {
+        if let Piece::File(slice) = front {
+            let slice = slice.clone();
             pieces.pop_front();
+            send_slice(stream, slice, stall).await?;
+        } else {
+            write_some(stream, &mut pieces, stall).await?;
         }
     }
     stream.flush().await
+}
+
+/// One system call for the bytes in front of the next file.
+async fn write_some<W: Outlet>(stream: &mut W, pieces: &mut VecDeque<Piece>, stall: Duration) -> std::io::Result<()> {
+    let bytes = pieces.iter().map_while(|piece| match piece {
+        Piece::Bytes(bytes) => Some(IoSlice::new(bytes)),
+        Piece::File(_) => None,
+    });
+    let slices: Vec<IoSlice<'_>> = bytes.take(SLICES_MAX).collect();
+    let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut written = timeout(stall, stream.write_vectored(&slices)).await??;
+    if written == 0 && wanted > 0 {
+        return Err(std::io::ErrorKind::WriteZero.into());
+    }
+    while let Some(Piece::Bytes(front)) = pieces.front_mut() {
+        if written < front.len() {
+            let _ = front.split_to(written);
+            break;
+        }
+        written -= front.len();
+        pieces.pop_front();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -170,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_stops_reading_is_given_up() {
         let (mut near, _far) = tokio::io::duplex(10);
-        let reply = Reply { pieces: vec![Bytes::from_static(&[0; 100])] };
+        let reply = Reply { pieces: vec![Piece::Bytes(Bytes::from_static(&[0; 100]))] };
         let error = write_all(&mut near, reply, Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }

@@ -40,6 +40,11 @@ impl IndexFile {
         let (used, held) = (AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(IndexFile { path, len, mapped: Mutex::new(None), used, held })
     }
+
+    /// Whether a look-up finds it mapped; `false` also while somebody maps it.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.mapped.try_lock().is_some_and(|mapped| mapped.is_some())
+    }
 }
 
 impl IndexMaps {

@@ -4,7 +4,7 @@
 //! ```text
 //! append ─ producers (KIP-98) ─ segment ─ io ── page cache
 //!    └ flusher: commit decides, io syncs ─ HW ─ durability answers, watch wakes
-//! read, find_time ─ view (below HW) ─ index, time_index ─ scan ─ io
+//! locate, read, find_time ─ view (below HW) ─ index, time_index ─ scan ─ io
 //! log_dir ─ open ─ recovery ─ a partition        registry, checkpoint: what is durable, on disk
 //! ```
 
@@ -20,6 +20,7 @@ mod index;
 mod index_maps;
 pub mod io;
 pub mod layout;
+pub mod locate;
 pub mod log_dir;
 mod mmap;
 mod open;
@@ -38,6 +39,7 @@ mod time_index;
 pub mod watch;
 
 pub use error::{AppendError, AppendRefused, ConditionalAppendError, LogError};
+pub use locate::{FileSlice, Located, Patience};
 pub use log_dir::{LogDir, LogDirSettings};
 pub use partition::{
     Appended, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,

@@ -1,6 +1,6 @@
-//! Read: whole batches below HW, from the file as they are. Positions are looked up under the view's lock, bytes are
-//! read outside of it, so a read never waits for an append's write, nor the other way round. A read stays within one
-//! segment and never skips anything.
+//! Read: whole batches below HW, from the file as they are. Positions are looked up under the view's lock (`locate`),
+//! bytes are read outside of it, so a read never waits for an append's write, nor the other way round. A read stays
+//! within one segment and skips nothing but batches without records.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,14 +9,12 @@ use bytes::Bytes;
 
 use super::error::LogError;
 use super::layout::{SegmentFile, segment_file};
+use super::locate::{FileSlice, Located, Patience};
 use super::partition::{Offsets, Partition, ReadSlice, View};
-use super::scan::{Found, HeaderScan, ScanStop, read_bytes};
+use super::scan::ScanStop;
 use super::segment::Segment;
 use crate::ids::Offset;
 use crate::record::BatchHeader;
-
-/// Bytes read at once while a batch is looked for: one index interval.
-const LOOK_AHEAD_BYTES: usize = 4_096;
 
 /// A segment and how far it may be read.
 #[derive(Clone, Debug)]
@@ -32,47 +30,27 @@ impl Partition {
     /// # Errors
     /// `OutOfRange` below log start or above HW; `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
     pub fn read(&self, from: Offset, max_bytes: usize) -> Result<ReadSlice, LogError> {
-        // Almost always the first one has it; a compacted segment may end in offsets that are gone.
-        let mut nth = 0;
-        loop {
-            let (offsets, span) = {
-                let view = self.view.lock();
-                (view.readable_at(from)?, view.spans(Some(from)).nth(nth))
-            };
-            let Some(span) = span else {
-                return Ok(ReadSlice { records: Bytes::new(), offsets });
-            };
-            if let Some(records) = self.read_span(&span, from, max_bytes)? {
-                return Ok(ReadSlice { records, offsets });
-            }
-            nth += 1;
-        }
+        let located = self.locate(from, max_bytes, Patience::Wait)?;
+        let Some(Located { slice: Some(slice), offsets }) = located else {
+            let offsets = located.map_or_else(|| self.offsets(), |located| located.offsets);
+            return Ok(ReadSlice { records: Bytes::new(), offsets });
+        };
+        let records = self.read_located(&slice, Patience::Wait)?.unwrap_or_default();
+        Ok(ReadSlice { records, offsets })
     }
 
-    fn read_span(&self, span: &Span, from: Offset, max_bytes: usize) -> Result<Option<Bytes>, LogError> {
-        let Some(first) = self.first_holding(span, from)? else { return Ok(None) };
-        let left = span.limit - first.position;
-        let count = (max_bytes.max(first.header.size) as u64).min(left);
-        let bytes = read_bytes(&*span.segment.log, first.position, usize::try_from(count).unwrap_or(usize::MAX))
-            .map_err(|error| self.read_failed(&span.segment, error))?;
-        let records = whole_batches(bytes);
-        if records.is_empty() {
-            return Err(self.damaged(&span.segment, first.position, "the file is shorter than it was"));
-        }
-        Ok(Some(records))
-    }
-
-    /// The first batch of a span that ends at or after `offset`.
-    pub(super) fn first_holding(&self, span: &Span, offset: Offset) -> Result<Option<Found>, LogError> {
-        let segment = &span.segment;
-        let from = segment.floor(&self.around.maps, offset).map_err(|error| self.read_failed(segment, error))?;
-        let mut scan = HeaderScan::new(&*segment.log, from, span.limit, LOOK_AHEAD_BYTES);
-        while let Some(found) = scan.next().map_err(|stop| self.scan_stopped(segment, stop))? {
-            if found.header.last_offset() >= offset {
-                return Ok(Some(found));
+    /// The whole batches of a located range; `None` where the disk may not be waited for and would have to be.
+    ///
+    /// # Errors
+    /// `Io`; `Deleted`, `Offline` when the files are gone for that reason.
+    pub fn read_located(&self, slice: &FileSlice, patience: Patience) -> Result<Option<Bytes>, LogError> {
+        match slice.read(patience) {
+            Ok(bytes) => Ok(bytes.map(|bytes| whole_batches(Bytes::from(bytes)))),
+            Err(error) => {
+                self.view.lock().readable()?;
+                Err(LogError::io("cannot read a log in", &self.dir, error))
             }
         }
-        Ok(None)
     }
 
     pub(super) fn scan_stopped(&self, segment: &Segment, stop: ScanStop) -> LogError {
@@ -101,7 +79,7 @@ impl Partition {
 
 impl View {
     /// Where the log stands, if `from` can be read (or is its end).
-    fn readable_at(&self, from: Offset) -> Result<Offsets, LogError> {
+    pub(super) fn readable_at(&self, from: Offset) -> Result<Offsets, LogError> {
         self.readable()?;
         let offsets = self.offsets();
         if from >= offsets.hw
@@ -137,7 +115,7 @@ impl View {
 }
 
 /// `bytes` up to the end of its last whole batch.
-fn whole_batches(bytes: Bytes) -> Bytes {
+pub(super) fn whole_batches(bytes: Bytes) -> Bytes {
     let mut end = 0;
     while let Ok(header) = BatchHeader::parse(&bytes[end..]) {
         match end.checked_add(header.size) {

@@ -165,6 +165,15 @@ impl Segment {
         Ok(found.map_or(0, |entry| u64::from(entry.position)))
     }
 
+    /// As `floor`; `None` when the index would have to be mapped first, which may wait for the disk.
+    pub(super) fn floor_if_mapped(&self, maps: &IndexMaps, offset: Offset) -> io::Result<Option<u64>> {
+        let ready = match &*self.lookup.read() {
+            Lookup::Memory(_) => true,
+            Lookup::Files(files) => files.offsets.is_mapped(),
+        };
+        if ready { self.floor(maps, offset).map(Some) } else { Ok(None) }
+    }
+
     /// The last time entry for which `wanted` holds; time entries rise in time and offset.
     pub(super) fn floor_time(&self, maps: &IndexMaps, wanted: impl Fn(Newest) -> bool) -> io::Result<Option<Newest>> {
         let absolute = |entry: &TimeEntry| entry.absolute(self.base);

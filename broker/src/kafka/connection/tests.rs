@@ -7,10 +7,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 use crate::kafka::write::ReplyBuilder;
+use crate::memory::MemoryBudget;
 
 /// What happened, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ fn start() -> Harness {
     let (sender, events) = mpsc::channel(100);
     let script = Script { events: sender, ends: Arc::default() };
     let long = Duration::from_secs(600);
-    let budget = Arc::new(Semaphore::new(limits::FRAMES_IN_FLIGHT_BYTES_MAX));
+    let budget = MemoryBudget::new(256 * 1024 * 1024);
     let frames = FrameReader::new(reading, budget, long);
     let stop = CancellationToken::new();
     let connection = Connection::new(frames, writing, script.clone(), long);

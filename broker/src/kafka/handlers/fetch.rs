@@ -11,7 +11,7 @@ use kafka_protocol::protocol::Encodable;
 
 use super::wire;
 use crate::engine::EngineError;
-use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, Fetched};
+use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, Fetched, Form, Records};
 use crate::engine::produce::TopicRef;
 use crate::ids::{Offset, PartitionId};
 use crate::kafka::connection::Outcome;
@@ -68,6 +68,7 @@ fn translate(version: i16, request: &FetchRequest) -> (Vec<Asked>, EngineFetch) 
         min_bytes: size(request.min_bytes),
         max_bytes: size(request.max_bytes).min(limits::FETCH_BYTES_MAX),
         partitions,
+        form: Form::Ranges,
     };
     (asked, fetch)
 }
@@ -124,7 +125,7 @@ fn put_partition(
         }
         Err(error) => {
             let code = errors::code_of_topic(named, &error);
-            (data.with_error_code(code).with_high_watermark(-1), Bytes::new())
+            (data.with_error_code(code).with_high_watermark(-1), Records::Copied(Bytes::new()))
         }
     };
     data.encode(reply.buffer(), version).map_err(|error| EncodeError::new(&error))?;
@@ -138,7 +139,10 @@ fn put_partition(
         let length = i32::try_from(records.len()).map_err(|error| EncodeError::new(&error))?;
         reply.buffer().put_i32(length);
     }
-    reply.share(records);
+    match records {
+        Records::Copied(bytes) => reply.share(bytes),
+        Records::Range(slice) => reply.send(slice),
+    }
     put_no_tags(reply.buffer(), flexible);
     Ok(())
 }

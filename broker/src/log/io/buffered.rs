@@ -3,17 +3,22 @@
 //! the kernel reports an error once to each open file description.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::fs::FlockOperation;
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
 use super::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
 use crate::log::mmap;
+
+/// This machine's file system cannot tell cached pages from others.
+static NO_NOWAIT: AtomicBool = AtomicBool::new(false);
 
 /// The machine's file system.
 #[derive(Debug, Default)]
@@ -131,6 +136,45 @@ impl DiskFile for BufferedFile {
             done += into.len() - before;
         }
         Ok(done)
+    }
+
+    fn read_cached(&self, into: &mut Vec<u8>, count: usize, at: u64) -> io::Result<Option<usize>> {
+        if NO_NOWAIT.load(Ordering::Relaxed) {
+            return self.read_at(into, count, at).map(Some);
+        }
+        let before = into.len();
+        let mut done = 0;
+        into.reserve_exact(count);
+        while done < count {
+            // Filled first: a slice of what is there already is safe to read into, unlike spare room.
+            into.resize(before + count, 0);
+            let mut slices = [IoSliceMut::new(&mut into[before + done..])];
+            let offset = at.saturating_add(done as u64);
+            match retry_on_intr(|| rustix::io::preadv2(&self.0, &mut slices, offset, ReadWriteFlags::NOWAIT)) {
+                Ok(0) => break,
+                Ok(got) => done += got,
+                Err(Errno::AGAIN) => {
+                    into.truncate(before);
+                    return Ok(None);
+                }
+                // A file system that cannot say: then every read may wait.
+                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+                    NO_NOWAIT.store(true, Ordering::Relaxed);
+                    into.truncate(before);
+                    return self.read_at(into, count, at).map(Some);
+                }
+                Err(errno) => {
+                    into.truncate(before);
+                    return Err(errno.into());
+                }
+            }
+        }
+        into.truncate(before + done);
+        Ok(Some(done))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
     }
 
     fn write_at(&self, head: &[u8], body: &[u8], at: u64) -> io::Result<()> {

@@ -8,6 +8,7 @@ pub mod faulty;
 
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -136,6 +137,19 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// # Errors
     /// The system's.
     fn read_at(&self, into: &mut Vec<u8>, count: usize, at: u64) -> io::Result<usize>;
+
+    /// As `read_at`, from memory only: `None` (and nothing appended) where the disk would have to be waited for.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read_cached(&self, into: &mut Vec<u8>, count: usize, at: u64) -> io::Result<Option<usize>> {
+        self.read_at(into, count, at).map(Some)
+    }
+
+    /// The open file, where the system can send it to a socket by itself.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Writes `head` and right behind it `body`, in one call where the system takes it whole. After an error any part
     /// of it may be in the file: the caller cuts it back.

@@ -1,6 +1,7 @@
 //! Reads at every offset and in every size, and offsets by time.
 
 use super::super::error::LogError;
+use super::super::locate::Patience;
 use super::*;
 
 #[test]
@@ -119,4 +120,83 @@ fn under_log_append_time_every_record_of_a_batch_has_the_batchs_time() {
     let find = |at| partition.find_time(TimestampMs(at)).unwrap().map(|found| found.offset.0);
     assert_eq!([find(0), find(1_000_000), find(1_000_001), find(1_000_011)], [Some(0), Some(0), Some(2), None]);
     assert_eq!(partition.find_max_time().unwrap().unwrap().offset, Offset(2));
+}
+
+/// What compaction leaves of a batch whose records are all superseded: the header, with count 0.
+fn emptied(batch: &[u8]) -> Vec<u8> {
+    let mut bytes = batch[..61].to_vec();
+    bytes[8..12].copy_from_slice(&49i32.to_be_bytes());
+    bytes[57..61].copy_from_slice(&0i32.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn a_read_never_ends_at_empty_batches_when_a_full_one_follows() {
+    let mut bench = Bench::new();
+    let path = PathBuf::from("/data/t-0/00000000000000000000.log");
+    {
+        let dir = bench.open();
+        let partition = dir.create(ident("t"), config()).unwrap();
+        for value in ["a", "b", "c", "d"] {
+            append(&partition, value);
+        }
+        dir.close().unwrap();
+    }
+    let bytes = bench.disk.bytes(&path).unwrap();
+    let size = bytes.len() / 4;
+    let batches: Vec<&[u8]> = bytes.chunks(size).collect();
+    let compacted = [emptied(batches[0]), emptied(batches[1]), batches[2].to_vec(), emptied(batches[3])].concat();
+    {
+        use super::super::io::Disk;
+        bench.disk.create(&path).unwrap().write_at(&compacted, b"", 0).unwrap();
+        bench.disk.unlink(&PathBuf::from("/data/recovery-point-offset-checkpoint")).unwrap();
+    }
+    bench.kill();
+    let dir = bench.open();
+    let partition = dir.open_existing(ident("t"), config()).unwrap();
+    for from in 0..=2 {
+        for max_bytes in [0, 1, 61, 10_000] {
+            let records = partition.read(Offset(from), max_bytes).unwrap().records;
+            assert_eq!(check_stored(records.slice(..size)).unwrap().header().base_offset, Offset(2), "from {from}");
+        }
+    }
+    // At the end of the log there is nothing else: the reader gets past it.
+    let last = partition.read(Offset(3), 0).unwrap().records;
+    assert_eq!(check_stored(last).unwrap().header().next_offset(), Offset(4));
+    assert!(partition.read(Offset(4), 0).unwrap().records.is_empty());
+}
+
+#[test]
+fn a_range_begins_at_the_batch_that_holds_the_offset_and_stays_below_the_high_watermark() {
+    let bench = Bench::new();
+    let dir = bench.open();
+    let partition = dir.create(ident("t"), small_segments()).unwrap();
+    for n in 0..30 {
+        partition.append(batch_at(&[("a", n), ("b", n)]), Origin::Client).unwrap();
+    }
+    futures::executor::block_on(partition.durable(Offset(60))).unwrap();
+    for from in 0..60 {
+        for max_bytes in [0, 1, 200, 1_000_000] {
+            let located = partition.locate(Offset(from), max_bytes, Patience::Wait).unwrap().unwrap();
+            let slice = located.slice.unwrap();
+            let bytes = Bytes::from(slice.read(Patience::Wait).unwrap().unwrap());
+            let first = check_stored(bytes.clone()).unwrap();
+            assert_eq!(first.header().base_offset, Offset(from - from % 2), "the batch that holds it");
+            assert!(slice.len() == first.header().size || slice.len() <= max_bytes);
+            assert!(bytes.len() <= 300, "within one segment");
+        }
+    }
+    assert!(partition.locate(Offset(60), 100, Patience::Wait).unwrap().unwrap().slice.is_none());
+    // A sealed segment's index is not mapped for somebody who may not wait; once it is, memory is enough.
+    drop(partition);
+    dir.close().unwrap();
+    let mut bench = bench;
+    bench.kill();
+    let dir = bench.open();
+    let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
+    assert!(partition.locate(Offset(0), 100, Patience::Cached).unwrap().is_none());
+    assert!(partition.locate(Offset(0), 100, Patience::Wait).unwrap().is_some());
+    assert!(partition.locate(Offset(0), 100, Patience::Cached).unwrap().unwrap().slice.is_some());
 }

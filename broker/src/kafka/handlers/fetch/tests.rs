@@ -11,7 +11,7 @@ use crate::topics::TopicError;
 fn fetched(records: &'static [u8]) -> Result<Fetched, EngineError> {
     let at = |offset| Offset(offset);
     let offsets = Offsets { log_start: at(3), recovery_point: at(4), hw: at(9), lso: at(8), leo: at(12) };
-    Ok(Fetched { records: Bytes::from_static(records), offsets })
+    Ok(Fetched { records: Records::Copied(Bytes::from_static(records)), offsets })
 }
 
 fn missing() -> Result<Fetched, EngineError> {
