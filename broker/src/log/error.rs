@@ -86,6 +86,13 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The disk is full, or a quota or a limit of size is reached: it may work when there is room again (rule 8).
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, LogError::Io { cause, .. } if matches!(cause.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
     /// A failed system call.
     pub(super) fn io(doing: &'static str, path: &Path, cause: std::io::Error) -> LogError {
         LogError::Io { doing, path: path.to_path_buf(), cause: Arc::new(cause) }

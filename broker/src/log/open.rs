@@ -105,14 +105,14 @@ impl LogDir {
         let end = recovered.end;
         let view = View {
             log_start: recovered.log_start,
-            recovery_point: end.offset,
+            recovery_point: recovered.unindexed_from.unwrap_or(end.offset),
             synced: end,
             hw: end,
             leo: end,
             sealed: recovered.sealed,
             active: recovered.active.as_ref().map(|active| Arc::clone(active.shared())),
             epochs: recovered.epochs,
-            unindexed_from: None,
+            unindexed_from: recovered.unindexed_from,
             pending: Pending::default(),
             wanted: end.offset,
             trouble: recovered.damage,

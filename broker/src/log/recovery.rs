@@ -57,6 +57,8 @@ pub(super) struct Recovered {
     pub(super) last_append_time: Option<TimestampMs>,
     /// The newest snapshot on disk.
     pub(super) snapshot_at: Option<Offset>,
+    /// On a full disk: the recovery point may not pass this until the indexes are written.
+    pub(super) unindexed_from: Option<Offset>,
     pub(super) cuts: Vec<CutReport>,
     pub(super) damage: Option<LogError>,
 }
@@ -174,6 +176,7 @@ impl Recovery<'_> {
             sealed.push(SealedSegment::of_files(self.dir, segment.base, segment.log, segment.size, entries.lengths()));
         }
         let files = last.files.exactly(self, &last.indexed)?;
+        let unindexed_from = (!files.written).then(|| self.trusted.clamp(log_start, replayed.end));
         self.recover_epochs(&mut replayed)?;
         for log in touched {
             log.sync_data().map_err(|error| LogError::io("cannot sync a log in", self.dir, error))?;
@@ -186,7 +189,7 @@ impl Recovery<'_> {
         let end = Mark { offset: replayed.end, segment: last.base, position: last.size };
         let now = self.clock.wall();
         let active = ActiveSegment::reopen(segment, files, last.size, last.first_timestamp, now);
-        Ok(Recovered { sealed, active: Some(active), cuts, ..Recovered::of(log_start, end, replayed) })
+        Ok(Recovered { sealed, active: Some(active), cuts, unindexed_from, ..Recovered::of(log_start, end, replayed) })
     }
 
     /// The file's entries up to the end of the log, completed by what the batches say.
@@ -245,6 +248,7 @@ impl Recovered {
             producers: replayed.producers,
             last_append_time: replayed.last_append_time,
             snapshot_at: replayed.snapshot_at,
+            unindexed_from: None,
             cuts: Vec::new(),
             damage: None,
         }

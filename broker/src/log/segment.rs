@@ -196,6 +196,15 @@ impl Segment {
     }
 }
 
+/// The index files of an active segment.
+#[derive(Debug)]
+pub(super) struct ActiveFiles {
+    pub(super) index: SharedFile,
+    pub(super) time_index: SharedFile,
+    /// They hold what is in memory; else nothing yet.
+    pub(super) written: bool,
+}
+
 impl Indexed {
     pub(super) fn lengths(&self) -> IndexLengths {
         IndexLengths { offsets: self.offsets.len(), times: self.times.len(), newest: self.newest }
@@ -244,22 +253,22 @@ impl ActiveSegment {
         })
     }
 
-    /// The last segment of an earlier run, `size` bytes of which are whole; the index files hold exactly `indexed`.
+    /// The last segment of an earlier run, `size` bytes of which are whole.
     pub(super) fn reopen(
         segment: Segment,
-        files: (SharedFile, SharedFile),
+        files: ActiveFiles,
         size: u64,
         first_timestamp: Option<TimestampMs>,
         now: TimestampMs,
     ) -> ActiveSegment {
         let (offsets_written, times_written) = match &*segment.lookup.read() {
-            Lookup::Memory(indexed) => (indexed.offsets.len(), indexed.times.len()),
-            Lookup::Files(_) => (0, 0),
+            Lookup::Memory(indexed) if files.written => (indexed.offsets.len(), indexed.times.len()),
+            Lookup::Memory(_) | Lookup::Files(_) => (0, 0),
         };
         ActiveSegment {
             segment: Arc::new(segment),
-            index: files.0,
-            time_index: files.1,
+            index: files.index,
+            time_index: files.time_index,
             size,
             offsets_written,
             times_written,

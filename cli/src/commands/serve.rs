@@ -148,6 +148,8 @@ fn start_logging() -> Result<(), Failure> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // What cannot be written (a log file on the disk that is full) is lost: saying so on stderr would panic.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

@@ -52,13 +52,9 @@ impl From<LogError> for Problem {
     fn from(error: LogError) -> Problem {
         let text = error.to_string();
         match error {
-            LogError::Io { cause, .. } => match cause.kind() {
-                // No poison (log contract, rule 8): there may be room again soon.
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                    Problem::busy(text, OPERATOR_SECONDS)
-                }
-                _ => broken(text),
-            },
+            // No poison (log contract, rule 8): there may be room again soon.
+            ref full if full.is_no_space() => Problem::busy(text, OPERATOR_SECONDS),
+            LogError::Io { .. } => broken(text),
             LogError::Poisoned { .. } | LogError::Offline { .. } => Problem::busy(text, OPERATOR_SECONDS),
             LogError::Corrupt { .. } | LogError::InUse { .. } => broken(text),
             LogError::Deleted { .. } => Problem::coded(StatusCode::NOT_FOUND, 40401, text),

@@ -252,7 +252,9 @@ impl State {
         self.writes += 1;
         let number = self.writes;
         let fault = self.faults.iter().find(|(nth, _)| *nth == number).map(|(_, fault)| *fault);
-        let room = self.space.map_or(u64::MAX, |space| space.saturating_sub(self.store.used()));
+        // What is written over bytes that are there needs no room.
+        let over = (self.store.bytes(inode).len() as u64).saturating_sub(at);
+        let room = self.space.map_or(u64::MAX, |space| over.saturating_add(space.saturating_sub(self.store.used())));
         let kept = match fault {
             Some(WriteFault::Io) => return Err(failed()),
             Some(WriteFault::NoSpace) => return Err(no_space()),

@@ -8,7 +8,7 @@ use super::super::error::LogError;
 use super::super::index::{self, IndexEntry};
 use super::super::io::{Disk, SharedFile};
 use super::super::layout::{SegmentFile, segment_file};
-use super::super::segment::{Indexed, SEGMENT_BYTES_MAX};
+use super::super::segment::{ActiveFiles, Indexed, SEGMENT_BYTES_MAX};
 use super::super::time_index::{self, Newest, TimeEntry};
 use super::Recovery;
 use crate::ids::Offset;
@@ -82,21 +82,29 @@ impl IndexFiles {
         Ok(entries)
     }
 
-    /// For the active segment: the files hold exactly what was built.
-    pub(super) fn exactly(
-        &mut self,
-        recovery: &Recovery<'_>,
-        built: &Indexed,
-    ) -> Result<(SharedFile, SharedFile), LogError> {
+    /// For the active segment: the files hold exactly what was built. On a full disk nothing: its entries are in memory,
+    /// and are written like those of new batches when there is room again.
+    pub(super) fn exactly(&mut self, recovery: &Recovery<'_>, built: &Indexed) -> Result<ActiveFiles, LogError> {
         let offsets = match self.offsets.take() {
             Some(entries) if entries == built.offsets => reopen(recovery.disk, &self.offsets_path)?,
-            _ => rebuild(recovery, &self.offsets_path, encode_offsets(built))?,
+            _ => match rebuild(recovery, &self.offsets_path, encode_offsets(built)) {
+                Err(error) if error.is_no_space() => return self.nothing_written(recovery.disk),
+                rebuilt => rebuilt?,
+            },
         };
         let times = match self.times.take() {
             Some(entries) if entries == built.times => reopen(recovery.disk, &self.times_path)?,
-            _ => rebuild(recovery, &self.times_path, encode_times(built))?,
+            _ => match rebuild(recovery, &self.times_path, encode_times(built)) {
+                Err(error) if error.is_no_space() => return self.nothing_written(recovery.disk),
+                rebuilt => rebuilt?,
+            },
         };
-        Ok((offsets, times))
+        Ok(ActiveFiles { index: offsets, time_index: times, written: true })
+    }
+
+    fn nothing_written(&self, disk: &dyn Disk) -> Result<ActiveFiles, LogError> {
+        let emptied = |path: &Path| disk.create(path).map_err(|error| LogError::io("cannot rebuild", path, error));
+        Ok(ActiveFiles { index: emptied(&self.offsets_path)?, time_index: emptied(&self.times_path)?, written: false })
     }
 }
 

@@ -13,7 +13,9 @@ use super::super::partition::Mark;
 use super::super::producer_snapshot::{self, SnapshotEntry};
 use super::super::producers::Producers;
 use super::super::scan::{HeaderScan, ScanStop};
-use super::super::segment::{ActiveSegment, IndexLengths, Indexed, SEGMENT_BYTES_MAX, SealedSegment, Segment};
+use super::super::segment::{
+    ActiveFiles, ActiveSegment, IndexLengths, Indexed, SEGMENT_BYTES_MAX, SealedSegment, Segment,
+};
 use super::super::time_index::{self, Newest, TimeEntry};
 use super::{LogError, Recovered, Recovery, Replayed};
 use crate::ids::{Offset, TimestampMs};
@@ -151,7 +153,8 @@ impl Recovery<'_> {
             Err(_) => return Ok(None),
         };
         let indexed = Indexed { offsets, times, newest, unindexed_bytes: size - from };
-        let files = (self.disk.open(&index_path)?, self.disk.open(&times_path)?);
+        let (index, time_index) = (self.disk.open(&index_path)?, self.disk.open(&times_path)?);
+        let files = ActiveFiles { index, time_index, written: true };
         let segment = Segment::in_memory(self.dir, base, log, indexed);
         let active = ActiveSegment::reopen(segment, files, size, first_timestamp, self.clock.wall());
         Ok(Some((active, tail)))

@@ -3,6 +3,7 @@
 mod appending;
 mod damage;
 mod failing;
+mod full;
 mod lookup;
 mod names;
 mod starting;
