@@ -9,20 +9,29 @@ mod output;
 mod reference;
 mod settings;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
-use args::Command;
+use args::{Command, LogCommand};
 
 fn main() -> ExitCode {
-    let result = match args::read() {
-        Ok(Command::Serve(args)) => commands::serve::run(&args),
-        Err(ended) => return ended,
-    };
+    match args::read() {
+        Ok(Command::Serve(args)) => ended(commands::serve::run(&args), |failure| failure.exit_code()),
+        Ok(Command::DumpLog(args)) => ended(commands::dump_log::run(args), |_| 1),
+        Ok(Command::Log(LogCommand::Check(args))) => ended(commands::log::check(&args), |failure| failure.exit_code()),
+        Ok(Command::Log(LogCommand::Repair(args))) => {
+            ended(commands::log::repair(&args), |failure| failure.exit_code())
+        }
+        Err(ended) => ended,
+    }
+}
+
+fn ended<E: Display>(result: Result<(), E>, code: impl Fn(&E) -> u8) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&failure.to_string());
-            ExitCode::from(failure.exit_code())
+            ExitCode::from(code(&failure))
         }
     }
 }

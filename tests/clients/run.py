@@ -7,6 +7,7 @@
 import argparse
 import os
 
+import dump_tools
 import kafka_tools
 from batches import codecs
 from broker import new_broker
@@ -172,6 +173,8 @@ def main():
         if not only or name in only:
             with new_broker(name) as broker:
                 play(scenarios, jvm, broker)
+    if not only or "dump" in only:
+        dump_tools.beside(scenarios, jvm, new_broker("dump-tools").work)
     jvm.close()
     scenarios.finish()
 

@@ -78,6 +78,28 @@ pub fn parse_segment_file(name: &str) -> Option<(Offset, SegmentFile)> {
     Some((Offset(digits.parse().ok()?), file))
 }
 
+/// What a file of a segment is by the end of its name alone, and the base offset that its name begins with, for tools
+/// that are shown files of any name.
+#[must_use]
+pub fn segment_file_by_suffix(name: &str) -> Option<(SegmentFile, Option<Offset>)> {
+    let kind = match &name[name.rfind('.')?..] {
+        LOG => SegmentFile::Log,
+        INDEX => SegmentFile::Index,
+        TIME_INDEX => SegmentFile::TimeIndex,
+        TXN_INDEX => SegmentFile::TxnIndex,
+        SNAPSHOT => SegmentFile::Snapshot,
+        _ => return None,
+    };
+    Some((kind, name.split('.').next().and_then(|digits| digits.parse().ok()).map(Offset)))
+}
+
+/// The file of another kind of the segment that the file `name` belongs to.
+#[must_use]
+pub fn sibling(name: &str, kind: SegmentFile) -> String {
+    let stem = name.split('.').next().unwrap_or_default();
+    format!("{stem}{}", &segment_file(Offset::ZERO, kind)[20..])
+}
+
 /// Where the `number`th cut of a segment keeps its bytes (rule 10).
 #[must_use]
 pub fn cut_file(base: Offset, number: u32) -> String {

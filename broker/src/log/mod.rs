@@ -6,11 +6,13 @@
 //!    └ flusher: commit decides, io syncs ─ HW ─ durability answers, watch wakes
 //! locate, read, find_time ─ view (below HW) ─ index, time_index ─ scan ─ io
 //! log_dir ─ open ─ recovery ─ a partition        registry, checkpoint: what is durable, on disk
+//! dump: shows any of the files, whatever is in them      repair: looks for damage, and takes it out
 //! ```
 
 mod append;
 mod checkpoint;
 mod commit;
+pub mod dump;
 mod durability;
 mod epochs;
 pub mod error;
@@ -31,6 +33,7 @@ mod read;
 mod recovery;
 mod registry;
 mod remover;
+pub mod repair;
 mod scan;
 mod segment;
 #[cfg(test)]

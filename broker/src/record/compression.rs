@@ -47,6 +47,14 @@ impl Compression {
         }
     }
 
+    /// From the attributes of a batch or message of any format.
+    ///
+    /// # Errors
+    /// `Compression` when there is no such codec.
+    pub fn from_attributes(attributes: u16) -> Result<Compression, RecordError> {
+        Compression::from_bits(attributes & 0x07)
+    }
+
     /// Attribute bits 0 to 2.
     pub(super) fn bits(self) -> u16 {
         match self {

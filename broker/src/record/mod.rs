@@ -6,6 +6,7 @@ pub mod builder;
 pub mod compression;
 pub mod error;
 pub mod murmur2;
+pub mod raw;
 pub mod records;
 mod varint;
 

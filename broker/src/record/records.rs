@@ -48,10 +48,10 @@ pub(super) enum BadRecord {
 pub(super) struct Parsed {
     pub(super) timestamp_delta: i64,
     pub(super) offset_delta: i32,
-    key: Option<Range<usize>>,
-    value: Option<Range<usize>>,
-    header_count: usize,
-    headers_at: usize,
+    pub(super) key: Option<Range<usize>>,
+    pub(super) value: Option<Range<usize>>,
+    pub(super) header_count: usize,
+    pub(super) headers_at: usize,
     /// Where the next record begins.
     pub(super) end: usize,
 }
@@ -86,7 +86,7 @@ pub(super) fn parse(body: &[u8], at: usize) -> Result<Parsed, BadRecord> {
 }
 
 /// Key and value of one header.
-fn header(record: &[u8], at: &mut usize) -> Result<(Range<usize>, Option<Range<usize>>), BadRecord> {
+pub(super) fn header(record: &[u8], at: &mut usize) -> Result<(Range<usize>, Option<Range<usize>>), BadRecord> {
     let key = nullable(record, at, "header key")?.ok_or(BadRecord::Field { field: "header key", length: -1 })?;
     Ok((key, nullable(record, at, "header value")?))
 }

@@ -1,3 +1,5 @@
 //! One file a command.
 
+pub(crate) mod dump_log;
+pub(crate) mod log;
 pub(crate) mod serve;

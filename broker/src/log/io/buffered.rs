@@ -38,6 +38,14 @@ struct Flock {
 impl DirLock for Flock {}
 
 impl BufferedDisk {
+    /// Opens a file that is only looked at: it may belong to somebody else. Writing to it fails.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open_to_read(path: &Path) -> io::Result<SharedFile> {
+        Ok(Arc::new(BufferedFile(File::open(path)?)))
+    }
+
     fn root(&self, dir: &Path) -> io::Result<Arc<File>> {
         let mut root = self.root.lock();
         if let Some((path, file)) = root.as_ref()
