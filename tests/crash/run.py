@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
 
+import repair
 from broker import new_broker
 from checks import expect_kept, read_all
 from load import Load, Watch
@@ -113,6 +114,8 @@ def main():
                 scenarios.run("delayed records came once, in order, never early", crashes.delayed, broker)
         for watch in crashes.watches:
             watch.finish()
+    if os.environ.get("TEST_BROKER") != "kafka":
+        repair.play(scenarios)
     scenarios.finish()
 
 
