@@ -186,8 +186,11 @@ fn a_running_broker_is_not_worked_under() {
     assert!(matches!(Repair::open(nowhere, clock()), Err(LogError::Io { .. })), "no folder is made");
 }
 
-/// Ways to damage, and which offsets can be read after a skip.
-fn damages() -> Vec<(&'static str, fn(&FaultyDisk), Vec<i64>)> {
+/// What it is called, how it is done, and which offsets can be read after a skip.
+type Way = (&'static str, fn(&FaultyDisk), Vec<i64>);
+
+/// Ways to damage a log.
+fn damages() -> Vec<Way> {
     fn shorten(disk: &FaultyDisk, path: &str, batches: usize) {
         let file = disk.open(Path::new(path)).unwrap();
         file.truncate((batches * size()) as u64).unwrap();
