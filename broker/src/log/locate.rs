@@ -137,6 +137,30 @@ impl Partition {
     /// # Errors
     /// `OutOfRange` below log start or above HW; `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
     pub fn locate(&self, from: Offset, max_bytes: usize, patience: Patience) -> Result<Option<Located>, LogError> {
+        let nothing = |located: &Located| located.slice.is_none() && from < located.offsets.hw;
+        match self.locate_by(true, from, max_bytes, patience) {
+            Ok(Some(located)) if nothing(&located) => {}
+            Err(LogError::Corrupt { .. }) => {}
+            other => return other,
+        }
+        // An index that rotted leads astray; the log alone may still do. A reader who got nothing below HW would ask
+        // for it for ever.
+        match self.locate_by(false, from, max_bytes, patience)? {
+            Some(located) if nothing(&located) => {
+                let reason = format!("no batch holds offset {from}, though the log ends at {}", located.offsets.hw);
+                Err(LogError::Corrupt { path: self.dir.clone(), position: 0, reason })
+            }
+            located => Ok(located),
+        }
+    }
+
+    fn locate_by(
+        &self,
+        by_index: bool,
+        from: Offset,
+        max_bytes: usize,
+        patience: Patience,
+    ) -> Result<Option<Located>, LogError> {
         let mut nth = 0;
         let mut empty = None;
         loop {
@@ -147,7 +171,7 @@ impl Partition {
             let Some(span) = span else {
                 return Ok(Some(Located { slice: empty, offsets }));
             };
-            let found = match self.first_in(&span, from, patience) {
+            let found = match self.first_in(&span, by_index, from, patience) {
                 Err(LogError::Io { cause, .. }) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 other => other?,
             };
@@ -166,7 +190,7 @@ impl Partition {
         }
     }
 
-    fn first_in(&self, span: &Span, offset: Offset, patience: Patience) -> Result<First, LogError> {
+    fn first_in(&self, span: &Span, by_index: bool, offset: Offset, patience: Patience) -> Result<First, LogError> {
         let segment = &span.segment;
         let file = CachedOnly(&*segment.log);
         let (file, floor): (&dyn DiskFile, _) = match patience {
@@ -177,6 +201,7 @@ impl Partition {
         let Some(from) = floor else {
             return Err(self.read_failed(segment, io::ErrorKind::WouldBlock.into()));
         };
+        let from = if by_index { from } else { 0 };
         let mut scan = HeaderScan::new(file, from, span.limit, LOOK_AHEAD_BYTES);
         let mut first = First::None;
         while let Some(found) = scan.next().map_err(|stop| self.scan_stopped(segment, stop))? {

@@ -4,6 +4,7 @@
 
 mod append_once;
 mod delay;
+mod fuzz_seeds;
 mod kafka_client;
 mod kafka_fetch;
 mod kafka_groups;

@@ -4,7 +4,14 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::RequestKind;
 
-use super::kafka::{bounds, header, versions};
+#[path = "../../broker/src/kafka/bounds.rs"]
+mod bounds;
+#[path = "../../broker/src/kafka/header.rs"]
+mod header;
+#[path = "../../broker/src/kafka/shapes.rs"]
+mod shapes;
+#[path = "../../broker/src/kafka/versions.rs"]
+mod versions;
 
 /// A frame as it is; and one whose API and version are offered, with the bytes as its body.
 pub fn run(bytes: &[u8]) {

@@ -21,6 +21,5 @@ pub mod batches;
 pub mod directory;
 pub mod dump;
 pub mod files;
-mod kafka;
 pub mod repair;
 pub mod requests;
