@@ -28,6 +28,10 @@ pub const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
 pub const SEND_STEP_BYTES: usize = 256 * 1024;
 /// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
 pub const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Batches that are opened, or compressed anew, at once for what their topics ask: each may grow to the bound above.
+pub const BATCHES_OPENED_AT_ONCE: usize = 2;
+/// Records of one batch that a refusal names: an answer stays smaller than what was refused.
+pub const REJECTED_RECORDS_TOLD_MAX: usize = 100;
 /// Records of one batch that are held as views at once: a view has some 110 bytes, a record in a bomb has seven.
 pub const RECORDS_VIEWED_MAX: usize = 1_000_000;
 /// Headers of one record that are opened, for the same reason; Kafka has no bound, people use a dozen.
@@ -65,6 +69,9 @@ pub const OFFSETS_RETENTION_CHECK: Duration = Duration::from_secs(10 * 60);
 pub const TOMBSTONES_PER_BATCH: usize = 500;
 /// Bytes read at once when the offsets topic is replayed at start.
 pub const REPLAY_READ_BYTES: usize = 1024 * 1024;
+/// Bytes of the headers that the broker adds to a record that it moves, in all: they do not count against the target's
+/// `max.message.bytes` (rule 19). The longest is a topic name of 249 bytes; names and numbers take a few hundred more.
+pub const OWN_HEADERS_BYTES_MAX: usize = 4_096;
 /// Records of one delay step (delay contract, "The store").
 pub const DELAY_STEP_RECORDS_MAX: usize = 1_000;
 /// Bytes of one delay step.

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from scenarios import await_until, expect
 
@@ -87,6 +87,30 @@ def read_all(bootstrap, topic):
     finally:
         consumer.close()
     return records
+
+
+def make_topics(bootstrap, topics):
+    """Topics with these configs."""
+    wishes = [NewTopic(name, PARTITIONS, 1, config=configs) for name, configs in topics.items()]
+    # Named, so that it lives until the last answer.
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for made in admin.create_topics(wishes, request_timeout=30).values():
+        made.result()
+
+
+def timestamp_kinds(bootstrap, topic):
+    """What the first record of each partition says of its timestamp: a client's, or the broker's."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False})
+    kinds = set()
+    try:
+        for partition in range(PARTITIONS):
+            consumer.assign([TopicPartition(topic, partition, 0)])
+            message = consumer.poll(30)
+            expect(message is not None and message.error() is None, f"reading {topic}-{partition}: {message and message.error()}")
+            kinds.add(message.timestamp()[0])
+    finally:
+        consumer.close()
+    return kinds
 
 
 def ends_of(consumer, topic, partition):

@@ -11,7 +11,11 @@ import dump_tools
 import kafka_tools
 from batches import codecs
 from broker import new_broker
-from checks import PARTITIONS, committed, expect_acknowledged, expect_exactly, expect_kept, expect_whole, members, read_all
+from checks import (
+    PARTITIONS, committed, expect_acknowledged, expect_exactly, expect_kept, expect_whole, make_topics, members, read_all,
+    timestamp_kinds,
+)
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 from jobs import CACHE, CLIENTS, Jvm, JvmProgram, Program
 from scenarios import Scenarios, await_until, expect
 
@@ -78,6 +82,19 @@ class Play:
         expect_exactly("the group", consumer.records, range(MANY))
         ends = {p: sum(1 for r in consumer.records if r[0] == p) for p in range(PARTITIONS)}
         expect(committed(self.broker.bootstrap, f"all-{codec}", topic) == ends, "the group's committed offsets are not the ends of the partitions")
+
+    def as_the_topic_says(self):
+        """A topic with a compression and a clock of its own: kept in that codec, with the broker's times, and read back whole."""
+        codec = self.client.offers[-1]
+        topic, times = f"kept-{codec}", "append-time"
+        make_topics(self.broker.bootstrap, {topic: {"compression.type": codec}, times: {"message.timestamp.type": "LogAppendTime"}})
+        for name in (topic, times):
+            self.produce(name, 0, 1_000)
+            consumer = self.start("consume", name, group=f"of-{name}", count=1_000).finish()
+            expect_exactly("the group", consumer.records, range(1_000))
+        found = {kept for p in range(PARTITIONS) for kept in codecs(self.broker.partition_dir(topic, p))}
+        expect(found == {codec}, f"the topic's compression is {codec}, its batches have {found}")
+        expect(timestamp_kinds(self.broker.bootstrap, times) == {TIMESTAMP_LOG_APPEND_TIME}, "every record has the time of its append")
 
     def resume_after_restart(self):
         """A consumer reads a part and commits; the broker restarts; the next one goes on exactly there."""
@@ -146,6 +163,7 @@ class Play:
         plays = [(f"{MANY:,} records, {codec}", lambda codec=codec: self.every_record_with(codec)) for codec in self.client.offers]
         plays.append(("resume at the commit after a restart", self.resume_after_restart))
         plays.append(("two members share a group", self.two_share_a_group))
+        plays.append(("a topic's own compression and time", self.as_the_topic_says))
         for idempotent in self.client.idempotence:
             kind = "idempotent" if idempotent == "true" else "plain"
             plays.append((f"kill -9 while producing, {kind}", lambda i=idempotent: self.survive_kill(i)))

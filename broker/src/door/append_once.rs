@@ -7,11 +7,13 @@ use std::sync::Arc;
 use super::{Door, DoorError, Message};
 use crate::engine::produce::TopicRef;
 use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId};
-use crate::limits::BATCH_HEADER_BYTES;
+use crate::limits::{BATCH_HEADER_BYTES, OWN_HEADERS_BYTES_MAX};
 use crate::log::{AppendError, LogError, Origin, Partition};
 use crate::record::{self, Compression, ProducedBatch, ProducerStamp, RecordError};
-use crate::topics::TopicError;
+use crate::topics::{Topic, TopicError};
 
+/// How the names of topics end that take what no other topic does.
+const DEAD_LETTERS: &str = ".dead-letter";
 /// Sequences are compared on a circle of 2^31 numbers: what is less than half of it behind is old.
 const HALF_CIRCLE: i32 = 1 << 30;
 
@@ -57,7 +59,8 @@ impl Door {
 
     /// Appends `messages` unless they are there, one sequence a record from `first` on: the stream's last in that partition
     /// and 1 (0 for a stream new to it), or at or below it. The caller has one call outstanding per stream and partition.
-    /// Several batches only where one would pass the target's `max.message.bytes`; a single record may pass it (rule 19).
+    /// Several batches only where one would pass the target's `max.message.bytes`; a single record may pass it by the headers that
+    /// the broker adds (rule 19), and is compressed before it is refused; a dead-letter topic takes records of any size.
     /// An error may come between two batches: the repeated call writes the rest.
     ///
     /// # Errors
@@ -88,7 +91,7 @@ impl Door {
     ) -> Result<AppendOnce, DoorError> {
         let topic = self.engine.resolve(&TopicRef::Id(topic))?;
         let target = topic.partition(partition)?;
-        let size_max = topic.configs().log_config().message_bytes_max;
+        let limits = Limits::of(&topic);
         let Some(message) = messages.first() else {
             return Err(DoorError::InvalidRequest { reason: "an append of nothing has no sequence".into() });
         };
@@ -96,14 +99,14 @@ impl Door {
             let written = written_of(first, last.sequence);
             if written >= messages.len() {
                 synced(&target, last.offset.next()).await?;
-                let again = batches(std::slice::from_ref(message), stream, first, size_max, self.now())?;
+                let again = batches(std::slice::from_ref(message), stream, first, limits, self.now())?;
                 return Ok(AppendOnce::Duplicate(known_offset(&target, again)));
             }
             // The rest of an earlier call; what it had written is below `last`.
-            let rest = batches(&messages[written..], stream, advance(first, written), size_max, self.now())?;
+            let rest = batches(&messages[written..], stream, advance(first, written), limits, self.now())?;
             return append_all(&target, rest).await;
         }
-        append_all(&target, batches(messages, stream, first, size_max, self.now())?).await
+        append_all(&target, batches(messages, stream, first, limits, self.now())?).await
     }
 }
 
@@ -137,13 +140,38 @@ fn known_offset(target: &Partition, again: Vec<ProducedBatch>) -> Option<Offset>
     Some(appended.base_offset)
 }
 
+/// What the target takes.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// `max.message.bytes`.
+    size_max: usize,
+    /// A record that nobody else takes is taken here, whatever its size.
+    any_size: bool,
+    compression: Compression,
+}
+
+impl Limits {
+    fn of(target: &Topic) -> Limits {
+        Limits {
+            size_max: target.configs().log_config().message_bytes_max,
+            any_size: target.name().as_str().ends_with(DEAD_LETTERS),
+            compression: target.append_rules().compression.unwrap_or(Compression::None),
+        }
+    }
+
+    /// The headers that the broker adds do not count (rule 19).
+    fn fits(&self, batch: &ProducedBatch) -> bool {
+        self.any_size || batch.header().size <= self.size_max.saturating_add(OWN_HEADERS_BYTES_MAX)
+    }
+}
+
 /// Consecutive batches of a stream, each at most `size_max` bytes unless it has a single record. All are built before the
 /// first is written, so that one that cannot be built leaves nothing behind.
 fn batches(
     messages: &[Message],
     stream: ProducerId,
     first: Sequence,
-    size_max: usize,
+    limits: Limits,
     now: TimestampMs,
 ) -> Result<Vec<ProducedBatch>, RecordError> {
     let mut built = Vec::new();
@@ -151,12 +179,21 @@ fn batches(
     let mut bytes = BATCH_HEADER_BYTES;
     let mut build = |from: usize, to: usize| {
         let stamp = ProducerStamp { id: stream, epoch: ProducerEpoch(0), first: advance(first, from) };
-        built.push(record::build(&messages[from..to], now, Compression::None, Some(stamp))?);
-        Ok::<(), RecordError>(())
+        let close = |compression| record::build(&messages[from..to], now, compression, Some(stamp));
+        let mut batch = close(limits.compression)?;
+        if !limits.fits(&batch) {
+            // Its producer may have had it compressed.
+            batch = close(Compression::Zstd)?;
+        }
+        if !limits.fits(&batch) {
+            return Err(RecordError::TooLarge { size: batch.header().size, limit: limits.size_max });
+        }
+        built.push(batch);
+        Ok(())
     };
     for (index, message) in messages.iter().enumerate() {
         let more = record::size_bound(message)?;
-        if index > begin && bytes + more > size_max {
+        if index > begin && bytes + more > limits.size_max {
             build(begin, index)?;
             begin = index;
             bytes = BATCH_HEADER_BYTES;
@@ -213,12 +250,37 @@ mod tests {
     fn batches_of_a_stream_are_consecutive_and_only_a_lone_record_is_too_large() {
         let message = |bytes: usize| Message { value: Some(vec![b'x'; bytes].into()), ..Message::default() };
         let messages: Vec<_> = [300, 300, 300, 2_000, 10, 10].map(message).to_vec();
-        let built = batches(&messages, ProducerId(1 << 62), Sequence(i32::MAX - 1), 1_000, TimestampMs(1)).unwrap();
+        let limits = Limits { size_max: 1_000, any_size: false, compression: Compression::None };
+        let stream = ProducerId(1 << 62);
+        let built = batches(&messages, stream, Sequence(i32::MAX - 1), limits, TimestampMs(1)).unwrap();
         let shape = built.iter().map(|batch| (batch.header().producer.unwrap().first.0, batch.header().record_count));
         let shape: Vec<_> = shape.collect();
         assert_eq!(shape, [(i32::MAX - 1, 2), (0, 1), (1, 1), (2, 2)]);
         for batch in built {
             assert!(batch.header().size <= 1_000 || batch.header().record_count == 1);
         }
+    }
+
+    #[test]
+    fn rule_19_a_record_may_pass_the_limit_by_our_headers_and_is_compressed_before_it_is_refused() {
+        let mut dice = 7u64;
+        let mut noise = |bytes: usize| {
+            let mut next = || {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (dice >> 56) as u8
+            };
+            let value: Vec<u8> = (0..bytes).map(|_| next()).collect();
+            Message { value: Some(value.into()), ..Message::default() }
+        };
+        let limits = Limits { size_max: 1_000, any_size: false, compression: Compression::None };
+        let build =
+            |message: Message, limits| batches(&[message], ProducerId(1 << 62), Sequence(0), limits, TimestampMs(1));
+        let allowed = build(noise(1_000 + OWN_HEADERS_BYTES_MAX - 100), limits).unwrap();
+        assert_eq!(allowed[0].header().compression, Compression::None);
+        let dull = Message { value: Some(vec![b'x'; 100_000].into()), ..Message::default() };
+        assert_eq!(build(dull, limits).unwrap()[0].header().compression, Compression::Zstd);
+        let refused = build(noise(1_000 + OWN_HEADERS_BYTES_MAX), limits);
+        assert!(matches!(refused, Err(RecordError::TooLarge { limit: 1_000, .. })));
+        assert!(build(noise(50_000), Limits { any_size: true, ..limits }).is_ok(), "a dead-letter topic takes it");
     }
 }

@@ -11,12 +11,14 @@ pub mod topics;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::Partitioners;
 use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::Groups;
+use crate::limits;
 use crate::memory::MemoryBudget;
 use crate::topics::Catalog;
 
@@ -32,6 +34,8 @@ pub struct Engine {
     partitioners: Arc<Partitioners>,
     producer_ids: producer_ids::ProducerIds,
     memory: MemoryBudget,
+    /// For batches that are opened or compressed anew.
+    openings: Arc<Semaphore>,
     stopping: CancellationToken,
 }
 
@@ -47,8 +51,9 @@ impl Engine {
     ) -> Arc<Engine> {
         let producer_ids = producer_ids::ProducerIds::new(Arc::clone(&catalog));
         let memory = MemoryBudget::new(config.memory_max_bytes);
+        let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();
-        Arc::new(Engine { config, clock, catalog, groups, partitioners, producer_ids, memory, stopping })
+        Arc::new(Engine { config, clock, catalog, groups, partitioners, producer_ids, memory, openings, stopping })
     }
 
     /// The broker's settings.

@@ -1,4 +1,5 @@
-//! Produce: append now, answer when durable. The step between a door and `log/append`; it opens no record.
+//! Produce: append now, answer when durable. The step between a door and `log/append`; it opens records only
+//! where the topic's configs ask for it.
 //! What an outcome reveals, a refusal too, waits for its sync (log contract, rule 2).
 
 use std::sync::Arc;
@@ -110,6 +111,7 @@ impl Engine {
         let topic = self.resolve(topic)?;
         writable(ctx, &topic)?;
         let partition = topic.partition(partition)?;
+        let batch = self.as_asked(&topic, batch).await?;
         let pending = match partition.append_if_end(batch, origin(ctx), expected) {
             Ok(appended) => Pending::Appended(partition, appended),
             Err(ConditionalAppendError::Refused(refused)) => Pending::Refused(partition, refused),
@@ -131,12 +133,33 @@ impl Engine {
         let records = part.records.filter(|bytes| !bytes.is_empty()).ok_or_else(|| EngineError::InvalidRequest {
             reason: format!("the produce request has no records for {topic}-{0}", part.partition, topic = topic.name()),
         })?;
-        // The topic's own limit is checked by the log, whose config it is.
+        // The topic's own limit is checked by the log, whose config it is, on what is stored.
         let batch = check_produced(records, limits::FRAME_BYTES_MAX)?;
+        let batch = self.as_asked(&topic, batch).await?;
         Ok(match partition.append(batch, origin(ctx)) {
             Ok(appended) => Pending::Appended(partition, appended),
             Err(refused) => Pending::Refused(partition, refused),
         })
+    }
+}
+
+impl Engine {
+    /// The batch as the topic's configs want it. What takes long is done elsewhere than on a network thread, a few at a
+    /// time, since each may need much memory; the request waits, so that the order of a connection's batches stays.
+    async fn as_asked(&self, topic: &Topic, batch: ProducedBatch) -> Result<ProducedBatch, EngineError> {
+        let (rules, now) = (topic.append_rules(), self.clock.wall());
+        if !rules.is_heavy(&batch, now) {
+            return Ok(rules.apply(batch, now)?);
+        }
+        let turn = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
+        let applied = tokio::task::spawn_blocking(move || {
+            let applied = rules.apply(batch, now);
+            // Here, not where a request that is given up would end.
+            drop(turn);
+            applied
+        });
+        let applied = applied.await;
+        Ok(applied.map_err(|_| EngineError::Stopping)??)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::coordinator::group::GroupError;
 use crate::engine::EngineError;
 use crate::engine::produce::TopicRef;
 use crate::log::{AppendError, LogError};
-use crate::record::RecordError;
+use crate::record::{RecordError, Rejection};
 use crate::topics::TopicError;
 
 /// The code of an error about a topic that the request named in this way: one that is gone is unknown by the same means.
@@ -109,6 +109,8 @@ fn of_record(error: &RecordError) -> Code {
             Code::InvalidRecord
         }
         RecordError::TooLarge { .. } => Code::MessageTooLarge,
+        RecordError::Rejected { why: Rejection::Timestamp, .. } => Code::InvalidTimestamp,
+        RecordError::Rejected { why: Rejection::NoKey, .. } => Code::InvalidRecord,
     }
 }
 

@@ -2,11 +2,13 @@
 //! that `commit` says, then moves their HW and recovery points and wakes who waits. After a failed sync it poisons
 //! (rule 8) and never trusts a later success for the same pages. Never called from an append: that only queues.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::commit::{GroupCommit, Step, Way};
 use super::error::LogError;
@@ -26,6 +28,9 @@ pub(super) struct FlushQueue {
 
 #[derive(Debug)]
 struct State {
+    /// Partitions whose `flush.ms` runs, by its end; the number tells those apart that end together.
+    timed: BTreeMap<(Instant, u64), Weak<Partition>>,
+    next_timed: u64,
     commit: GroupCommit<Arc<Partition>>,
     /// The thread is gone, or shall go at once: nothing is synced any more.
     abandoned: bool,
@@ -62,7 +67,7 @@ struct Worker {
 
 impl FlushQueue {
     pub(super) fn new() -> FlushQueue {
-        FlushQueue { state: Mutex::new(State { commit: GroupCommit::new(), abandoned: false }), wake: Condvar::new() }
+        FlushQueue { state: Mutex::new(State::new()), wake: Condvar::new() }
     }
 
     pub(super) fn push(&self, partition: Arc<Partition>) {
@@ -74,6 +79,32 @@ impl FlushQueue {
             state.commit.dirty(partition);
         }
         self.wake.notify_one();
+    }
+
+    /// Once until then.
+    pub(super) fn push_at(&self, at: Instant, partition: Weak<Partition>) {
+        {
+            let mut state = self.state.lock();
+            let number = state.next_timed;
+            state.next_timed += 1;
+            state.timed.insert((at, number), partition);
+        }
+        self.wake.notify_one();
+    }
+}
+
+impl State {
+    fn new() -> State {
+        State { timed: BTreeMap::new(), next_timed: 0, commit: GroupCommit::new(), abandoned: false }
+    }
+
+    /// Those whose time is up.
+    fn due(&mut self, now: Instant) -> Vec<Weak<Partition>> {
+        let mut due = Vec::new();
+        while let Some(first) = self.timed.first_entry().filter(|first| first.key().0 <= now) {
+            due.push(first.remove());
+        }
+        due
     }
 }
 
@@ -136,12 +167,23 @@ impl Worker {
             if state.abandoned {
                 return Step::Stop;
             }
-            match state.commit.next(self.clock.monotonic()) {
-                Step::Wait(None) => self.queue.wake.wait(&mut state),
-                Step::Wait(Some(wait)) => {
+            let now = self.clock.monotonic();
+            let due = state.due(now);
+            if !due.is_empty() {
+                // They come back through `push`.
+                MutexGuard::unlocked(&mut state, || {
+                    due.iter().filter_map(Weak::upgrade).for_each(|partition| partition.flush_now());
+                });
+                continue;
+            }
+            let timed = state.timed.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now));
+            match (state.commit.next(now), timed) {
+                (Step::Wait(None), None) => self.queue.wake.wait(&mut state),
+                (Step::Wait(wait), timed) => {
+                    let wait = wait.into_iter().chain(timed).min().unwrap_or_default();
                     self.queue.wake.wait_for(&mut state, wait);
                 }
-                step => return step,
+                (step, _) => return step,
             }
         }
     }

@@ -45,6 +45,6 @@ pub use error::{AppendError, AppendRefused, ConditionalAppendError, LogError};
 pub use locate::{FileSlice, Located, Patience};
 pub use log_dir::{LogDir, LogDirSettings};
 pub use partition::{
-    Appended, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
+    Appended, FlushEvery, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
 };
 pub use recovery::CutReport;

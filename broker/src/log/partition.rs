@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -61,8 +62,24 @@ pub struct LogConfig {
     pub timestamp_type: TimestampType,
     /// `true`: HW waits for the sync (the default). `false` is `sluice.flush=os`.
     pub sync: bool,
+    /// When a log that does not wait for syncs gets one all the same.
+    pub flush: FlushEvery,
     /// Keyless records are refused (`cleanup.policy` has `compact`); compaction itself comes later.
     pub compacted: bool,
+}
+
+/// How much of a `sluice.flush=os` log stays unsynced; a sync is asked for then, nobody waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushEvery {
+    /// Messages (`flush.messages`).
+    pub messages: i64,
+    /// Milliseconds since the first of them (`flush.ms`).
+    pub ms: i64,
+}
+
+impl FlushEvery {
+    /// It is left to the system.
+    pub const NEVER: FlushEvery = FlushEvery { messages: i64::MAX, ms: i64::MAX };
 }
 
 /// Who appends.
@@ -226,6 +243,8 @@ pub struct Partition {
     pub(super) view: Mutex<View>,
     /// In the flusher's queue.
     queued: AtomicBool,
+    /// `flush.ms` runs.
+    timed: AtomicBool,
     /// Waits for HW, and for the `.log`'s sync.
     pub(super) shown: Waits,
     pub(super) synced: Waits,
@@ -253,6 +272,7 @@ impl Partition {
             writer: Mutex::new(writer),
             view: Mutex::new(view),
             queued: AtomicBool::new(false),
+            timed: AtomicBool::new(false),
             watchers: Arc::default(),
         });
         if let Some(trouble) = trouble {
@@ -383,6 +403,33 @@ impl Partition {
     /// The flusher has it: what becomes dirty from now on is for the next group.
     pub(super) fn taken(&self) {
         self.queued.store(false, Ordering::Release);
+    }
+
+    /// After an append to a log that does not wait for syncs: `flush.messages` and `flush.ms`.
+    pub(super) fn flush_in_time(&self, every: FlushEvery) {
+        let unsynced = {
+            let view = self.view.lock();
+            view.leo.offset.0 - view.synced.offset.0
+        };
+        if unsynced >= every.messages {
+            self.flush_now();
+        } else if every.ms != i64::MAX && !self.timed.swap(true, Ordering::AcqRel) {
+            let wait = Duration::from_millis(every.ms.unsigned_abs());
+            let at = self.around.clock.monotonic().checked_add(wait);
+            if let Some(at) = at {
+                self.around.queue.push_at(at, Weak::clone(&self.me));
+            }
+        }
+    }
+
+    /// Asks for a sync of everything that is there.
+    pub(super) fn flush_now(&self) {
+        self.timed.store(false, Ordering::Release);
+        {
+            let mut view = self.view.lock();
+            view.wanted = view.leo.offset;
+        }
+        self.mark_dirty();
     }
 
     /// HW = LEO, in topics that do not wait for syncs.

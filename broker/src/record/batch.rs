@@ -6,7 +6,7 @@
 use bytes::{Buf, Bytes};
 
 use super::records::{self, RecordIter};
-use super::{Compression, RecordError};
+use super::{Compression, Levels, RecordError};
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use crate::limits::BATCH_HEADER_BYTES;
 
@@ -14,6 +14,7 @@ use crate::limits::BATCH_HEADER_BYTES;
 const LOG_OVERHEAD_BYTES: usize = 12;
 /// Where the magic byte is, in message formats 0 and 1 as well.
 const MAGIC_AT: usize = 16;
+const LENGTH_AT: usize = 8;
 const LEADER_EPOCH_AT: usize = 12;
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
@@ -194,8 +195,49 @@ impl ProducedBatch {
     /// # Errors
     /// `Compression` or `Invalid`.
     pub fn check_records(&self) -> Result<(), RecordError> {
-        let body = self.header.compression.open(&self.bytes.slice(BATCH_HEADER_BYTES..))?;
-        walk_produced(&self.header, &body).map(drop)
+        self.walk(&self.open_body()?).map(drop)
+    }
+
+    /// The records, decompressed within bounds.
+    pub(super) fn open_body(&self) -> Result<Bytes, RecordError> {
+        self.header.compression.open(&self.bytes.slice(BATCH_HEADER_BYTES..))
+    }
+
+    /// Their largest timestamp, and that they are what the header says.
+    pub(super) fn walk(&self, body: &Bytes) -> Result<TimestampMs, RecordError> {
+        walk_produced(&self.header, body)
+    }
+
+    /// The records were seen to have this one.
+    pub(super) fn with_max_timestamp(mut self, seen: TimestampMs) -> ProducedBatch {
+        self.correct_max_timestamp |= seen != self.header.max_timestamp;
+        self.header.max_timestamp = seen;
+        self
+    }
+
+    /// The same records, `body` when opened, in another compression: length, attributes, max timestamp and CRC are new,
+    /// everything else is as the producer said.
+    pub(super) fn recompressed(
+        &self,
+        body: &[u8],
+        compression: Compression,
+        levels: Levels,
+    ) -> Result<ProducedBatch, RecordError> {
+        let closed = compression.close_at(body, levels)?;
+        let size = BATCH_HEADER_BYTES + closed.len();
+        let length = i32::try_from(size - LOG_OVERHEAD_BYTES)
+            .map_err(|_| RecordError::TooLarge { size, limit: i32::MAX as usize })?;
+        let mut batch = Vec::with_capacity(size);
+        batch.extend_from_slice(&self.bytes[..BATCH_HEADER_BYTES]);
+        batch.extend_from_slice(&closed);
+        let attributes = u16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]);
+        let attributes = (attributes & !CODEC_MASK) | compression.bits();
+        batch[LENGTH_AT..][..4].copy_from_slice(&length.to_be_bytes());
+        batch[ATTRIBUTES_AT..][..2].copy_from_slice(&attributes.to_be_bytes());
+        batch[MAX_TIMESTAMP_AT..][..8].copy_from_slice(&self.header.max_timestamp.0.to_be_bytes());
+        let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
+        batch[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
+        ProducedBatch::built(batch.into())
     }
 
     /// Opens the records and yields them one by one, with the offsets that the producer gave them (from 0).

@@ -34,6 +34,21 @@ pub enum Compression {
     Zstd,
 }
 
+/// How hard the codecs that have a choice work (`compression.gzip.level`, `compression.zstd.level`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// 1 to 9; -1 is zlib's own choice.
+    pub gzip: i32,
+    /// Up to 22; below 0 faster than 1.
+    pub zstd: i32,
+}
+
+impl Default for Levels {
+    fn default() -> Levels {
+        Levels { gzip: -1, zstd: zstd::DEFAULT_COMPRESSION_LEVEL }
+    }
+}
+
 impl Compression {
     /// From attribute bits 0 to 2 (Kafka's `CompressionType.id`).
     pub(super) fn from_bits(bits: u16) -> Result<Compression, RecordError> {
@@ -87,10 +102,15 @@ impl Compression {
 
     /// Compresses, in the form that every Kafka client reads, with each codec's default level.
     pub(super) fn close(self, bytes: &[u8]) -> Result<Vec<u8>, RecordError> {
+        self.close_at(bytes, Levels::default())
+    }
+
+    /// The same with these levels; lz4 and snappy have one each.
+    pub(super) fn close_at(self, bytes: &[u8], levels: Levels) -> Result<Vec<u8>, RecordError> {
         match self {
             Compression::None => Ok(bytes.to_vec()),
             Compression::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), gzip_level(levels.gzip));
                 encoder.write_all(bytes).map_err(failed)?;
                 encoder.finish().map_err(failed)
             }
@@ -101,9 +121,13 @@ impl Compression {
                 encoder.write_all(bytes).map_err(failed)?;
                 encoder.finish().map_err(failed)
             }
-            Compression::Zstd => zstd::stream::encode_all(bytes, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(failed),
+            Compression::Zstd => zstd::stream::encode_all(bytes, levels.zstd).map_err(failed),
         }
     }
+}
+
+fn gzip_level(level: i32) -> flate2::Compression {
+    u32::try_from(level).map_or_else(|_| flate2::Compression::default(), flate2::Compression::new)
 }
 
 /// Reads to the end, or fails one byte after `limit`. Memory grows with what has been read, by doubling, never past the limit.

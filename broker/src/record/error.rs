@@ -1,5 +1,14 @@
 //! What can be wrong with a record batch.
 
+/// Why records of a batch were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Too far from the broker's time.
+    Timestamp,
+    /// No key, in a compacted topic.
+    NoKey,
+}
+
 /// Why a batch was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -28,6 +37,18 @@ pub enum RecordError {
         size: usize,
         /// The topic's limit in bytes.
         limit: usize,
+    },
+    /// Some of its records are not what the topic takes.
+    #[error("{count} of its records are refused, the first is record {first}: {reason}", first = records.first().copied().unwrap_or(0))]
+    Rejected {
+        /// What is wrong with them.
+        why: Rejection,
+        /// How many.
+        count: usize,
+        /// Their places in the batch, from 0, in order; at most `limits::REJECTED_RECORDS_TOLD_MAX`.
+        records: Vec<i32>,
+        /// What was found.
+        reason: String,
     },
     /// It cannot be decompressed, or grows beyond `limits::DECOMPRESSED_BYTES_MAX`.
     #[error("the compressed records cannot be opened: {reason}")]

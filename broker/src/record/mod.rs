@@ -8,13 +8,15 @@ pub mod error;
 pub mod murmur2;
 pub mod raw;
 pub mod records;
+pub mod validate;
 mod varint;
 
 pub use batch::{
     BatchHeader, ProducedBatch, ProducerStamp, StampedBatch, StoredBatch, TimestampType, check_produced, check_stored,
 };
 pub use builder::{Header, Message, build, size_bound};
-pub use compression::Compression;
-pub use error::RecordError;
+pub use compression::{Compression, Levels};
+pub use error::{RecordError, Rejection};
 pub use murmur2::{murmur2, partition_for_key};
 pub use records::{RecordIter, RecordView, records};
+pub use validate::AppendRules;

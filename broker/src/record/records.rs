@@ -56,6 +56,12 @@ pub(super) struct Parsed {
     pub(super) end: usize,
 }
 
+impl Parsed {
+    pub(super) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+}
+
 /// Parses the record that begins at `at`, headers included; allocates nothing.
 pub(super) fn parse(body: &[u8], at: usize) -> Result<Parsed, BadRecord> {
     let mut at = at;

@@ -9,8 +9,8 @@ use super::config_check;
 use super::configs_table::{PLUGIN_CONFIG, TABLE, family_doc, find};
 use super::error::TopicError;
 use crate::limits;
-use crate::log::LogConfig;
-use crate::record::TimestampType;
+use crate::log::{FlushEvery, LogConfig};
+use crate::record::{AppendRules, Compression, Levels, TimestampType};
 
 /// What is done to one key (KIP-339).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,18 +175,45 @@ impl TopicConfigs {
     /// What these configs mean for the topic's logs.
     #[must_use]
     pub fn log_config(&self) -> LogConfig {
-        let timestamp_type = match self.get("message.timestamp.type") {
-            Some("LogAppendTime") => TimestampType::LogAppendTime,
-            _ => TimestampType::CreateTime,
-        };
         LogConfig {
             segment_bytes: self.number("segment.bytes").unsigned_abs(),
             segment_ms: self.number("segment.ms"),
             index_interval_bytes: self.number("index.interval.bytes").unsigned_abs(),
             message_bytes_max: usize::try_from(self.number("max.message.bytes")).unwrap_or(limits::MESSAGE_BYTES_MAX),
-            timestamp_type,
+            timestamp_type: self.timestamp_type(),
             sync: self.get("sluice.flush") != Some("os"),
+            flush: FlushEvery { messages: self.number("flush.messages"), ms: self.number("flush.ms") },
             compacted: self.compacted(),
+        }
+    }
+
+    /// What they mean for the batches that producers send.
+    #[must_use]
+    pub fn append_rules(&self) -> AppendRules {
+        let compression = match self.get("compression.type") {
+            Some("uncompressed") => Some(Compression::None),
+            Some("gzip") => Some(Compression::Gzip),
+            Some("snappy") => Some(Compression::Snappy),
+            Some("lz4") => Some(Compression::Lz4),
+            Some("zstd") => Some(Compression::Zstd),
+            _ => None,
+        };
+        let level = |key| i32::try_from(self.number(key)).unwrap_or_default();
+        AppendRules {
+            validate_records: self.get("sluice.validate") == Some("records"),
+            timestamp_type: self.timestamp_type(),
+            before_max_ms: self.number("message.timestamp.before.max.ms"),
+            after_max_ms: self.number("message.timestamp.after.max.ms"),
+            compression,
+            levels: Levels { gzip: level("compression.gzip.level"), zstd: level("compression.zstd.level") },
+            keys: self.compacted(),
+        }
+    }
+
+    fn timestamp_type(&self) -> TimestampType {
+        match self.get("message.timestamp.type") {
+            Some("LogAppendTime") => TimestampType::LogAppendTime,
+            _ => TimestampType::CreateTime,
         }
     }
 

@@ -61,28 +61,43 @@ pub(super) const TABLE: &[Row] = &[
         Rule::AnyOf(&["delete", "compact"]),
         "What happens to old segments: 'delete' or 'compact', or both. 'compact' is for the broker's own topics so far.",
     ),
-    later("compression.gzip.level", Int, "-1", "Level of gzip where compression.type asks for it. Not in force yet."),
-    later("compression.lz4.level", Int, "9", "Level of lz4 where compression.type asks for it. Not in force yet."),
-    later(
+    row(
+        "compression.gzip.level",
+        Int,
+        "-1",
+        Rule::OneOf(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
+        "Level of gzip where compression.type asks for it; -1 is the codec's own choice.",
+    ),
+    later("compression.lz4.level", Int, "9", "Level of lz4. Not in force: this broker's lz4 has one."),
+    row(
         "compression.type",
         Text,
         "producer",
-        "How batches are stored: as the producer compressed them. Other values are not in force yet.",
+        Rule::OneOf(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]),
+        "How batches are stored: as the producer compressed them, or compressed anew where they differ from this.",
     ),
-    later("compression.zstd.level", Int, "3", "Level of zstd where compression.type asks for it. Not in force yet."),
+    row(
+        "compression.zstd.level",
+        Int,
+        "3",
+        Rule::Range(-131_072, 22),
+        "Level of zstd where compression.type asks for it.",
+    ),
     later("delete.retention.ms", Long, "86400000", "How long a compacted topic keeps tombstones. Not in force yet."),
     later("file.delete.delay.ms", Long, "60000", "How long a deleted segment's file stays. Not in force yet."),
-    later(
+    row(
         "flush.messages",
         Long,
         "9223372036854775807",
-        "Messages between two syncs. Not in force: every answer waits for its sync (see sluice.flush).",
+        Rule::Range(1, i64::MAX),
+        "Messages between two syncs of a partition with sluice.flush=os; otherwise every answer waits for its sync anyway.",
     ),
-    later(
+    row(
         "flush.ms",
         Long,
         "9223372036854775807",
-        "Time between two syncs. Not in force: every answer waits for its sync (see sluice.flush).",
+        Rule::Range(0, i64::MAX),
+        "Time from an append to its sync in a topic with sluice.flush=os; otherwise every answer waits for its sync anyway.",
     ),
     later("follower.replication.throttled.replicas", List, "", "Replicas that are throttled. There are none."),
     row(
@@ -108,17 +123,19 @@ pub(super) const TABLE: &[Row] = &[
         Rule::Range(0, limits::FRAME_BYTES_MAX as i64),
         "The largest record batch that is taken, in bytes, as it is stored.",
     ),
-    later(
+    row(
         "message.timestamp.after.max.ms",
         Long,
         "3600000",
-        "How far a record's timestamp may lie ahead of the broker's clock. Not in force yet.",
+        Rule::Range(0, i64::MAX),
+        "How far a producer's timestamp may lie ahead of the broker's clock. Not asked under LogAppendTime.",
     ),
-    later(
+    row(
         "message.timestamp.before.max.ms",
         Long,
         "9223372036854775807",
-        "How far a record's timestamp may lie behind the broker's clock. Not in force yet.",
+        Rule::Range(0, i64::MAX),
+        "How far a producer's timestamp may lie behind the broker's clock; where it is set, compressed batches are opened.",
     ),
     row(
         "message.timestamp.type",
@@ -174,6 +191,13 @@ pub(super) const TABLE: &[Row] = &[
         "false",
         Rule::Flag,
         "A replication factor above 1 is accepted, and still means one replica on this broker.",
+    ),
+    row(
+        "sluice.validate",
+        Text,
+        "header",
+        Rule::OneOf(&["header", "records"]),
+        "'records': compressed batches are opened and every record is looked at before it is taken. 'header': not opened.",
     ),
     later("unclean.leader.election.enable", Boolean, "false", "Not in force: there is one replica."),
 ];

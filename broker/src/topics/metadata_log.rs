@@ -12,7 +12,7 @@ use super::metadata_state::MetadataState;
 use crate::clock::SharedClock;
 use crate::ids::{Offset, PartitionId, TopicId, TopicName};
 use crate::limits;
-use crate::log::{AppendError, LogConfig, LogDir, Origin, Partition, PartitionIdent};
+use crate::log::{AppendError, FlushEvery, LogConfig, LogDir, Origin, Partition, PartitionIdent};
 use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
 
 /// The name of the log's directory, before the partition number.
@@ -88,6 +88,7 @@ fn log_config() -> LogConfig {
         message_bytes_max: limits::METADATA_BATCH_BYTES_MAX,
         timestamp_type: TimestampType::CreateTime,
         sync: true,
+        flush: FlushEvery::NEVER,
         compacted: false,
     }
 }

@@ -11,6 +11,7 @@ use super::delay_name::DelayName;
 use super::error::TopicError;
 use crate::ids::{PartitionId, TopicId, TopicName};
 use crate::log::Partition;
+use crate::record::AppendRules;
 
 /// A wish for a topic.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Topic {
     delay: Option<DelayName>,
     partitions: ArcSwap<Vec<Arc<Partition>>>,
     configs: ArcSwap<TopicConfigs>,
+    /// What the configs mean for batches, worked out once: it is asked for at every produce.
+    rules: ArcSwap<AppendRules>,
     deleted: AtomicBool,
 }
 
@@ -62,6 +65,7 @@ impl Topic {
             internal,
             delay,
             partitions: ArcSwap::from_pointee(partitions),
+            rules: ArcSwap::from_pointee(configs.append_rules()),
             configs: ArcSwap::from_pointee(configs),
             deleted: AtomicBool::new(false),
         }
@@ -120,6 +124,12 @@ impl Topic {
         self.configs.load_full()
     }
 
+    /// What it asks of batches.
+    #[must_use]
+    pub fn append_rules(&self) -> AppendRules {
+        **self.rules.load()
+    }
+
     /// It was deleted after the caller got it.
     #[must_use]
     pub fn deleted(&self) -> bool {
@@ -135,6 +145,7 @@ impl Topic {
         for partition in self.partitions.load().iter() {
             partition.reconfigure(configs.log_config());
         }
+        self.rules.store(Arc::new(configs.append_rules()));
         self.configs.store(Arc::new(configs));
     }
 

@@ -11,6 +11,7 @@ mod kafka_groups;
 mod kafka_hostile;
 mod kafka_produce;
 mod kafka_topics;
+mod kafka_validation;
 mod kafka_versions;
 mod log_power_cut;
 mod messages;

@@ -89,7 +89,9 @@ impl From<RecordError> for Problem {
             RecordError::TooLarge { limit, .. } => {
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", limit)
             }
-            RecordError::Invalid { .. } => Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 42206, text),
+            RecordError::Invalid { .. } | RecordError::Rejected { .. } => {
+                Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 42206, text)
+            }
             // The gateway builds batches itself and reads what was checked: these are ours.
             RecordError::Magic { .. } | RecordError::Corrupt { .. } | RecordError::Compression { .. } => broken(text),
         }

@@ -2,8 +2,11 @@
 
 use futures::FutureExt;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::wire;
@@ -15,10 +18,11 @@ use crate::kafka::dispatch::{self, Call};
 use crate::kafka::errors;
 use crate::kafka::write::Reply;
 use crate::log::Appended;
+use crate::record::RecordError;
 
 /// Topics are named by id (KIP-516).
 const BY_ID_SINCE: i16 = 13;
-/// Partitions have an error text (KIP-467).
+/// Partitions have an error text, and records too (KIP-467).
 const TEXT_SINCE: i16 = 8;
 
 /// One topic of the request, as the answer has to repeat it. Holds nothing of the request's frame.
@@ -93,9 +97,22 @@ fn partition_response(
             .with_log_start_offset(appended.log_start.0),
         Err(error) => {
             let response = failed(index, errors::code_of_topic(named, &error));
-            if version < TEXT_SINCE { response } else { response.with_error_message(Some(errors::text(&error))) }
+            if version < TEXT_SINCE {
+                return response;
+            }
+            response.with_record_errors(record_errors(&error)).with_error_message(Some(errors::text(&error)))
         }
     }
+}
+
+/// Which records of the batch are at fault: producers give up these and send the others again (KIP-467).
+fn record_errors(error: &EngineError) -> Vec<BatchIndexAndErrorMessage> {
+    let EngineError::Record(RecordError::Rejected { records, reason, .. }) = error else { return Vec::new() };
+    let of_record = |index: &i32| {
+        let text = StrBytes::from_string(reason.clone());
+        BatchIndexAndErrorMessage::default().with_batch_index(*index).with_batch_index_error_message(Some(text))
+    };
+    records.iter().map(of_record).collect()
 }
 
 fn failed(index: i32, code: i16) -> PartitionProduceResponse {

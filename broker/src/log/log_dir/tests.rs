@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::MachineClock;
 use crate::ids::{Offset, TopicName};
-use crate::log::partition::Origin;
+use crate::log::partition::{FlushEvery, Origin};
 use crate::record::{Compression, Message, ProducedBatch, TimestampType, build, check_stored, records};
 
 pub(crate) fn ident(topic: &str) -> PartitionIdent {
@@ -24,6 +24,7 @@ pub(crate) fn config() -> LogConfig {
         message_bytes_max: 1_048_588,
         timestamp_type: TimestampType::CreateTime,
         sync: true,
+        flush: FlushEvery::NEVER,
         compacted: false,
     }
 }

@@ -20,15 +20,14 @@ fn the_topics_policy_is_applied_to_every_batch() {
     assert!(matches!(error, AppendError::Record(RecordError::TooLarge { limit: 200, .. })), "{error}");
 
     let compacted = dir.create(ident("compacted"), LogConfig { compacted: true, ..config() }).unwrap();
-    for compression in [Compression::None, Compression::Lz4] {
-        let keyed = |key: Option<&'static str>| Message { key: key.map(Bytes::from), ..message("v", 1) };
-        let good = build(&[keyed(Some("k"))], TimestampMs(0), compression, None).unwrap();
-        compacted.append(good, Origin::Client).unwrap();
-        let bad = build(&[keyed(Some("k")), keyed(None)], TimestampMs(0), compression, None).unwrap();
-        let error = refused(&compacted, bad, Origin::Client);
-        assert!(matches!(error, AppendError::Record(RecordError::Invalid { .. })), "{error}");
-    }
-    assert_eq!(compacted.offsets().leo, Offset(2));
+    // Compressed batches of clients are opened before they come here, for this and other reasons (`record::AppendRules`).
+    let keyed = |key: Option<&'static str>| Message { key: key.map(Bytes::from), ..message("v", 1) };
+    let good = build(&[keyed(Some("k"))], TimestampMs(0), Compression::None, None).unwrap();
+    compacted.append(good, Origin::Client).unwrap();
+    let bad = build(&[keyed(Some("k")), keyed(None)], TimestampMs(0), Compression::None, None).unwrap();
+    let error = refused(&compacted, bad, Origin::Client);
+    assert!(matches!(error, AppendError::Record(RecordError::Invalid { .. })), "{error}");
+    assert_eq!(compacted.offsets().leo, Offset(1));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod appending;
 mod damage;
 mod failing;
+mod flushing;
 mod full;
 mod lookup;
 mod names;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::io::faulty::FaultyDisk;
-use super::partition::{Appended, LogConfig, Origin, Partition, PartitionIdent};
+use super::partition::{Appended, FlushEvery, LogConfig, Origin, Partition, PartitionIdent};
 use super::{LogDir, LogDirSettings};
 use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{
@@ -71,6 +72,7 @@ fn config() -> LogConfig {
         message_bytes_max: 1_048_588,
         timestamp_type: TimestampType::CreateTime,
         sync: true,
+        flush: FlushEvery::NEVER,
         compacted: false,
     }
 }

@@ -29,11 +29,10 @@ fn a_kafka_key_that_is_not_in_force_takes_its_default_only() {
         ("retention.ms", "1000"),
         ("retention.ms", "-1"),
         ("retention.bytes", "1"),
-        ("compression.type", "gzip"),
-        ("flush.messages", "1"),
+        ("compression.lz4.level", "3"),
         ("preallocate", "true"),
         ("min.cleanable.dirty.ratio", "0.9"),
-        ("message.timestamp.after.max.ms", "nonsense"),
+        ("segment.jitter.ms", "nonsense"),
     ] {
         let why = reason(TopicConfigs::from_pairs([(key, value)]));
         assert!(why.contains(key) && why.contains("not supported yet"), "{why}");
@@ -98,6 +97,8 @@ fn configs_reach_the_log() {
         ("max.message.bytes", "7"),
         ("message.timestamp.type", "LogAppendTime"),
         ("sluice.flush", "os"),
+        ("flush.messages", "500"),
+        ("flush.ms", "2000"),
         ("cleanup.policy", "compact"),
     ];
     let set = TopicConfigs::from_pairs(pairs).unwrap().log_config();
@@ -108,6 +109,7 @@ fn configs_reach_the_log() {
         message_bytes_max: 7,
         timestamp_type: TimestampType::LogAppendTime,
         sync: false,
+        flush: FlushEvery { messages: 500, ms: 2_000 },
         compacted: true,
     };
     assert_eq!(set, expected);

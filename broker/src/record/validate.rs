@@ -1,0 +1,130 @@
+//! What a topic asks of the batches that it takes, beyond what every log asks (`check_produced`): timestamps within bounds,
+//! keys where the log is compacted, records that can be read, one compression for all. Pure; stands between a door and the
+//! log. A compressed batch is opened only where its header cannot decide, and `must_open` says so before: opening costs
+//! memory and time, which is no work for a network thread.
+//! Follows Kafka's `LogValidator`.
+
+use bytes::Bytes;
+
+use super::batch::{ProducedBatch, TimestampType};
+use super::compression::{Compression, Levels};
+use super::error::{RecordError, Rejection};
+use super::records;
+use crate::ids::TimestampMs;
+use crate::limits::REJECTED_RECORDS_TOLD_MAX;
+
+/// What the configs of a topic say about batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendRules {
+    /// Compressed batches are opened and every record is looked at (`sluice.validate=records`).
+    pub validate_records: bool,
+    /// Under LogAppendTime the producer's timestamps are not judged.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`; `i64::MAX` is no bound.
+    pub before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`; `i64::MAX` is no bound.
+    pub after_max_ms: i64,
+    /// How batches are stored; `None`: as the producer compressed them.
+    pub compression: Option<Compression>,
+    /// With which levels.
+    pub levels: Levels,
+    /// Every record needs a key (`cleanup.policy` has `compact`).
+    pub keys: bool,
+}
+
+impl AppendRules {
+    /// A compressed batch has to be opened, or one has to be compressed: not to be done on a network thread.
+    #[must_use]
+    pub fn is_heavy(&self, batch: &ProducedBatch, now: TimestampMs) -> bool {
+        self.recompresses(batch) || (batch.header().compression != Compression::None && self.must_open(batch, now))
+    }
+
+    /// The batch as this topic stores it. `now` is the broker's time.
+    ///
+    /// # Errors
+    /// `Rejected` names the records that are at fault; `Compression` or `Invalid` for records that cannot be read.
+    pub fn apply(&self, batch: ProducedBatch, now: TimestampMs) -> Result<ProducedBatch, RecordError> {
+        let recompresses = self.recompresses(&batch);
+        if !recompresses && !self.must_open(&batch, now) {
+            return Ok(batch);
+        }
+        let body = batch.open_body()?;
+        let max_timestamp = batch.walk(&body)?;
+        self.judge(&batch, &body, now)?;
+        let batch = batch.with_max_timestamp(max_timestamp);
+        match self.compression {
+            Some(compression) if recompresses => batch.recompressed(&body, compression, self.levels),
+            _ => Ok(batch),
+        }
+    }
+
+    fn recompresses(&self, batch: &ProducedBatch) -> bool {
+        self.compression.is_some_and(|wanted| wanted != batch.header().compression)
+    }
+
+    /// The header's max timestamp decides that no record is too new. Nothing in it says how old the oldest is: the base
+    /// timestamp is only the first record's.
+    fn must_open(&self, batch: &ProducedBatch, now: TimestampMs) -> bool {
+        let opened_before = batch.header().compression == Compression::None;
+        let judged = self.timestamp_type == TimestampType::CreateTime;
+        let too_new = batch.header().max_timestamp.0.saturating_sub(now.0) > self.after_max_ms;
+        let bounded_below = self.before_max_ms != i64::MAX;
+        (self.validate_records && !opened_before) || self.keys || (judged && (too_new || bounded_below))
+    }
+
+    /// Every record by itself, so that a client that reads record errors learns which ones.
+    fn judge(&self, batch: &ProducedBatch, body: &Bytes, now: TimestampMs) -> Result<(), RecordError> {
+        let judged = self.timestamp_type == TimestampType::CreateTime;
+        let (mut timestamps, mut keys) = (Rejected::default(), Rejected::default());
+        let mut at = 0;
+        for index in 0..batch.header().record_count {
+            let record = records::parse(body, at)
+                .map_err(|bad| RecordError::Invalid { reason: format!("record {index}: {bad}") })?;
+            at = record.end;
+            if self.keys && !record.has_key() {
+                keys.add(index);
+            }
+            let timestamp = batch.header().base_timestamp.0.saturating_add(record.timestamp_delta);
+            // -1 is a record without a timestamp.
+            if judged && timestamp != -1 && !self.within(timestamp, now) {
+                timestamps.add(index);
+            }
+        }
+        keys.into_error(Rejection::NoKey, "a compacted topic takes no record without a key".to_owned())?;
+        let (before, after) = (self.before_max_ms, self.after_max_ms);
+        let reason = format!(
+            "its timestamp is further from the broker's time, {now}, than message.timestamp.before.max.ms={before} and \
+             message.timestamp.after.max.ms={after} allow"
+        );
+        timestamps.into_error(Rejection::Timestamp, reason)
+    }
+
+    fn within(&self, timestamp: i64, now: TimestampMs) -> bool {
+        now.0.saturating_sub(timestamp) <= self.before_max_ms && timestamp.saturating_sub(now.0) <= self.after_max_ms
+    }
+}
+
+#[derive(Default)]
+struct Rejected {
+    count: usize,
+    first: Vec<i32>,
+}
+
+impl Rejected {
+    fn add(&mut self, index: i32) {
+        self.count += 1;
+        if self.first.len() < REJECTED_RECORDS_TOLD_MAX {
+            self.first.push(index);
+        }
+    }
+
+    fn into_error(self, why: Rejection, reason: String) -> Result<(), RecordError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        Err(RecordError::Rejected { why, count: self.count, records: self.first, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests;
