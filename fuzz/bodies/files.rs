@@ -11,7 +11,7 @@ use sluice_broker::ids::{
 };
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::FaultyDisk;
-use sluice_broker::log::{LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
+use sluice_broker::log::{FlushEvery, LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
 use sluice_broker::record::{Compression, Header, Message, ProducerStamp, TimestampType, build};
 
 /// Where the partition is.
@@ -59,6 +59,7 @@ pub fn config() -> LogConfig {
         message_bytes_max: 1_048_588,
         timestamp_type: TimestampType::CreateTime,
         sync: true,
+        flush: FlushEvery::NEVER,
         compacted: false,
     }
 }

@@ -79,10 +79,18 @@ impl Shared {
         if validate_only || after == *before {
             return Ok(());
         }
+        let begins_to_sync = after.log_config().sync && !before.log_config().sync;
+        if begins_to_sync {
+            sync_all(&topic).await?;
+        }
         let record = MetadataRecord::Configs { topic: topic.id(), configs: after.set().clone() };
         self.log.write(&[record]).await?;
         topic.set_configs(after);
         self.changed();
+        if begins_to_sync {
+            // What was appended meanwhile: whoever has the answer may rely on all that was there before.
+            sync_all(&topic).await?;
+        }
         Ok(())
     }
 
@@ -100,4 +108,12 @@ impl Shared {
         .await?;
         Ok(topic)
     }
+}
+
+/// Everything that is in the topic's logs, on disk.
+async fn sync_all(topic: &Topic) -> Result<(), TopicError> {
+    for partition in topic.partitions().iter() {
+        partition.sync_now(partition.offsets().leo).await?;
+    }
+    Ok(())
 }

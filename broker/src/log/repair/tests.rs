@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::super::io::Disk;
 use super::super::io::faulty::FaultyDisk;
 use super::super::layout::{PARTITION_METADATA, partition_metadata};
-use super::super::partition::{LogConfig, Partition, PartitionIdent};
+use super::super::partition::{FlushEvery, LogConfig, Partition, PartitionIdent};
 use super::super::{LogDir, LogDirSettings, LogError};
 use super::{Choice, Damage, Repair, Repaired, Survey};
 use crate::clock::{ManualClock, SharedClock};
@@ -96,6 +96,7 @@ fn served(disk: &FaultyDisk) -> (Arc<LogDir>, Arc<Partition>) {
         message_bytes_max: 1_048_588,
         timestamp_type: TimestampType::CreateTime,
         sync: true,
+        flush: FlushEvery::NEVER,
         compacted: false,
     };
     let partition = dir.open_existing(ident, config).unwrap();

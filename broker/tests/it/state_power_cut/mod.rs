@@ -13,10 +13,12 @@ use sluice_broker::clock::{ManualClock, SharedClock};
 use sluice_broker::config::BrokerConfig;
 use sluice_broker::coordinator::group::Groups;
 use sluice_broker::engine::Engine;
+use sluice_broker::ids::{Offset, PartitionId, TimestampMs};
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::{Dice, FaultyDisk, WriteFault};
-use sluice_broker::log::{LogDir, LogDirSettings};
-use sluice_broker::topics::Catalog;
+use sluice_broker::log::{LogDir, LogDirSettings, Origin};
+use sluice_broker::record::{Compression, Message, build};
+use sluice_broker::topics::{Catalog, ConfigChange, ConfigOp, NewTopic};
 
 use model::Model;
 
@@ -224,4 +226,32 @@ fn whichever_sync_of_a_creation_fails_the_topic_is_whole_or_not_there_and_its_na
         world.end(open);
     }
     assert!((5..59).contains(&failures), "{failures} of them are of a creation");
+}
+
+#[test]
+fn a_topic_that_begins_to_sync_has_synced_what_it_held_when_that_is_answered() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        let open = world.restart(None, true);
+        world.runtime.block_on(async {
+            let configs = vec![("sluice.flush".to_owned(), Some("os".to_owned()))];
+            let wish = NewTopic { partitions: Some(1), configs, ..NewTopic::named("t") };
+            let topic = open.catalog.create(wish).await.expect("made");
+            let partition = topic.partition(PartitionId(0)).expect("it has one");
+            for _ in 0..5 {
+                let message = Message { value: Some("v".into()), ..Message::default() };
+                let batch = build(&[message], TimestampMs(1), Compression::None, None).expect("a small batch is built");
+                partition.append(batch, Origin::Client).expect("appended");
+            }
+            let op = ConfigOp::Set("sync".to_owned());
+            let change = ConfigChange { key: "sluice.flush".to_owned(), op };
+            open.catalog.alter_configs("t", &[change], false).await.expect("changed");
+        });
+        world.crash(Some(open), true);
+        let open = world.open().expect("a disk that works");
+        let topic = open.catalog.topic("t").expect("it was made");
+        let partition = topic.partition(PartitionId(0)).expect("it has one");
+        assert_eq!(partition.offsets().hw, Offset(5), "seed {seed}");
+        world.end(open);
+    }
 }
