@@ -175,6 +175,13 @@ impl Partition {
                 Err(LogError::Io { cause, .. }) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 other => other?,
             };
+            if let First::Full(found) | First::Empty(found) = &found
+                && found.header.next_offset() > offsets.hw
+            {
+                // No CRC covers a base offset: a reader who believed this one would jump over everything behind it.
+                let last = found.header.last_offset();
+                return Err(self.damaged(&span.segment, found.position, &format!("a batch up to offset {last}")));
+            }
             let slice = |found: &Found| {
                 let left = span.limit - found.position;
                 let len = (max_bytes.max(found.header.size) as u64).min(left);
