@@ -35,6 +35,9 @@ pub struct BrokerConfig {
     pub group_min_session_timeout_ms: u64,
     /// The longest session time-out a member may ask for, in ms.
     pub group_max_session_timeout_ms: u64,
+    /// How often segments are looked through for what retention removes, in ms (Kafka's
+    /// `log.retention.check.interval.ms`).
+    pub retention_check_ms: u64,
     /// How long committed offsets of an empty group are kept, in minutes (Kafka's `offsets.retention.minutes`).
     pub offsets_retention_minutes: u64,
     /// A connection that sends nothing for so long is closed, in ms (Kafka's `connections.max.idle.ms`).
@@ -62,6 +65,7 @@ impl Default for BrokerConfig {
             group_initial_rebalance_delay_ms: 0,
             group_min_session_timeout_ms: 6_000,
             group_max_session_timeout_ms: 1_800_000,
+            retention_check_ms: 300_000,
             offsets_retention_minutes: 10_080,
             connections_max_idle_ms: 600_000,
             max_connections: 10_000,

@@ -42,6 +42,9 @@ pub const MESSAGE_BYTES_MAX: usize = 1_048_588;
 pub const BATCH_HEADER_BYTES: usize = 61;
 /// Batches whose offsets are remembered for each producer and partition (KIP-98: five, the most that may be in flight).
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
+/// A client's producer that has written nothing to a partition for so long is forgotten there: Kafka's
+/// `producer.id.expiration.ms`. A producer that comes back later goes on as one that is new to the partition.
+pub const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
 /// Producer ids reserved by one metadata record (log contract, rule 6).
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
 /// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.

@@ -15,7 +15,8 @@ use crate::delay::DelayService;
 use crate::door::{Door, DoorError};
 use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
-use crate::log::{LogDir, LogDirSettings, LogError};
+use crate::limits;
+use crate::log::{LogDir, LogDirSettings, LogError, UpkeepSettings};
 use crate::topics::{Catalog, TopicError};
 
 /// Why a broker does not start. Each is one line that says what to do.
@@ -104,12 +105,17 @@ impl Node {
             concurrency: std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
             clock: sluice_plugins::GuestClock::new(move || u64::try_from(guests_clock.wall().0).unwrap_or(0)),
         })?);
+        let upkeep = UpkeepSettings {
+            retention_check: Duration::from_millis(config.retention_check_ms),
+            producer_expiration_ms: limits::PRODUCER_ID_EXPIRATION_MS,
+        };
         let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await?;
         let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await?;
         let partitioners = Arc::new(Partitioners::new(plugins));
         let engine = Engine::new(config, Arc::clone(&clock), Arc::clone(&catalog), groups, partitioners);
         let delay = DelayService::open(Door::new(Arc::clone(&engine)), catalog, clock).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
+        log_dir.begin_upkeep(upkeep)?;
         Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new(), clients: TaskTracker::new() })
     }
 

@@ -99,6 +99,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
          turn, unread. One request may take half of it.",
     ),
     setting(
+        "retention_check_ms",
+        Kind::Number(10, 24 * HOUR_MS),
+        "How often the logs are looked through for segments that retention removes, in ms.",
+    ),
+    setting(
         "plugin_memory_bytes",
         Kind::Number(64 * 1024, 4 * 1024 * 1024 * 1024),
         "Memory of one plugin instance, in bytes.",

@@ -170,6 +170,8 @@ impl Proxy {
         let step = Step { until, lanes };
         let state = State { done: self.state.done, stream: Some(stream), step: Some(step.clone()) };
         self.shared.store.write(&self.key, Some(&state)).await?;
+        // A repetition reads the step's records again.
+        self.partition.hold(state.done);
         // Only now: a step that may not be durable is planned anew, and nothing of it has been appended.
         self.state = state;
         self.unsaved = false;
@@ -288,6 +290,7 @@ impl Proxy {
         if self.unsaved && self.state.step.is_none() {
             self.shared.store.write(&self.key, Some(&self.state)).await?;
             self.unsaved = false;
+            self.partition.hold(self.state.done);
         }
         Ok(())
     }

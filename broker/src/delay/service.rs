@@ -122,13 +122,15 @@ impl DelayService {
             proxy: Arc::clone(topic),
             partition: key.partition,
         };
+        let state = self.states.remove(&key).unwrap_or_default();
+        partition.hold(state.done);
         Some(Proxy {
             shared: Arc::clone(&self.shared),
             key,
             delay,
             partition,
             router,
-            state: self.states.remove(&key).unwrap_or_default(),
+            state,
             unsaved: false,
             next: HashMap::new(),
             head_due: None,

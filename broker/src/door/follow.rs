@@ -48,6 +48,11 @@ impl Follower {
         self.partition.offsets().log_start
     }
 
+    /// What is at and above is still needed here: nothing removes it.
+    pub fn hold(&self, from: Offset) {
+        self.partition.hold(from);
+    }
+
     /// Gives the records from `from` on to `take`, in order, until it says `false` or about `bytes_max` bytes of whole
     /// batches are through. Returns where to go on: behind the last record taken and the holes after it; `from` at the end.
     ///

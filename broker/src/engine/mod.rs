@@ -2,6 +2,7 @@
 //! quotas have their place here, once, when they come. Never remote, knows no wire format.
 
 pub mod configs;
+pub mod delete_records;
 pub mod error;
 pub mod fetch;
 pub mod offsets;

@@ -107,6 +107,7 @@ impl Answering for Dispatcher {
             ApiKey::ListGroups => answer!(request, call, handlers::list_groups::handle),
             ApiKey::CreateTopics => answer!(request, call, handlers::create_topics::handle),
             ApiKey::DeleteTopics => answer!(request, call, handlers::delete_topics::handle),
+            ApiKey::DeleteRecords => answer!(request, call, handlers::delete_records::handle),
             ApiKey::InitProducerId => answer!(request, call, handlers::init_producer_id::handle),
             ApiKey::OffsetForLeaderEpoch => answer!(request, call, handlers::offset_for_leader_epoch::handle),
             ApiKey::DescribeConfigs => answer!(request, call, handlers::describe_configs::handle),

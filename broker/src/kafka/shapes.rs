@@ -26,6 +26,7 @@ pub(super) fn of(key: ApiKey) -> Option<&'static Shape> {
         ApiKey::ApiVersions => &API_VERSIONS,
         ApiKey::CreateTopics => &CREATE_TOPICS,
         ApiKey::DeleteTopics => &DELETE_TOPICS,
+        ApiKey::DeleteRecords => &DELETE_RECORDS,
         ApiKey::InitProducerId => &INIT_PRODUCER_ID,
         ApiKey::OffsetForLeaderEpoch => &OFFSET_FOR_LEADER_EPOCH,
         ApiKey::DescribeConfigs => &DESCRIBE_CONFIGS,
@@ -151,6 +152,10 @@ static CREATE_TOPIC_CONFIG: Shape = plain(&[all(Text), all(Text)]);
 
 static DELETE_TOPICS: Shape = plain(&[since(6, List(&DELETE_TOPIC)), until(5, Texts), all(Fixed(4))]);
 static DELETE_TOPIC: Shape = plain(&[all(Text), all(Fixed(16))]);
+
+static DELETE_RECORDS: Shape = plain(&[all(List(&DELETE_RECORDS_TOPIC)), all(Fixed(4))]);
+static DELETE_RECORDS_TOPIC: Shape = plain(&[all(Text), all(List(&DELETE_RECORDS_PARTITION))]);
+static DELETE_RECORDS_PARTITION: Shape = plain(&[all(Fixed(4 + 8))]);
 
 static INIT_PRODUCER_ID: Shape = plain(&[all(Text), all(Fixed(4)), since(3, Fixed(8 + 2))]);
 

@@ -40,6 +40,7 @@ pub(super) const ROWS: &[Row] = &[
     row(ApiKey::ApiVersions, 0, 4),
     row(ApiKey::CreateTopics, 2, 7),
     row(ApiKey::DeleteTopics, 1, 6),
+    row(ApiKey::DeleteRecords, 0, 2),
     // Version 6 is unstable (KIP-939).
     row(ApiKey::InitProducerId, 0, 5),
     row(ApiKey::OffsetForLeaderEpoch, 2, 4),
@@ -99,6 +100,7 @@ mod tests {
             ApiVersionsRequest (0, 5);
             CreateTopicsRequest (2, 7);
             DeleteTopicsRequest (1, 6);
+            DeleteRecordsRequest (0, 2);
             InitProducerIdRequest (0, 5);
             OffsetForLeaderEpochRequest (2, 4);
             DescribeConfigsRequest (1, 4);

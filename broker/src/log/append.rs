@@ -121,7 +121,7 @@ impl Partition {
     }
 
     /// Seals the active segment and begins a new one at `base`; the flusher syncs both before HW passes `base`.
-    fn roll(&self, writer: &mut Writer, base: Offset, now: TimestampMs) -> Result<(), LogError> {
+    pub(super) fn roll(&self, writer: &mut Writer, base: Offset, now: TimestampMs) -> Result<(), LogError> {
         let Some(active) = writer.active.as_mut() else { return Err(self.read_only()) };
         let mut files = Vec::new();
         let fresh = active
@@ -140,6 +140,7 @@ impl Partition {
         view.unindexed_from = None;
         view.sealed.push(sealed);
         view.active = Some(shared);
+        view.leo = Mark::start_of(base);
         Ok(())
     }
 

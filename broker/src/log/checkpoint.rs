@@ -1,9 +1,12 @@
-//! Kafka's `OffsetCheckpointFile` (recovery points, log starts) and the way in which every small file is replaced:
+//! Kafka's `OffsetCheckpointFile` (recovery points, log starts, what the cleaner has seen) and the way in which every small file is replaced:
 //! written aside, synced, renamed over the old one, the directory synced. A reader sees the old text or the new one.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::error::LogError;
 use super::io::Disk;
@@ -15,6 +18,74 @@ pub(super) type Checkpoint = BTreeMap<TopicPartition, Offset>;
 
 /// Bytes of a small file; what is larger is none of ours.
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// One checkpoint file at the root of a data directory, and what is known to be in it.
+#[derive(Debug)]
+pub(super) struct CheckpointFile {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    name: &'static str,
+    /// Held while the file is written.
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    written: Checkpoint,
+    /// A write of others failed half way: they may be on disk all the same, now or after the next sync of the folder.
+    unsure: bool,
+}
+
+impl CheckpointFile {
+    /// Reads the file; a missing one is empty.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is no checkpoint.
+    pub(super) fn open(disk: Arc<dyn Disk>, root: PathBuf, name: &'static str) -> Result<CheckpointFile, LogError> {
+        let path = root.join(name);
+        let written = match read_text(&*disk, &path)? {
+            None => Checkpoint::new(),
+            Some(text) => parse(&text).ok_or_else(|| LogError::Corrupt {
+                path,
+                position: 0,
+                reason: "it is no offset checkpoint".to_owned(),
+            })?,
+        };
+        Ok(CheckpointFile { disk, root, name, kept: Mutex::new(Kept { written, unsure: false }) })
+    }
+
+    /// What is on disk of a partition.
+    pub(super) fn get(&self, of: &TopicPartition) -> Option<Offset> {
+        self.kept.lock().written.get(of).copied()
+    }
+
+    /// Makes sure that nothing of an earlier log with one of these names is on disk.
+    pub(super) fn forget(&self, names: &[TopicPartition]) -> Result<(), LogError> {
+        self.update(|entries| entries.retain(|name, _| !names.contains(name)))
+    }
+
+    /// Writes what `change` makes of the entries, durably, if that is not what is there. `change` sees no other's.
+    pub(super) fn update(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), LogError> {
+        let mut kept = self.kept.lock();
+        let mut new = kept.written.clone();
+        change(&mut new);
+        if kept.unsure || new != kept.written { self.write(&mut kept, new) } else { Ok(()) }
+    }
+
+    /// Writes the file even if nothing has changed.
+    pub(super) fn rewrite(&self) -> Result<(), LogError> {
+        let mut kept = self.kept.lock();
+        let same = kept.written.clone();
+        self.write(&mut kept, same)
+    }
+
+    fn write(&self, kept: &mut Kept, new: Checkpoint) -> Result<(), LogError> {
+        kept.unsure = true;
+        replace_durably(&*self.disk, &self.root, self.name, &text(&new))?;
+        *kept = Kept { written: new, unsure: false };
+        Ok(())
+    }
+}
 
 /// The text of a checkpoint.
 pub(super) fn text(checkpoint: &Checkpoint) -> String {

@@ -58,6 +58,16 @@ impl Epochs {
         self.entries.retain(|(_, start)| *start < end);
     }
 
+    /// Drops epochs that end at or before the start of the log; the one that is open there begins with it (Kafka's
+    /// `truncateFromStart`).
+    pub(super) fn cut_start(&mut self, start: Offset) {
+        let begun = self.entries.partition_point(|(_, from)| *from <= start);
+        if begun > 0 {
+            self.entries.drain(..begun - 1);
+            self.entries[0].1 = start;
+        }
+    }
+
     /// The epoch of `offset`; at and above the end it is `current`, in which the next append will be.
     pub(super) fn at(&self, offset: Offset, current: LeaderEpoch, leo: Offset) -> Option<LeaderEpoch> {
         if offset >= leo {
@@ -142,6 +152,24 @@ mod tests {
         assert_eq!(written.at(Offset(50), LeaderEpoch(7), Offset(50)), Some(LeaderEpoch(7)));
         assert_eq!(written.at(Offset(49), LeaderEpoch(7), Offset(50)), Some(LeaderEpoch(2)));
         assert_eq!(written.at(Offset(9), LeaderEpoch(7), Offset(50)), None);
+    }
+
+    #[test]
+    fn epochs_below_the_start_are_dropped_and_the_open_one_begins_with_it() {
+        for (start, left) in [
+            (5, vec![(2, 10), (4, 20)]),
+            (10, vec![(2, 10), (4, 20)]),
+            (15, vec![(2, 15), (4, 20)]),
+            (20, vec![(4, 20)]),
+            (90, vec![(4, 90)]),
+        ] {
+            let mut written = epochs(&[(2, 10), (4, 20)]);
+            written.cut_start(Offset(start));
+            assert_eq!(written, epochs(&left), "{start}");
+        }
+        let mut none = Epochs::default();
+        none.cut_start(Offset(3));
+        assert_eq!(none, Epochs::default());
     }
 
     #[test]

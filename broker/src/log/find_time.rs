@@ -48,6 +48,7 @@ impl Partition {
         let mut best: Option<(Newest, Span)> = None;
         for span in spans {
             let newest = match span.segment.newest() {
+                Some(newest) if newest.last_offset < log_start => self.newest_from(&span, log_start)?,
                 Some(newest) if newest.last_offset >= hw => self.newest_below(&span, hw)?,
                 other => other,
             };
@@ -77,10 +78,22 @@ impl Partition {
         Ok(newest)
     }
 
+    /// The largest timestamp from the log start on in the segment that the log start is in, below HW.
+    fn newest_from(&self, span: &Span, log_start: Offset) -> Result<Option<Newest>, LogError> {
+        let Some(first) = self.first_holding(span, log_start)? else { return Ok(None) };
+        let mut newest = None;
+        let mut scan = HeaderScan::new(&*span.segment.log, first.position, span.limit, LOOK_AHEAD_BYTES);
+        while let Some(found) = scan.next().map_err(|stop| self.scan_stopped(&span.segment, stop))? {
+            newest = Newest::or(newest, found.header.max_timestamp, found.header.last_offset());
+        }
+        Ok(newest)
+    }
+
     fn everything(&self) -> Result<(Offsets, Vec<Span>), LogError> {
         let view = self.view.lock();
         view.readable()?;
-        Ok((view.offsets(), view.spans(None).collect()))
+        // Segments below the log start may wait to be removed.
+        Ok((view.offsets(), view.spans(Some(view.log_start)).collect()))
     }
 
     fn time_entry(&self, span: &Span, wanted: impl Fn(Newest) -> bool) -> Result<Option<Newest>, LogError> {

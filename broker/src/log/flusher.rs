@@ -304,7 +304,9 @@ impl Partition {
         let pending = std::mem::take(&mut view.pending);
         let mut files = pending.files;
         let active = view.active.as_ref()?;
-        let with_active = sync || view.wanted > view.synced.offset;
+        // Also where only the recovery point is behind and this sync would move it: a new log start waits for that.
+        let indexed = view.unindexed_from.is_none_or(|from| from >= view.wanted);
+        let with_active = sync || view.wanted > view.synced.offset || (indexed && view.wanted > view.recovery_point);
         let until = if with_active { view.leo } else { Mark::start_of(active.base) };
         if with_active && until.position > 0 && until.offset > view.synced.offset {
             files.push(Arc::clone(&active.log));
@@ -319,7 +321,9 @@ impl Partition {
             sealed: pending.sealed,
         };
         let moves = dirt.until.offset > view.synced.offset || dirt.recovery_point > view.recovery_point;
-        (moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty()).then_some(dirt)
+        let any = moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty();
+        view.flushing = any;
+        any.then_some(dirt)
     }
 
     /// The sync of `dirt` is done.
@@ -333,6 +337,7 @@ impl Partition {
                 view.hw = view.synced;
             }
             view.recovery_point = view.recovery_point.max(dirt.recovery_point);
+            view.flushing = false;
             (view.synced.offset, view.hw.offset)
         };
         self.synced.reach(synced);

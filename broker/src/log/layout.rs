@@ -32,6 +32,9 @@ pub const PARTITION_METADATA: &str = "partition.metadata";
 /// What a file is called while it is written, before it replaces the one it is for.
 pub const TEMPORARY: &str = ".tmp";
 
+/// What a segment's file is called once it is out of the log and waits to be unlinked.
+const DELETED: &str = ".deleted";
+
 /// A file of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentFile {
@@ -100,6 +103,18 @@ pub fn sibling(name: &str, kind: SegmentFile) -> String {
     format!("{stem}{}", &segment_file(Offset::ZERO, kind)[20..])
 }
 
+/// `path` once its segment is out of the log (Kafka's `LogFileUtils.DELETED_FILE_SUFFIX`).
+#[must_use]
+pub fn deleted_file(path: &Path) -> PathBuf {
+    with_suffix(path, DELETED)
+}
+
+/// `true` for files that are out of the log and may have outlived their removal.
+#[must_use]
+pub fn is_deleted_file(name: &str) -> bool {
+    name.strip_suffix(DELETED).is_some_and(|name| parse_segment_file(name).is_some())
+}
+
 /// Where the `number`th cut of a segment keeps its bytes (rule 10).
 #[must_use]
 pub fn cut_file(base: Offset, number: u32) -> String {
@@ -152,8 +167,12 @@ fn set_aside(topic: &TopicName, partition: PartitionId, suffix: &str) -> String 
 /// `path` while it is being written.
 #[must_use]
 pub fn temporary(path: &Path) -> PathBuf {
+    with_suffix(path, TEMPORARY)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(TEMPORARY);
+    name.push(suffix);
     PathBuf::from(name)
 }
 

@@ -161,17 +161,17 @@ impl Partition {
         max_bytes: usize,
         patience: Patience,
     ) -> Result<Option<Located>, LogError> {
-        let mut nth = 0;
+        let mut at = from;
         let mut empty = None;
         loop {
             let (offsets, span) = {
                 let view = self.view.lock();
-                (view.readable_at(from)?, view.spans(Some(from)).nth(nth))
+                (view.readable_at(from)?, view.spans(Some(at)).next())
             };
             let Some(span) = span else {
                 return Ok(Some(Located { slice: empty, offsets }));
             };
-            let found = match self.first_in(&span, by_index, from, patience) {
+            let found = match self.first_in(&span, by_index, at, patience) {
                 Err(LogError::Io { cause, .. }) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 other => other?,
             };
@@ -193,7 +193,8 @@ impl Partition {
                 First::Empty(found) => empty = empty.or(Some(slice(&found))),
                 First::None => {}
             }
-            nth += 1;
+            // Segments may be merged meanwhile: the next one is found by its offset.
+            at = span.end.max(at.next());
         }
     }
 

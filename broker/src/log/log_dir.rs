@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use super::checkpoint;
+use super::checkpoint::{self, CheckpointFile};
 use super::error::LogError;
 use super::flusher::{FlushQueue, Flusher};
 use super::index_maps::IndexMaps;
@@ -18,8 +18,9 @@ use super::partition::{LogConfig, Partition, PartitionIdent, Surroundings};
 use super::recovery::CutReport;
 use super::registry::Registry;
 use super::remover::Remover;
+use super::upkeep::Upkeep;
 use crate::clock::SharedClock;
-use crate::ids::{LeaderEpoch, PartitionId, TopicId};
+use crate::ids::{LeaderEpoch, PartitionId, TopicId, TopicPartition};
 
 /// The marker's text, as Kafka 4 writes it; that it is there is all that counts.
 const CLEAN_SHUTDOWN_TEXT: &str = "{\"version\":0,\"brokerEpoch\":-1}";
@@ -48,6 +49,7 @@ pub struct LogDir {
     pub(super) around: Surroundings,
     pub(super) registry: Arc<Registry>,
     pub(super) remover: Remover,
+    pub(super) upkeep: Arc<Upkeep>,
     pub(super) reports: Mutex<Vec<CutReport>>,
     flusher: Flusher,
     unclean: bool,
@@ -80,8 +82,10 @@ impl LogDir {
         }
         disk.sync_dir(&path).map_err(|error| LogError::io("cannot sync the data directory", &path, error))?;
 
-        let points = read_points(&*disk, &path)?;
-        let registry = Arc::new(Registry::new(Arc::clone(&disk), path.clone(), points));
+        // Without either all damage would pass for a torn tail: better not to start than to cut what was durable.
+        let points = CheckpointFile::open(Arc::clone(&disk), path.clone(), RECOVERY_POINTS)?;
+        let starts = Arc::new(CheckpointFile::open(Arc::clone(&disk), path.clone(), LOG_STARTS)?);
+        let registry = Arc::new(Registry::new(points));
         let queue = Arc::new(FlushQueue::new());
         let flusher = Flusher::start(
             Arc::clone(&queue),
@@ -92,12 +96,14 @@ impl LogDir {
         )
         .map_err(|error| LogError::io("cannot start the flusher of", &path, error))?;
         let maps = Arc::new(IndexMaps::new(Arc::clone(&disk)));
-        let around = Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default() };
+        let around = Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default(), starts };
+        let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry)));
         Ok(Arc::new(LogDir {
             path,
             around,
             registry,
             remover: Remover::new(disk),
+            upkeep,
             reports: Mutex::default(),
             flusher,
             unclean: used && !clean,
@@ -157,6 +163,8 @@ impl LogDir {
         let ident = partition.ident();
         partition.delete();
         self.registry.remove(partition);
+        // Whoever takes segments out works by their names, which the next log of this name will have.
+        let _upkeep = partition.upkeep.lock();
         let aside = self.path.join(layout::delete_dir(&ident.topic, ident.partition));
         match self.around.disk.rename(&partition.dir, &aside) {
             Ok(()) => {}
@@ -192,7 +200,7 @@ impl LogDir {
             let to = self.path.join(layout::stray_dir(&name.topic, name.partition));
             disk.rename(&from, &to).map_err(|error| LogError::io("cannot rename", &from, error))?;
             tracing::warn!(stray = %to.display(), "a directory of an unknown topic was set aside");
-            self.registry.forget(&[name])?;
+            self.forget(&[name])?;
             strays.push(to);
         }
         if !strays.is_empty() {
@@ -220,6 +228,7 @@ impl LogDir {
     /// `Io` or `Poisoned` when something could not be written or synced: the next start will recover.
     pub fn close(&self) -> Result<(), LogError> {
         let Some(lock) = self.lock.lock().take() else { return Ok(()) };
+        self.upkeep.stop();
         let open = self.registry.open();
         let mut outcome = Ok(());
         for partition in &open {
@@ -227,11 +236,9 @@ impl LogDir {
         }
         self.flusher.finish();
         self.remover.finish();
-        outcome = outcome.and_then(|()| self.registry.write_recovery_points()).and_then(|()| {
-            // Every log starts with its first segment, which needs no entry (Kafka writes none either).
-            let none = checkpoint::text(&checkpoint::Checkpoint::new());
-            checkpoint::replace(&*self.around.disk, &self.path.join(LOG_STARTS), &none)
-        });
+        self.upkeep.finish();
+        outcome =
+            outcome.and_then(|()| self.registry.write_recovery_points()).and_then(|()| self.around.starts.rewrite());
         if let Some(unsettled) = open.iter().find(|partition| !partition.settled()) {
             let cause = self.registry.first_failure().unwrap_or_else(|| "it was not synced".to_owned());
             outcome = outcome.and(Err(LogError::Poisoned { partition: unsettled.label(), cause }));
@@ -249,6 +256,12 @@ impl LogDir {
         self.around.disk.sync_dir(&self.path).map_err(|error| LogError::io("cannot sync", &self.path, error))
     }
 
+    /// Makes sure that nothing of earlier logs with these names is in the checkpoints.
+    pub(super) fn forget(&self, names: &[TopicPartition]) -> Result<(), LogError> {
+        self.registry.forget(names)?;
+        self.around.starts.forget(names)
+    }
+
     fn abandon_waits(&self) {
         for partition in self.registry.open() {
             partition.end(LogError::Offline { partition: partition.label(), reason: "the log was closed".to_owned() });
@@ -259,6 +272,7 @@ impl LogDir {
 impl Drop for LogDir {
     fn drop(&mut self) {
         if self.lock.get_mut().is_some() {
+            self.upkeep.stop();
             self.flusher.abandon();
             self.remover.finish();
             self.abandon_waits();
@@ -276,17 +290,6 @@ fn make_dir(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
         disk.sync_dir(parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
-}
-
-fn read_points(disk: &dyn Disk, dir: &Path) -> Result<checkpoint::Checkpoint, LogError> {
-    let path = dir.join(RECOVERY_POINTS);
-    let Some(text) = checkpoint::read_text(disk, &path)? else { return Ok(checkpoint::Checkpoint::new()) };
-    // Without the points all damage would pass for a torn tail: better not to start than to cut what was durable.
-    checkpoint::parse(&text).ok_or_else(|| LogError::Corrupt {
-        path,
-        position: 0,
-        reason: "it is no offset checkpoint".to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@
 //! append ─ producers (KIP-98) ─ segment ─ io ── page cache
 //!    └ flusher: commit decides, io syncs ─ HW ─ durability answers, watch wakes
 //! locate, read, find_time ─ view (below HW) ─ index, time_index ─ scan ─ io
+//! upkeep ─ retention decides, log_start removes             delete_records moves the log start as well
 //! log_dir ─ open ─ recovery ─ a partition        registry, checkpoint: what is durable, on disk
 //! dump: shows any of the files, whatever is in them      repair: looks for damage, and takes it out
 //! ```
 
 mod append;
 mod checkpoint;
+mod cleanup;
 mod commit;
+mod delete_records;
 pub mod dump;
 mod durability;
 mod epochs;
@@ -24,6 +27,7 @@ pub mod io;
 pub mod layout;
 pub mod locate;
 pub mod log_dir;
+mod log_start;
 mod mmap;
 mod open;
 pub mod partition;
@@ -34,13 +38,17 @@ mod recovery;
 mod registry;
 mod remover;
 pub mod repair;
+mod retention;
 mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
 mod time_index;
+mod upkeep;
 pub mod watch;
 
+pub use cleanup::Cleanup;
+pub use delete_records::{DeleteRecordsError, DeleteUntil};
 pub use error::{AppendError, AppendRefused, ConditionalAppendError, LogError};
 pub use locate::{FileSlice, Located, Patience};
 pub use log_dir::{LogDir, LogDirSettings};
@@ -48,3 +56,4 @@ pub use partition::{
     Appended, FlushEvery, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
 };
 pub use recovery::CutReport;
+pub use upkeep::UpkeepSettings;

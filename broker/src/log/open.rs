@@ -25,7 +25,7 @@ impl LogDir {
         if disk.list(&dir).is_ok() {
             self.free_name(&ident, &dir)?;
         }
-        self.registry.forget(&[ident.name()])?;
+        self.forget(&[ident.name()])?;
         let building = self.path.join(layout::delete_dir(&ident.topic, ident.partition));
         let made = build(disk, &building, &dir, &ident, self.around.clock.wall())
             .and_then(|active| {
@@ -65,10 +65,13 @@ impl LogDir {
     /// Always a partition: what is wrong with it is its state.
     pub(super) fn recover(&self, ident: PartitionIdent, config: LogConfig) -> Arc<Partition> {
         let dir = self.path.join(layout::partition_dir(&ident.topic, ident.partition));
+        // A log start is written when everything below it is synced.
+        let start = self.around.starts.get(&ident.name()).unwrap_or_default();
         let recovery = Recovery {
             disk: &*self.around.disk,
             dir: &dir,
-            trusted: self.registry.point(&ident.name()),
+            trusted: self.registry.point(&ident.name()).max(start),
+            log_start: start,
             clean: !self.was_unclean(),
             index_interval: config.index_interval_bytes,
             append_times: config.timestamp_type == TimestampType::LogAppendTime,
@@ -114,6 +117,7 @@ impl LogDir {
             epochs: recovered.epochs,
             unindexed_from: recovered.unindexed_from,
             pending: Pending::default(),
+            flushing: false,
             wanted: end.offset,
             trouble: recovered.damage,
         };
@@ -170,6 +174,7 @@ fn empty_view(trouble: Option<LogError>) -> View {
         epochs: Epochs::default(),
         unindexed_from: None,
         pending: Pending::default(),
+        flushing: false,
         wanted: Offset::ZERO,
         trouble,
     }

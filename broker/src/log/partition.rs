@@ -3,7 +3,7 @@
 //! view's only to look at or move positions, never during I/O, so that reads and appends do not wait for each other.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::checkpoint::CheckpointFile;
+use super::cleanup::Cleanup;
 use super::durability::Waits;
 use super::epochs::Epochs;
 use super::error::LogError;
@@ -64,8 +66,10 @@ pub struct LogConfig {
     pub sync: bool,
     /// When a log that does not wait for syncs gets one all the same.
     pub flush: FlushEvery,
-    /// Keyless records are refused (`cleanup.policy` has `compact`); compaction itself comes later.
+    /// Keyless records are refused: `cleanup.policy` has `compact`.
     pub compacted: bool,
+    /// What is removed, and when.
+    pub cleanup: Cleanup,
 }
 
 /// How much of a `sluice.flush=os` log stays unsynced; a sync is asked for then, nobody waits for it.
@@ -202,6 +206,8 @@ pub(super) struct View {
     pub(super) unindexed_from: Option<Offset>,
     /// What the next sync has to take besides the active `.log`.
     pub(super) pending: Pending,
+    /// The flusher has taken something and is not done with it.
+    pub(super) flushing: bool,
     /// A sync up to here is wanted whatever `sluice.flush` says.
     pub(super) wanted: Offset,
     /// Why this partition takes no appends, or does not even read.
@@ -229,6 +235,8 @@ pub(super) struct Surroundings {
     pub(super) clock: SharedClock,
     pub(super) queue: Arc<FlushQueue>,
     pub(super) term: Arc<AtomicI32>,
+    /// Where each log begins, on disk.
+    pub(super) starts: Arc<CheckpointFile>,
 }
 
 /// One partition's log. Verbs may be called from any thread.
@@ -249,6 +257,10 @@ pub struct Partition {
     pub(super) shown: Waits,
     pub(super) synced: Waits,
     pub(super) watchers: Arc<Watchers>,
+    /// What is at and above it is not removed, whatever the configs say.
+    pub(super) held: AtomicI64,
+    /// Held while segments are taken out or replaced. Taken before `writer` and `view`.
+    pub(super) upkeep: Mutex<()>,
 }
 
 impl Partition {
@@ -274,6 +286,8 @@ impl Partition {
             queued: AtomicBool::new(false),
             timed: AtomicBool::new(false),
             watchers: Arc::default(),
+            held: AtomicI64::new(i64::MAX),
+            upkeep: Mutex::default(),
         });
         if let Some(trouble) = trouble {
             partition.end(trouble);
@@ -312,6 +326,12 @@ impl Partition {
     #[must_use]
     pub fn offsets(&self) -> Offsets {
         self.view.lock().offsets()
+    }
+
+    /// Nothing at or above `from` is removed by retention or DeleteRecords, until a later call says otherwise: somebody
+    /// of the broker's own has not worked through it yet.
+    pub fn hold(&self, from: Offset) {
+        self.held.store(from.0, Ordering::Release);
     }
 
     /// `notify.notify_one()` is called whenever HW moves, and when the partition is deleted or poisoned.
@@ -376,6 +396,11 @@ impl Partition {
     /// The reason.
     pub fn usable(&self) -> Result<(), LogError> {
         self.view.lock().trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// Itself, to be handed to a task; `None` while it is being dropped.
+    pub(super) fn me(&self) -> Option<Arc<Partition>> {
+        self.me.upgrade()
     }
 
     /// `topic-partition`, for errors.

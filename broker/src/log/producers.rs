@@ -11,10 +11,6 @@ use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Times
 use crate::limits::PRODUCER_BATCHES_KEPT;
 use crate::record::{BatchHeader, ProducerStamp};
 
-/// A client's producer that has written nothing for so long is forgotten (Kafka's `producer.id.expiration.ms`).
-const EXPIRES_AFTER_MS: i64 = 86_400_000;
-/// Sweeps for expired producers are at least so far apart (Kafka's `producer.id.expiration.check.interval.ms`).
-const SWEEP_EVERY_MS: i64 = 600_000;
 /// Sequences so far apart, or further, cannot be told from ones that wrapped.
 const HALF_CIRCLE: i64 = 1 << 30;
 
@@ -22,7 +18,6 @@ const HALF_CIRCLE: i64 = 1 << 30;
 #[derive(Debug, Default)]
 pub(super) struct Producers {
     known: HashMap<ProducerId, Producer>,
-    swept: TimestampMs,
 }
 
 #[derive(Debug)]
@@ -121,7 +116,6 @@ impl Producers {
             append_time,
         };
         self.remember(stamp, batch, now);
-        self.sweep(now);
     }
 
     fn remember(&mut self, stamp: ProducerStamp, batch: BatchKept, now: TimestampMs) {
@@ -180,14 +174,11 @@ impl Producers {
         producers
     }
 
-    /// Forgets clients that have been silent for a day; streams never (rule 19).
-    fn sweep(&mut self, now: TimestampMs) {
-        if now.0.saturating_sub(self.swept.0) < SWEEP_EVERY_MS {
-            return;
-        }
-        self.swept = now;
+    /// Forgets clients that have written nothing for `expiration_ms` (Kafka's `producer.id.expiration.ms`); streams
+    /// never (rule 19).
+    pub(super) fn expire(&mut self, now: TimestampMs, expiration_ms: i64) {
         self.known.retain(|id, producer| {
-            *id >= RESERVED_PRODUCER_IDS || now.0.saturating_sub(producer.last_seen.0) < EXPIRES_AFTER_MS
+            *id >= RESERVED_PRODUCER_IDS || now.0.saturating_sub(producer.last_seen.0) < expiration_ms
         });
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Span {
     pub(super) segment: Arc<Segment>,
     /// Bytes below HW.
     pub(super) limit: u64,
+    /// Where the next segment begins, or HW.
+    pub(super) end: Offset,
 }
 
 impl Partition {
@@ -104,11 +106,14 @@ impl View {
             (Some(from), _) => self.sealed.partition_point(|sealed| sealed.segment.base <= from).saturating_sub(1),
         };
         let sealed = self.sealed[first..].iter().map(|sealed| (&sealed.segment, sealed.size));
+        let behind = self.sealed[first..].iter().map(|sealed| &sealed.segment).chain(&self.active).skip(1);
+        let ends = behind.map(|next| next.base).chain([self.hw.offset]);
         let some = from.is_none_or(|from| from < self.hw.offset);
-        sealed.chain(active).take_while(move |(segment, _)| some && segment.base <= self.hw.segment).map(
-            |(segment, size)| Span {
+        sealed.chain(active).zip(ends).take_while(move |((segment, _), _)| some && segment.base <= self.hw.segment).map(
+            |((segment, size), end)| Span {
                 segment: Arc::clone(segment),
                 limit: if segment.base == self.hw.segment { self.hw.position } else { size },
+                end: end.min(self.hw.offset),
             },
         )
     }

@@ -34,6 +34,8 @@ pub(super) struct Recovery<'a> {
     pub(super) dir: &'a Path,
     /// Everything below was synced once: damage there is corruption.
     pub(super) trusted: Offset,
+    /// What is below was removed, if perhaps not yet from the disk.
+    pub(super) log_start: Offset,
     /// The last stop left its marker: what is on disk is all there was.
     pub(super) clean: bool,
     pub(super) index_interval: u64,
@@ -85,9 +87,13 @@ impl Recovery<'_> {
             .filter_map(|(base, file)| (file == SegmentFile::Log).then_some(base))
             .collect();
         bases.sort_unstable();
-        let Some(log_start) = bases.first().copied() else {
+        // Segments wholly below the log start were on their way out; any of them may be gone.
+        bases.drain(..bases.partition_point(|base| *base <= self.log_start).saturating_sub(1));
+        let Some(first) = bases.first().copied() else {
             return Err(self.no_segment());
         };
+        self.remove_removed(&names, first)?;
+        let log_start = first.max(self.log_start);
         let (skipped, mut replayed) = self.skip(&names, &bases)?;
         if let Some(recovered) = self.reopen(log_start, &skipped, &bases, &mut replayed)? {
             return Ok(recovered);
@@ -133,6 +139,7 @@ impl Recovery<'_> {
         replayed: Replayed,
         reason: &str,
     ) -> Recovered {
+        let log_start = log_start.min(replayed.end);
         let before = sealed.last().map_or((log_start, 0), |last| (last.segment.base, last.size));
         let (base, position) = walked.last().map_or(before, |last| (last.base, last.size));
         let damage = LogError::Corrupt {
@@ -238,7 +245,8 @@ impl Replayed {
 }
 
 impl Recovered {
-    fn of(log_start: Offset, end: Mark, replayed: Replayed) -> Recovered {
+    fn of(log_start: Offset, end: Mark, mut replayed: Replayed) -> Recovered {
+        replayed.epochs.cut_start(log_start);
         Recovered {
             log_start,
             end,

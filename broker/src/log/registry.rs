@@ -3,46 +3,26 @@
 //! damage into a tail to be cut (rule 10).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::CheckpointFile;
 use super::error::LogError;
-use super::io::Disk;
-use super::layout;
 use super::partition::Partition;
 use crate::ids::{Offset, TopicPartition};
 
 /// The open partitions and what is written down about them.
 #[derive(Debug)]
 pub(super) struct Registry {
-    disk: Arc<dyn Disk>,
-    root: PathBuf,
     open: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
-    /// Held while it is written.
-    points: Mutex<Points>,
+    points: CheckpointFile,
     failure: Mutex<Option<String>>,
 }
 
-/// The recovery points on disk.
-#[derive(Debug)]
-struct Points {
-    written: Checkpoint,
-    /// A write of others failed half way: they may be on disk all the same, now or after the next sync of the folder.
-    unsure: bool,
-}
-
 impl Registry {
-    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, points: Checkpoint) -> Registry {
-        Registry {
-            disk,
-            root,
-            open: Mutex::default(),
-            points: Mutex::new(Points { written: points, unsure: false }),
-            failure: Mutex::default(),
-        }
+    pub(super) fn new(points: CheckpointFile) -> Registry {
+        Registry { open: Mutex::default(), points, failure: Mutex::default() }
     }
 
     pub(super) fn add(&self, partition: &Arc<Partition>) {
@@ -74,38 +54,25 @@ impl Registry {
 
     /// The recovery point on disk: everything below was durable once.
     pub(super) fn point(&self, name: &TopicPartition) -> Offset {
-        self.points.lock().written.get(name).copied().unwrap_or_default()
+        self.points.get(name).unwrap_or_default()
     }
 
     /// Makes sure that no recovery point of an earlier log with one of these names is on disk: a new log would look
     /// damaged below it.
     pub(super) fn forget(&self, names: &[TopicPartition]) -> Result<(), LogError> {
-        let mut points = self.points.lock();
-        if !points.unsure && names.iter().all(|name| !points.written.contains_key(name)) {
-            return Ok(());
-        }
-        let mut kept = points.written.clone();
-        kept.retain(|name, _| !names.contains(name));
-        self.write(&mut points, kept)
+        self.points.forget(names)
     }
 
     /// Writes the recovery points, durably, if any has moved.
     pub(super) fn write_recovery_points(&self) -> Result<(), LogError> {
-        let mut points = self.points.lock();
-        let mut moved = points.written.clone();
-        for partition in self.open() {
-            if let Some(point) = partition.recovery_point_to_write() {
-                moved.insert(partition.ident().name(), point);
+        let open = self.open();
+        self.points.update(|points| {
+            for partition in &open {
+                if let Some(point) = partition.recovery_point_to_write() {
+                    points.insert(partition.ident().name(), point);
+                }
             }
-        }
-        if points.unsure || moved != points.written { self.write(&mut points, moved) } else { Ok(()) }
-    }
-
-    fn write(&self, points: &mut Points, new: Checkpoint) -> Result<(), LogError> {
-        points.unsure = true;
-        checkpoint::replace_durably(&*self.disk, &self.root, layout::RECOVERY_POINTS, &checkpoint::text(&new))?;
-        *points = Points { written: new, unsure: false };
-        Ok(())
+        })
     }
 
     pub(super) fn failed(&self, error: &LogError) {

@@ -143,7 +143,6 @@ impl Segment {
     ///
     /// # Errors
     /// The disk's.
-    #[expect(dead_code, reason = "compaction, which replaces index files, is not in yet")]
     pub(super) fn hold_indexes(&self, maps: &IndexMaps) -> io::Result<()> {
         match &*self.lookup.read() {
             Lookup::Memory(_) => Ok(()),

@@ -9,7 +9,7 @@ use super::config_check;
 use super::configs_table::{PLUGIN_CONFIG, TABLE, family_doc, find};
 use super::error::TopicError;
 use crate::limits;
-use crate::log::{FlushEvery, LogConfig};
+use crate::log::{Cleanup, FlushEvery, LogConfig};
 use crate::record::{AppendRules, Compression, Levels, TimestampType};
 
 /// What is done to one key (KIP-339).
@@ -184,6 +184,17 @@ impl TopicConfigs {
             sync: self.get("sluice.flush") != Some("os"),
             flush: FlushEvery { messages: self.number("flush.messages"), ms: self.number("flush.ms") },
             compacted: self.compacted(),
+            cleanup: self.cleanup(),
+        }
+    }
+
+    fn cleanup(&self) -> Cleanup {
+        Cleanup {
+            delete: self.has_policy("delete"),
+            // -1 is: no bound.
+            retention_ms: Some(self.number("retention.ms")).filter(|ms| *ms >= 0),
+            retention_bytes: u64::try_from(self.number("retention.bytes")).ok(),
+            file_delete_delay_ms: self.number("file.delete.delay.ms").unsigned_abs(),
         }
     }
 
@@ -220,7 +231,11 @@ impl TopicConfigs {
     /// `cleanup.policy` has `compact`.
     #[must_use]
     pub fn compacted(&self) -> bool {
-        self.get("cleanup.policy").is_some_and(|policy| policy.split(',').any(|word| word == "compact"))
+        self.has_policy("compact")
+    }
+
+    fn has_policy(&self, policy: &str) -> bool {
+        self.get("cleanup.policy").is_some_and(|policies| policies.split(',').any(|word| word == policy))
     }
 
     /// `sluice.partitioner`, when bound: a plugin's name, or `name@version`.

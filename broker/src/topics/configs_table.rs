@@ -84,7 +84,13 @@ pub(super) const TABLE: &[Row] = &[
         "Level of zstd where compression.type asks for it.",
     ),
     later("delete.retention.ms", Long, "86400000", "How long a compacted topic keeps tombstones. Not in force yet."),
-    later("file.delete.delay.ms", Long, "60000", "How long a deleted segment's file stays. Not in force yet."),
+    row(
+        "file.delete.delay.ms",
+        Long,
+        "60000",
+        Rule::Range(0, i64::MAX),
+        "How long the files of a removed segment stay before they are unlinked; whoever reads one goes on in any case.",
+    ),
     row(
         "flush.messages",
         Long,
@@ -153,8 +159,20 @@ pub(super) const TABLE: &[Row] = &[
     later("remote.log.copy.disable", Boolean, "false", "Part of tiered storage. Not in force yet."),
     later("remote.log.delete.on.disable", Boolean, "false", "Part of tiered storage. Not in force yet."),
     later("remote.storage.enable", Boolean, "false", "Tiered storage. Not in force yet."),
-    later("retention.bytes", Long, "-1", "Bytes a partition keeps. Not in force yet: everything is kept."),
-    later("retention.ms", Long, "604800000", "How long records are kept. Not in force yet: everything is kept."),
+    row(
+        "retention.bytes",
+        Long,
+        "-1",
+        Rule::Range(-1, i64::MAX),
+        "Bytes a partition keeps: its oldest segments go while so many are left without them. -1: no bound.",
+    ),
+    row(
+        "retention.ms",
+        Long,
+        "604800000",
+        Rule::Range(-1, i64::MAX),
+        "How long records are kept: a segment goes when its newest record is older. -1: for ever.",
+    ),
     row(
         "segment.bytes",
         Int,

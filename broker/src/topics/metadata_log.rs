@@ -12,7 +12,7 @@ use super::metadata_state::MetadataState;
 use crate::clock::SharedClock;
 use crate::ids::{Offset, PartitionId, TopicId, TopicName};
 use crate::limits;
-use crate::log::{AppendError, FlushEvery, LogConfig, LogDir, Origin, Partition, PartitionIdent};
+use crate::log::{AppendError, Cleanup, FlushEvery, LogConfig, LogDir, Origin, Partition, PartitionIdent};
 use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
 
 /// The name of the log's directory, before the partition number.
@@ -90,6 +90,8 @@ fn log_config() -> LogConfig {
         sync: true,
         flush: FlushEvery::NEVER,
         compacted: false,
+        // Nothing is ever removed: a change that is taken back is a later record.
+        cleanup: Cleanup::default(),
     }
 }
 

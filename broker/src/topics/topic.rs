@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use super::configs::TopicConfigs;
 use super::delay_name::DelayName;
 use super::error::TopicError;
-use crate::ids::{PartitionId, TopicId, TopicName};
+use crate::ids::{Offset, PartitionId, TopicId, TopicName};
 use crate::log::Partition;
 use crate::record::AppendRules;
 
@@ -59,6 +59,9 @@ impl Topic {
         partitions: Vec<Arc<Partition>>,
         configs: TopicConfigs,
     ) -> Topic {
+        if delay.is_some() {
+            hold(&partitions);
+        }
         Topic {
             name,
             id,
@@ -136,7 +139,11 @@ impl Topic {
         self.deleted.load(Ordering::Acquire)
     }
 
+    /// The ones that are there already, and new ones.
     pub(super) fn set_partitions(&self, partitions: Vec<Arc<Partition>>) {
+        if self.delay.is_some() {
+            hold(&partitions[self.partitions.load().len().min(partitions.len())..]);
+        }
         self.partitions.store(Arc::new(partitions));
     }
 
@@ -151,5 +158,12 @@ impl Topic {
 
     pub(super) fn mark_deleted(&self) {
         self.deleted.store(true, Ordering::Release);
+    }
+}
+
+/// Records of a delay topic are the queue of what is to be delivered: none goes before the service has said that it did.
+fn hold(partitions: &[Arc<Partition>]) {
+    for partition in partitions {
+        partition.hold(Offset::ZERO);
     }
 }

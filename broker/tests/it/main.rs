@@ -6,6 +6,7 @@ mod append_once;
 mod delay;
 mod fuzz_seeds;
 mod kafka_client;
+mod kafka_delete_records;
 mod kafka_fetch;
 mod kafka_groups;
 mod kafka_hostile;

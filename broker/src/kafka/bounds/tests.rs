@@ -6,6 +6,7 @@ use kafka_protocol::messages::create_partitions_request::{CreatePartitionsAssign
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
@@ -158,6 +159,11 @@ fn topics(key: ApiKey, v: i16) -> Option<Bytes> {
                 request.with_topic_names(twice(name("t")))
             };
             bytes(&request, v)
+        }
+        ApiKey::DeleteRecords => {
+            let part = DeleteRecordsPartition::default().with_partition_index(1).with_offset(5);
+            let topic = DeleteRecordsTopic::default().with_name(name("t")).with_partitions(twice(part));
+            bytes(&messages::DeleteRecordsRequest::default().with_topics(twice(topic)), v)
         }
         ApiKey::CreatePartitions => {
             let one = CreatePartitionsAssignment::default().with_broker_ids(vec![BrokerId(1)]);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::MachineClock;
 use crate::ids::{Offset, TopicName};
+use crate::log::Cleanup;
 use crate::log::partition::{FlushEvery, Origin};
 use crate::record::{Compression, Message, ProducedBatch, TimestampType, build, check_stored, records};
 
@@ -26,6 +27,7 @@ pub(crate) fn config() -> LogConfig {
         sync: true,
         flush: FlushEvery::NEVER,
         compacted: false,
+        cleanup: Cleanup::default(),
     }
 }
 

@@ -91,7 +91,13 @@ fn a_new_epoch_begins_at_sequence_zero_and_fences_the_old_one() {
 #[test]
 fn a_producer_that_was_forgotten_goes_on_where_it_is() {
     let mut producers = wrote(1, 0, &[0]);
-    producers.record(&header(stamp(2, 0, 0), 1, 10), None, TimestampMs(EXPIRES_AFTER_MS));
+    producers.record(&header(stamp(2, 0, 0), 1, 10), None, TimestampMs(500));
+    producers.expire(TimestampMs(999), 1_000);
+    let (error, _) = producers.check(stamp(1, 0, 500), 1, Origin::Client).unwrap_err();
+    assert!(matches!(error, AppendError::OutOfOrderSequence { .. }), "not idle for long enough: {error}");
+    producers.expire(TimestampMs(1_000), 1_000);
+    let (error, _) = producers.check(stamp(2, 0, 500), 1, Origin::Client).unwrap_err();
+    assert!(matches!(error, AppendError::OutOfOrderSequence { .. }), "this one has written since: {error}");
     assert_eq!(producers.check(stamp(1, 0, 500), 1, Origin::Client).unwrap(), Verdict::Append, "KIP-360");
 }
 
@@ -112,7 +118,7 @@ fn rule_19_streams_are_not_for_clients_and_are_never_forgotten() {
     let mut producers = wrote(STREAM, 0, &[0]);
     let (error, _) = producers.check(stamp(STREAM, 0, 10), 1, Origin::Client).unwrap_err();
     assert!(matches!(error, AppendError::ReservedProducerId { .. }), "{error}");
-    producers.record(&header(stamp(2, 0, 0), 1, 10), None, TimestampMs(100 * EXPIRES_AFTER_MS));
+    producers.expire(TimestampMs(i64::MAX), 1);
     let last = producers.stream_last(ProducerId(STREAM)).expect("kept for ever");
     assert_eq!((last.sequence, last.offset), (Sequence(9), Offset(9)));
 }

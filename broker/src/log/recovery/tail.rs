@@ -5,7 +5,7 @@ use std::io;
 
 use super::super::error::LogError;
 use super::super::io::DirEntry;
-use super::super::layout::{SegmentFile, TEMPORARY, cut_file, parse_segment_file};
+use super::super::layout::{SegmentFile, TEMPORARY, cut_file, is_deleted_file, parse_segment_file};
 use super::walk::Walked;
 use super::{Recovery, Replayed, quick};
 use crate::ids::{Offset, TopicPartition};
@@ -73,6 +73,19 @@ impl Recovery<'_> {
         Ok(Some(CutReport { partition: None, offset: base, bytes, kept }))
     }
 
+    /// Unlinks what is below the log's first segment, and what was out of the log before. Snapshots stay: the newest may
+    /// be among them.
+    pub(super) fn remove_removed(&self, names: &[DirEntry], first: Offset) -> Result<(), LogError> {
+        for entry in names {
+            let below = parse_segment_file(&entry.name)
+                .is_some_and(|(base, file)| base < first && file != SegmentFile::Snapshot);
+            if below || is_deleted_file(&entry.name) {
+                self.unlink(&entry.name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Unlinks files of interrupted replacements, indexes without a log, and snapshots of nothing: taken behind the end
     /// of the log, or neither at a segment's base nor the newest.
     pub(super) fn remove_leftovers(
@@ -89,17 +102,19 @@ impl Recovery<'_> {
                 _ => !kept.contains(&base),
             });
             if orphan || entry.name.ends_with(TEMPORARY) {
-                self.changed.set(true);
-                let path = self.dir.join(&entry.name);
-                match self.disk.unlink(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(LogError::io("cannot remove", &path, error));
-                    }
-                    _ => {}
-                }
+                self.unlink(&entry.name)?;
             }
         }
         Ok(())
+    }
+
+    fn unlink(&self, name: &str) -> Result<(), LogError> {
+        self.changed.set(true);
+        let path = self.dir.join(name);
+        match self.disk.unlink(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LogError::io("cannot remove", &path, error)),
+            _ => Ok(()),
+        }
     }
 
     fn free_cut_file(&self, base: Offset) -> Result<std::path::PathBuf, LogError> {

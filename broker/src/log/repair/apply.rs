@@ -9,7 +9,9 @@ use bytes::BufMut;
 use super::super::checkpoint;
 use super::super::error::LogError;
 use super::super::io::{DiskFile, SharedFile};
-use super::super::layout::{CLEAN_SHUTDOWN, RECOVERY_POINTS, SegmentFile, cut_file, segment_file, temporary};
+use super::super::layout::{
+    CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, SegmentFile, cut_file, segment_file, temporary,
+};
 use super::super::recovery::{Recovered, Recovery};
 use super::super::segment::SEGMENT_BYTES_MAX;
 use super::{Choice, Damage, Repair, Repaired, Survey};
@@ -57,8 +59,20 @@ impl Repair {
 
     /// Above the recovery point the first bad batch ends the log: that is all that a cut needs.
     fn lower_recovery_point(&mut self, partition: &TopicPartition, to: Offset) -> Result<(), LogError> {
+        self.lower_log_start(partition, to)?;
         self.points.insert(partition.clone(), to);
         checkpoint::replace_durably(&*self.disk, &self.root, RECOVERY_POINTS, &checkpoint::text(&self.points))
+    }
+
+    /// A log that is cut below its start begins there: what is below its start counts as durable too.
+    fn lower_log_start(&self, partition: &TopicPartition, to: Offset) -> Result<(), LogError> {
+        let text = checkpoint::read_text(&*self.disk, &self.root.join(LOG_STARTS))?;
+        let Some(mut starts) = text.as_deref().and_then(checkpoint::parse) else { return Ok(()) };
+        if starts.get(partition).is_none_or(|start| *start <= to) {
+            return Ok(());
+        }
+        starts.insert(partition.clone(), to);
+        checkpoint::replace_durably(&*self.disk, &self.root, LOG_STARTS, &checkpoint::text(&starts))
     }
 
     /// What a start does: cuts, rebuilds indexes, syncs.
@@ -68,6 +82,8 @@ impl Repair {
             disk: &*self.disk,
             dir: &dir,
             trusted: self.trusted(partition),
+            // Nothing is removed here but damage.
+            log_start: Offset::ZERO,
             clean: false,
             index_interval: INDEX_INTERVAL_BYTES,
             // Producers are built for nobody here: the next start builds them again.

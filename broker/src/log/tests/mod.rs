@@ -7,6 +7,7 @@ mod flushing;
 mod full;
 mod lookup;
 mod names;
+mod retention;
 mod starting;
 
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 
 use super::io::faulty::FaultyDisk;
 use super::partition::{Appended, FlushEvery, LogConfig, Origin, Partition, PartitionIdent};
-use super::{LogDir, LogDirSettings};
+use super::{Cleanup, LogDir, LogDirSettings};
 use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{
     LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicName,
@@ -74,6 +75,7 @@ fn config() -> LogConfig {
         sync: true,
         flush: FlushEvery::NEVER,
         compacted: false,
+        cleanup: Cleanup::default(),
     }
 }
 

@@ -26,9 +26,6 @@ fn every_default_of_the_table_is_accepted_and_described_as_set() {
 #[test]
 fn a_kafka_key_that_is_not_in_force_takes_its_default_only() {
     for (key, value) in [
-        ("retention.ms", "1000"),
-        ("retention.ms", "-1"),
-        ("retention.bytes", "1"),
         ("compression.lz4.level", "3"),
         ("preallocate", "true"),
         ("min.cleanable.dirty.ratio", "0.9"),
@@ -37,7 +34,7 @@ fn a_kafka_key_that_is_not_in_force_takes_its_default_only() {
         let why = reason(TopicConfigs::from_pairs([(key, value)]));
         assert!(why.contains(key) && why.contains("not supported yet"), "{why}");
     }
-    let spelled_otherwise = [("preallocate", "FALSE"), ("retention.ms", " 604800000 "), ("segment.jitter.ms", "00")];
+    let spelled_otherwise = [("preallocate", "FALSE"), ("segment.jitter.ms", "00")];
     assert!(TopicConfigs::from_pairs(spelled_otherwise).is_ok());
 }
 
@@ -47,6 +44,8 @@ fn what_cannot_be_is_refused_with_the_key_and_the_reason() {
         ("segment.bytes", "1", "from 16384"),
         ("segment.bytes", "1x", "whole number"),
         ("segment.ms", "0", "from 1"),
+        ("retention.ms", "-2", "from -1"),
+        ("retention.bytes", "-2", "from -1"),
         ("max.message.bytes", "104857601", "to 104857600"),
         ("max.message.bytes", "-1", "from 0"),
         ("message.timestamp.type", "createtime", "CreateTime, LogAppendTime"),
@@ -100,6 +99,9 @@ fn configs_reach_the_log() {
         ("flush.messages", "500"),
         ("flush.ms", "2000"),
         ("cleanup.policy", "compact"),
+        ("retention.ms", "-1"),
+        ("retention.bytes", "9"),
+        ("file.delete.delay.ms", "3"),
     ];
     let set = TopicConfigs::from_pairs(pairs).unwrap().log_config();
     let expected = LogConfig {
@@ -111,6 +113,7 @@ fn configs_reach_the_log() {
         sync: false,
         flush: FlushEvery { messages: 500, ms: 2_000 },
         compacted: true,
+        cleanup: Cleanup { delete: false, retention_ms: None, retention_bytes: Some(9), file_delete_delay_ms: 3 },
     };
     assert_eq!(set, expected);
 }

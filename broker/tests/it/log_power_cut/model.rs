@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sluice_broker::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicName};
 use sluice_broker::log::io::faulty::Dice;
-use sluice_broker::log::{FlushEvery, LogConfig, LogDir, LogError, Origin, Partition, PartitionIdent};
+use sluice_broker::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogError, Origin, Partition, PartitionIdent};
 use sluice_broker::record::{
     Compression, Message, ProducedBatch, ProducerStamp, TimestampType, build, check_stored, records,
 };
@@ -58,6 +58,7 @@ fn config(topic: usize) -> LogConfig {
         sync: topic + 1 < TOPICS,
         flush: FlushEvery { messages: 7, ms: 500 },
         compacted: false,
+        cleanup: Cleanup::default(),
     }
 }
 

@@ -1,0 +1,256 @@
+//! What is done to the logs of a data directory from time to time: retention, unlinking what it removed, forgetting idle
+//! producers. One pass is one call (`LogDir::retain`), so that tests need no thread and no clock; a broker has a thread
+//! that makes them (`LogDir::begin_upkeep`). Appends and reads never wait for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::LogError;
+use super::log_dir::LogDir;
+use super::partition::{Partition, Surroundings};
+use super::registry::Registry;
+use crate::ids::{Offset, TimestampMs};
+
+/// How often idle producers are looked for: Kafka's `producer.id.expiration.check.interval.ms`.
+const PRODUCERS_CHECK: Duration = Duration::from_secs(600);
+
+/// What an operator may set of it.
+#[derive(Clone, Copy, Debug)]
+pub struct UpkeepSettings {
+    /// How often segments are looked through (Kafka's `log.retention.check.interval.ms`).
+    pub retention_check: Duration,
+    /// A client's producer that has written nothing for so long is forgotten, in ms (`producer.id.expiration.ms`).
+    pub producer_expiration_ms: i64,
+}
+
+/// The work and its thread.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    around: Surroundings,
+    registry: Arc<Registry>,
+    /// Renamed, to be unlinked.
+    doomed: Mutex<Vec<Doomed>>,
+    stopping: Mutex<bool>,
+    wake: Condvar,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Doomed {
+    path: PathBuf,
+    due: Instant,
+}
+
+/// When something is done again.
+#[derive(Debug)]
+struct Every {
+    interval: Duration,
+    next: Instant,
+}
+
+impl Every {
+    fn new(interval: Duration, now: Instant) -> Every {
+        Every { interval, next: now + interval }
+    }
+
+    /// `true`: now. Never twice for one interval, and what was missed is not made up for.
+    fn due(&mut self, now: Instant) -> bool {
+        let due = now >= self.next;
+        if due {
+            self.next = now + self.interval;
+        }
+        due
+    }
+}
+
+impl LogDir {
+    /// Starts the thread that does all this, until the directory is closed.
+    ///
+    /// # Errors
+    /// `Io` when there is no thread to be had.
+    pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
+        let upkeep = Arc::clone(&self.upkeep);
+        let thread = std::thread::Builder::new()
+            .name("log-retention".to_owned())
+            .spawn(move || upkeep.run(settings))
+            .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))?;
+        self.upkeep.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// One look through every partition: what is below its log start, too old or too much, goes. Blocking.
+    pub fn retain(&self) {
+        self.upkeep.retain();
+    }
+
+    /// Forgets clients' producers that have written nothing for `expiration_ms`.
+    pub fn expire_producers(&self, expiration_ms: i64) {
+        self.upkeep.expire_producers(expiration_ms);
+    }
+}
+
+impl Upkeep {
+    pub(super) fn new(around: Surroundings, registry: Arc<Registry>) -> Upkeep {
+        Upkeep {
+            around,
+            registry,
+            doomed: Mutex::default(),
+            stopping: Mutex::new(false),
+            wake: Condvar::new(),
+            threads: Mutex::default(),
+        }
+    }
+
+    /// Ends the threads and waits for them: a pass under way comes to its end. While the flusher still works.
+    pub(super) fn stop(&self) {
+        *self.stopping.lock() = true;
+        self.wake.notify_all();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if thread.join().is_err() {
+                tracing::error!("the upkeep of the logs panicked");
+            }
+        }
+    }
+
+    /// Unlinks everything that was renamed, due or not: readers are gone.
+    pub(super) fn finish(&self) {
+        let all = std::mem::take(&mut *self.doomed.lock());
+        all.iter().for_each(|doomed| self.unlink(doomed));
+    }
+
+    fn run(&self, settings: UpkeepSettings) {
+        let clock = &self.around.clock;
+        let mut retention = Every::new(settings.retention_check, clock.monotonic());
+        let mut producers = Every::new(PRODUCERS_CHECK, clock.monotonic());
+        loop {
+            {
+                let mut stopping = self.stopping.lock();
+                if *stopping {
+                    return;
+                }
+                let next = self.next_unlink().into_iter().fold(retention.next.min(producers.next), Instant::min);
+                let wait = next.saturating_duration_since(clock.monotonic());
+                if !wait.is_zero() && !self.wake.wait_for(&mut stopping, wait).timed_out() {
+                    continue;
+                }
+            }
+            if retention.due(clock.monotonic()) {
+                self.retain();
+            }
+            if producers.due(clock.monotonic()) {
+                self.expire_producers(settings.producer_expiration_ms);
+            }
+            self.unlink_due();
+        }
+    }
+
+    fn retain(&self) {
+        let now = self.around.clock.wall();
+        let open = self.registry.open();
+        self.roll_expired(&open, now);
+        let due: Vec<(&Arc<Partition>, Offset)> =
+            open.iter().filter_map(|partition| Some((partition, partition.due_start(now)?))).collect();
+        // All of them in one write; nothing goes before it is durable.
+        let written = self.around.starts.update(|starts| {
+            for (partition, to) in &due {
+                if let Some(name) = partition.name_if_usable() {
+                    let start = starts.entry(name).or_insert(*to);
+                    *start = (*to).max(*start);
+                }
+            }
+        });
+        match written {
+            Ok(()) => due.iter().for_each(|(partition, to)| partition.begin_at(*to)),
+            Err(error) => tracing::warn!(%error, "nothing is removed: the log starts were not written"),
+        }
+        for partition in &open {
+            if partition.view.lock().below_start() > 0 {
+                self.drop_below_start(partition);
+            }
+        }
+        self.unlink_due();
+    }
+
+    fn drop_below_start(&self, partition: &Partition) {
+        if futures::executor::block_on(partition.flushed()).is_err() {
+            return;
+        }
+        let point = self.registry.point(&partition.ident().name());
+        let delay = partition.config.load().cleanup.file_delete_delay_ms;
+        self.doom(partition.drop_below_start(point), delay);
+    }
+
+    /// Active segments whose time has come are sealed and settled, so that this pass can remove them.
+    fn roll_expired(&self, open: &[Arc<Partition>], now: TimestampMs) {
+        let mut rolled = Vec::new();
+        for partition in open {
+            match partition.roll_expired(now) {
+                Ok(Some(until)) => rolled.push((partition, until)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "an expired segment was not sealed"),
+            }
+        }
+        for (partition, until) in rolled {
+            if let Err(error) = futures::executor::block_on(partition.settle(until)) {
+                tracing::warn!(%error, "an expired segment stays");
+            }
+        }
+    }
+
+    fn doom(&self, paths: Vec<PathBuf>, delay_ms: u64) {
+        let now = self.around.clock.monotonic();
+        // Further on than the clock reaches is never.
+        let Some(due) = now.checked_add(Duration::from_millis(delay_ms)) else { return };
+        self.doomed.lock().extend(paths.into_iter().map(|path| Doomed { path, due }));
+    }
+
+    fn next_unlink(&self) -> Option<Instant> {
+        self.doomed.lock().iter().map(|doomed| doomed.due).min()
+    }
+
+    fn unlink_due(&self) {
+        let now = self.around.clock.monotonic();
+        let due: Vec<Doomed> = self.doomed.lock().extract_if(.., |doomed| doomed.due <= now).collect();
+        due.iter().for_each(|doomed| self.unlink(doomed));
+    }
+
+    fn unlink(&self, doomed: &Doomed) {
+        match self.around.disk.unlink(&doomed.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(file = %doomed.path.display(), %error, "a removed segment's file stays until the next start");
+            }
+            _ => {}
+        }
+    }
+
+    fn expire_producers(&self, expiration_ms: i64) {
+        let now = self.around.clock.wall();
+        for partition in self.registry.open() {
+            partition.writer.lock().producers.expire(now, expiration_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    #[test]
+    fn what_is_due_is_due_once_and_what_was_missed_is_not_made_up_for() {
+        let clock = ManualClock::at(0);
+        let mut every = Every::new(Duration::from_millis(10), clock.monotonic());
+        assert!(!every.due(clock.monotonic()));
+        clock.advance_ms(35);
+        assert!(every.due(clock.monotonic()));
+        assert!(!every.due(clock.monotonic()));
+        clock.advance_ms(9);
+        assert!(!every.due(clock.monotonic()));
+        clock.advance_ms(1);
+        assert!(every.due(clock.monotonic()));
+    }
+}
