@@ -11,7 +11,7 @@ use sluice_broker::ids::{
 };
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::FaultyDisk;
-use sluice_broker::log::{FlushEvery, LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
+use sluice_broker::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
 use sluice_broker::record::{Compression, Header, Message, ProducerStamp, TimestampType, build};
 
 /// Where the partition is.
@@ -61,6 +61,7 @@ pub fn config() -> LogConfig {
         sync: true,
         flush: FlushEvery::NEVER,
         compacted: false,
+        cleanup: Cleanup::default(),
     }
 }
 
