@@ -98,6 +98,7 @@ fn served(disk: &FaultyDisk) -> (Arc<LogDir>, Arc<Partition>) {
         sync: true,
         flush: FlushEvery::NEVER,
         compacted: false,
+        cleanup: crate::log::Cleanup::default(),
     };
     let partition = dir.open_existing(ident, config).unwrap();
     (dir, partition)
