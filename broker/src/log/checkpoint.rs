@@ -42,15 +42,7 @@ impl CheckpointFile {
     /// # Errors
     /// `Corrupt` when it is no checkpoint.
     pub(super) fn open(disk: Arc<dyn Disk>, root: PathBuf, name: &'static str) -> Result<CheckpointFile, LogError> {
-        let path = root.join(name);
-        let written = match read_text(&*disk, &path)? {
-            None => Checkpoint::new(),
-            Some(text) => parse(&text).ok_or_else(|| LogError::Corrupt {
-                path,
-                position: 0,
-                reason: "it is no offset checkpoint".to_owned(),
-            })?,
-        };
+        let written = read(&*disk, &root, name)?;
         Ok(CheckpointFile { disk, root, name, kept: Mutex::new(Kept { written, unsure: false }) })
     }
 
@@ -85,6 +77,16 @@ impl CheckpointFile {
         *kept = Kept { written: new, unsure: false };
         Ok(())
     }
+}
+
+/// What the checkpoint `name` holds; nothing where there is none.
+///
+/// # Errors
+/// `Corrupt` when it is no checkpoint.
+pub(super) fn read(disk: &dyn Disk, root: &Path, name: &str) -> Result<Checkpoint, LogError> {
+    let path = root.join(name);
+    let Some(text) = read_text(disk, &path)? else { return Ok(Checkpoint::new()) };
+    parse(&text).ok_or_else(|| LogError::Corrupt { path, position: 0, reason: "it is no offset checkpoint".to_owned() })
 }
 
 /// The text of a checkpoint.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::checkpoint::{self, Checkpoint};
 use super::error::LogError;
 use super::io::{DirLock, Disk};
-use super::layout::{self, LOCK, RECOVERY_POINTS};
+use super::layout::{self, LOCK, LOG_STARTS, RECOVERY_POINTS};
 use super::log_dir::LogDirSettings;
 use crate::clock::SharedClock;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
@@ -100,21 +100,16 @@ impl Repair {
     /// Takes the folder's lock.
     ///
     /// # Errors
-    /// `InUse` when a broker runs on it; `Io` when there is no such folder; `Corrupt` when the recovery points cannot
-    /// be read.
+    /// `InUse` when a broker runs on it; `Io` when there is no such folder; `Corrupt` when the recovery points or the log
+    /// starts cannot be read.
     pub fn open(settings: LogDirSettings, clock: SharedClock) -> Result<Repair, LogError> {
         let LogDirSettings { path: root, disk } = settings;
         disk.list(&root).map_err(|error| LogError::io("cannot read the data directory", &root, error))?;
         let lock = disk.lock(&root.join(LOCK)).map_err(|error| LogError::io("cannot lock", &root, error))?;
         let Some(lock) = lock else { return Err(LogError::InUse { path: root }) };
-        let points = match checkpoint::read_text(&*disk, &root.join(RECOVERY_POINTS))? {
-            None => Checkpoint::new(),
-            Some(text) => checkpoint::parse(&text).ok_or_else(|| LogError::Corrupt {
-                path: root.join(RECOVERY_POINTS),
-                position: 0,
-                reason: "it is no offset checkpoint".to_owned(),
-            })?,
-        };
+        let points = checkpoint::read(&*disk, &root, RECOVERY_POINTS)?;
+        // A broker would not start with it either.
+        checkpoint::read(&*disk, &root, LOG_STARTS)?;
         Ok(Repair { disk, root, clock, points, _lock: lock })
     }
 
