@@ -28,7 +28,8 @@ pub const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
 pub const SEND_STEP_BYTES: usize = 256 * 1024;
 /// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
 pub const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Batches that are opened, or compressed anew, at once for what their topics ask: each may grow to the bound above.
+/// Batches that are opened, or compressed anew, at once for what their topics or look-ups by time ask: each may grow to the
+/// bound above.
 pub const BATCHES_OPENED_AT_ONCE: usize = 2;
 /// Records of one batch that a refusal names: an answer stays smaller than what was refused.
 pub const REJECTED_RECORDS_TOLD_MAX: usize = 100;

@@ -35,7 +35,7 @@ pub struct Engine {
     partitioners: Arc<Partitioners>,
     producer_ids: producer_ids::ProducerIds,
     memory: MemoryBudget,
-    /// For batches that are opened or compressed anew.
+    /// For batches that are opened or compressed anew, and look-ups by time.
     openings: Arc<Semaphore>,
     stopping: CancellationToken,
 }

@@ -1,9 +1,12 @@
 //! ListOffsets and OffsetForLeaderEpoch. Every end that is told is HW: nothing above it has happened yet (rule 2).
 
+use std::sync::Arc;
+
 use super::produce::TopicRef;
 use super::{Engine, EngineError};
 use crate::config::Context;
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs};
+use crate::log::{LogError, Partition, TimedOffset};
 
 /// Which offset is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +57,31 @@ impl Engine {
         let found = match query {
             OffsetQuery::Earliest => return Ok(plain(offsets.log_start)),
             OffsetQuery::Latest => return Ok(plain(offsets.lso)),
-            OffsetQuery::MaxTimestamp => partition.find_max_time()?,
-            OffsetQuery::At(time) => partition.find_time(time)?,
+            OffsetQuery::MaxTimestamp => self.find(partition, Partition::find_max_time).await?,
+            OffsetQuery::At(time) => self.find(partition, move |partition| partition.find_time(time)).await?,
         };
         Ok(found.map_or_else(OffsetAnswer::default, |at| OffsetAnswer {
             offset: Some(at.offset),
             timestamp: Some(at.timestamp),
             epoch: Some(at.epoch),
         }))
+    }
+
+    /// Looks through a log and opens the batch it ends at, which may wait for the disk and take much memory: elsewhere than
+    /// on a network thread, a few at a time.
+    async fn find(
+        &self,
+        partition: Arc<Partition>,
+        look: impl FnOnce(&Partition) -> Result<Option<TimedOffset>, LogError> + Send + 'static,
+    ) -> Result<Option<TimedOffset>, EngineError> {
+        let turn = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
+        let found = tokio::task::spawn_blocking(move || {
+            let found = look(&partition);
+            // Here, not where a request that is given up would end.
+            drop(turn);
+            found
+        });
+        Ok(found.await.map_err(|_| EngineError::Stopping)??)
     }
 
     /// Where an epoch ends: the largest epoch known that is not above `asked`, and its end; `None` when none is as old.

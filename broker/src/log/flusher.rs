@@ -91,6 +91,12 @@ impl FlushQueue {
         }
         self.wake.notify_one();
     }
+
+    /// How many times run.
+    #[cfg(test)]
+    pub(super) fn timed(&self) -> usize {
+        self.state.lock().timed.len()
+    }
 }
 
 impl State {
@@ -172,7 +178,7 @@ impl Worker {
             if !due.is_empty() {
                 // They come back through `push`.
                 MutexGuard::unlocked(&mut state, || {
-                    due.iter().filter_map(Weak::upgrade).for_each(|partition| partition.flush_now());
+                    due.iter().filter_map(Weak::upgrade).for_each(|partition| partition.flush_timed());
                 });
                 continue;
             }

@@ -381,12 +381,15 @@ impl Partition {
 
     /// Puts changed topic configs in force, from the next append on.
     pub fn reconfigure(&self, config: LogConfig) {
-        let sync = config.sync;
+        let (sync, flush) = (config.sync, config.flush);
         self.config.store(Arc::new(config));
         if sync {
             self.mark_dirty();
         } else {
             self.show_everything();
+            // The time that runs may be another one's by now.
+            self.timed.store(false, Ordering::Release);
+            self.flush_in_time(flush);
         }
     }
 
@@ -447,9 +450,14 @@ impl Partition {
         }
     }
 
-    /// Asks for a sync of everything that is there.
-    pub(super) fn flush_now(&self) {
+    /// `flush.ms` is over. Until it is, no second one is begun, however often there is a sync meanwhile.
+    pub(super) fn flush_timed(&self) {
         self.timed.store(false, Ordering::Release);
+        self.flush_now();
+    }
+
+    /// Asks for a sync of everything that is there.
+    fn flush_now(&self) {
         {
             let mut view = self.view.lock();
             view.wanted = view.leo.offset;
@@ -457,10 +465,15 @@ impl Partition {
         self.mark_dirty();
     }
 
-    /// HW = LEO, in topics that do not wait for syncs.
+    /// HW = LEO, in topics that do not wait for syncs. An append that began in one and ends after it has become another
+    /// is not shown: the config is looked at under the view's lock, so whoever changed it finds all that was shown in LEO.
     pub(super) fn show_everything(&self) {
         let hw = {
             let mut view = self.view.lock();
+            if self.config.load().sync {
+                drop(view);
+                return self.mark_dirty();
+            }
             if view.trouble.is_some() {
                 return;
             }

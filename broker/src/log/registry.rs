@@ -2,7 +2,7 @@
 //! Recovery points of partitions that cannot say theirs (damaged, offline) stay as they were: forgetting one would turn
 //! damage into a tail to be cut (rule 10).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -17,12 +17,14 @@ use crate::ids::{Offset, TopicPartition};
 pub(super) struct Registry {
     open: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
     points: CheckpointFile,
+    /// Removed, and perhaps still in the file of recovery points.
+    gone: Mutex<BTreeSet<TopicPartition>>,
     failure: Mutex<Option<String>>,
 }
 
 impl Registry {
     pub(super) fn new(points: CheckpointFile) -> Registry {
-        Registry { open: Mutex::default(), points, failure: Mutex::default() }
+        Registry { open: Mutex::default(), points, gone: Mutex::default(), failure: Mutex::default() }
     }
 
     pub(super) fn add(&self, partition: &Arc<Partition>) {
@@ -45,6 +47,7 @@ impl Registry {
         let mut open = self.open.lock();
         if open.get(&name).is_some_and(|there| std::ptr::eq(Arc::as_ptr(there), partition)) {
             open.remove(&name);
+            self.gone.lock().insert(name);
         }
     }
 
@@ -65,14 +68,19 @@ impl Registry {
 
     /// Writes the recovery points, durably, if any has moved.
     pub(super) fn write_recovery_points(&self) -> Result<(), LogError> {
+        // Before the open ones are looked at: a name may be in use again.
+        let gone = self.gone.lock().clone();
         let open = self.open();
         self.points.update(|points| {
+            points.retain(|name, _| !gone.contains(name));
             for partition in &open {
                 if let Some(point) = partition.recovery_point_to_write() {
                     points.insert(partition.ident().name(), point);
                 }
             }
-        })
+        })?;
+        self.gone.lock().retain(|name| !gone.contains(name));
+        Ok(())
     }
 
     pub(super) fn failed(&self, error: &LogError) {

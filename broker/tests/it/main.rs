@@ -15,6 +15,7 @@ mod kafka_topics;
 mod kafka_validation;
 mod kafka_versions;
 mod log_power_cut;
+mod lookups;
 mod messages;
 mod rooms;
 mod state_power_cut;

@@ -78,6 +78,23 @@ async fn a_change_of_flush_is_in_force_at_once() {
 }
 
 #[tokio::test]
+async fn rule_2_what_was_begun_before_the_topic_syncs_is_not_shown_before_its_sync_either() {
+    let bench = Bench::new();
+    let dir = bench.open();
+    let partition = dir.create(ident("t"), LogConfig { sync: false, ..config() }).unwrap();
+    append(&partition, "a");
+    bench.disk.hold_syncs(true);
+    partition.reconfigure(config());
+    let appended = append(&partition, "b");
+    // The last step of an append that looked at the config before it was changed.
+    partition.show_everything();
+    assert_eq!(partition.offsets().hw, Offset(1));
+    assert!(partition.durable(appended.durable_at).now_or_never().is_none());
+    bench.disk.hold_syncs(false);
+    partition.durable(appended.durable_at).await.unwrap();
+}
+
+#[tokio::test]
 async fn rule_8_a_failed_sync_poisons_until_restart_and_leaves_the_others_alone() {
     let mut bench = Bench::new();
     {

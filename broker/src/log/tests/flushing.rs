@@ -29,3 +29,32 @@ async fn without_waiting_for_syncs_one_is_asked_for_after_so_many_messages_or_so
     timed.synced.until(last.durable_at).await.unwrap();
     assert_eq!(timed.offsets().recovery_point, Offset(2));
 }
+
+#[tokio::test]
+async fn syncs_after_so_many_messages_leave_no_more_than_one_time_running() {
+    let bench = Bench::new();
+    let dir = bench.open();
+    let os = LogConfig { sync: false, flush: FlushEvery { messages: 2, ms: 86_400_000 }, ..config() };
+    let partition = dir.create(ident("t"), os).unwrap();
+    for _ in 0..50 {
+        append(&partition, "a");
+        let second = append(&partition, "b");
+        partition.synced.until(second.durable_at).await.unwrap();
+    }
+    assert!(partition.around.queue.timed() <= 1, "{} times run", partition.around.queue.timed());
+}
+
+#[tokio::test]
+async fn a_shorter_time_is_in_force_for_what_is_there_already() {
+    let bench = Bench::new();
+    let dir = bench.open();
+    let os = |ms| LogConfig { sync: false, flush: FlushEvery { messages: i64::MAX, ms }, ..config() };
+    let partition = dir.create(ident("t"), os(86_400_000)).unwrap();
+    let appended = append(&partition, "a");
+    partition.reconfigure(os(5_000));
+    bench.clock.advance_ms(5_001);
+    // The flusher looks at the clock when anything happens.
+    let other = dir.create(ident("other"), config()).unwrap();
+    settle(&other, "b").await;
+    partition.synced.until(appended.durable_at).await.unwrap();
+}

@@ -154,3 +154,27 @@ async fn the_recovery_points_are_written_when_a_minute_has_passed_and_at_a_roll(
     let point: i64 = text.lines().find_map(|line| line.strip_prefix("r 0 ")).unwrap().parse().unwrap();
     assert!(point >= 3, "{text}");
 }
+
+#[tokio::test]
+async fn the_recovery_point_of_a_removed_partition_goes_with_the_next_checkpoint() {
+    let bench = Bench::new();
+    let points = || bench.text("/data/recovery-point-offset-checkpoint");
+    {
+        let dir = bench.open();
+        for name in ["gone", "kept", "anew"] {
+            settle(&dir.create(ident(name), config()).unwrap(), "a").await;
+        }
+        dir.close().unwrap();
+        assert_eq!(points(), "0\n3\nanew 0 1\ngone 0 1\nkept 0 1\n");
+    }
+    let dir = bench.open();
+    let open = |name| dir.open_existing(ident(name), config()).unwrap();
+    let (gone, anew, _kept) = (open("gone"), open("anew"), open("kept"));
+    dir.remove(&gone).unwrap();
+    dir.remove(&anew).unwrap();
+    let anew = dir.create(ident("anew"), config()).unwrap();
+    settle(&anew, "b").await;
+    settle(&anew, "c").await;
+    dir.close().unwrap();
+    assert_eq!(points(), "0\n2\nanew 0 2\nkept 0 1\n");
+}
