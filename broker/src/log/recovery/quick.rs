@@ -41,9 +41,13 @@ impl Recovery<'_> {
         bases: &[Offset],
     ) -> Result<(Vec<SealedSegment>, Replayed), LogError> {
         let first = bases.first().copied().unwrap_or_default();
-        let everything = Replayed { end: first, ..Replayed::default() };
-        let (_, Some(mut epochs)) = self.stored_epochs()? else { return Ok((Vec::new(), everything)) };
-        let Some((at, entries)) = self.newest_snapshot(names) else { return Ok((Vec::new(), everything)) };
+        let Some((at, entries)) = self.newest_snapshot(names) else {
+            return Ok((Vec::new(), Replayed { end: first, ..Replayed::default() }));
+        };
+        let producers = Producers::of_entries(&entries, self.append_times);
+        // The batches of some producers may have gone with their segments: what the snapshot knows of these, no walk finds.
+        let everything = |producers| Replayed { end: first, producers, snapshot_at: Some(at), ..Replayed::default() };
+        let (_, Some(mut epochs)) = self.stored_epochs()? else { return Ok((Vec::new(), everything(producers))) };
         let below = bases.partition_point(|base| *base <= at).saturating_sub(1);
         let mut skipped = Vec::with_capacity(below);
         let mut last_append_time = None;
@@ -54,12 +58,11 @@ impl Recovery<'_> {
                     skipped.push(segment);
                 }
                 // Its producers are in the snapshot, but its indexes are not to be trusted: walk everything.
-                Ok(None) | Err(_) => return Ok((Vec::new(), everything)),
+                Ok(None) | Err(_) => return Ok((Vec::new(), everything(producers))),
             }
         }
         let end = bases.get(below).copied().unwrap_or(first);
         epochs.cut(end);
-        let producers = Producers::of_entries(&entries, self.append_times);
         Ok((skipped, Replayed { end, producers, snapshot_at: Some(at), epochs, last_append_time }))
     }
 
@@ -116,6 +119,9 @@ impl Recovery<'_> {
         let end = Mark { offset: self.trusted, segment: base, position: active.size() };
         // Epochs were cut at the segment's base for the walk that is not needed now.
         let (_, stored) = self.stored_epochs()?;
+        if stored.is_none() && self.trusted > Offset::ZERO {
+            return Ok(None);
+        }
         let mut epochs = stored.unwrap_or_default();
         epochs.cut(self.trusted);
         let replayed = Replayed {

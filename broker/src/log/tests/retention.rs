@@ -259,3 +259,34 @@ async fn rule_19_what_a_stream_wrote_last_is_known_when_its_segment_is_gone() {
     let again = partition.append(stamped("delivered", stream.0, 0), Origin::Stream).unwrap();
     assert!(again.duplicate);
 }
+
+#[tokio::test]
+async fn rule_19_an_index_or_epochs_that_are_rebuilt_cost_no_producer_whose_segment_is_gone() {
+    use crate::log::io::Disk;
+    use crate::log::partition::RESERVED_PRODUCER_IDS;
+    let stream = RESERVED_PRODUCER_IDS;
+    for (lost, clean) in [(".index", false), (".index", true), ("checkpoint", false), ("checkpoint", true)] {
+        let mut bench = Bench::new();
+        let dir = bench.open();
+        let partition = dir.create(ident("t"), kept_for_a_day()).unwrap();
+        let appended = partition.append(stamped("delivered", stream.0, 0), Origin::Stream).unwrap();
+        partition.durable(appended.durable_at).await.unwrap();
+        fill(&bench, &partition, 1).await;
+        partition.delete_records(DeleteUntil::Offset(Offset(5))).await.unwrap();
+        dir.retain();
+        let start = partition.offsets().log_start.0;
+        assert!(logs(&bench)[0] > "00000000000000000000.log".to_owned(), "its segment is gone");
+        if clean {
+            dir.close().unwrap();
+        }
+        drop((dir, partition));
+        bench.kill();
+        let lost = bench.names("/data/t-0").into_iter().find(|name| name.ends_with(lost)).unwrap();
+        bench.disk.unlink(&std::path::Path::new("/data/t-0").join(&lost)).unwrap();
+        let dir = bench.open();
+        let partition = dir.open_existing(ident("t"), kept_for_a_day()).unwrap();
+        partition.usable().unwrap();
+        assert_eq!(values(&partition), numbers(start..11));
+        assert_eq!(partition.stream_last(stream).map(|last| last.offset), Some(Offset(0)), "without {lost}: {clean}");
+    }
+}
