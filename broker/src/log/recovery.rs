@@ -92,10 +92,10 @@ impl Recovery<'_> {
         let Some(first) = bases.first().copied() else {
             return Err(self.no_segment());
         };
-        self.remove_removed(&names, first)?;
         let log_start = first.max(self.log_start);
         let (skipped, mut replayed) = self.skip(&names, &bases)?;
         if let Some(recovered) = self.reopen(log_start, &skipped, &bases, &mut replayed)? {
+            self.remove_removed(&names, first)?;
             return Ok(recovered);
         }
         let (walked, broken) = self.walk_all(&bases[skipped.len()..], &mut replayed)?;
@@ -103,7 +103,11 @@ impl Recovery<'_> {
             Some(reason) if replayed.end < self.trusted => {
                 Ok(self.damaged(log_start, skipped, walked, replayed, &reason))
             }
-            _ => self.repair(log_start, &names, &bases, skipped, walked, replayed),
+            _ => {
+                // Not before the end is known: a log start behind it is damage too, and what it says goes is not to go.
+                self.remove_removed(&names, first)?;
+                self.repair(log_start, &names, &bases, skipped, walked, replayed)
+            }
         }
     }
 

@@ -32,7 +32,7 @@ fn a_look_up_by_time_waits_for_the_disk_elsewhere_than_on_a_network_thread() {
         };
         rooms.door.produce(&http(), wish).await.unwrap();
         // The only thread that may wait for a disk is busy.
-        let (release, released) = mpsc::channel::<()>();
+        let (release, released) = mpsc::sync_channel::<()>(1);
         let busy = tokio::task::spawn_blocking(move || released.recv());
         let ctx = http();
         let mut found = Box::pin(rooms.door.offset_for_time(&ctx, "t", P0, TimestampMs(0)));

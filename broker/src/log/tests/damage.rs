@@ -266,3 +266,24 @@ async fn rule_10_the_recovery_point_of_a_deleted_topic_is_not_held_against_its_s
     successor.usable().unwrap();
     assert_eq!(settle(&successor, "new").await.base_offset, Offset(0));
 }
+
+#[tokio::test]
+async fn rule_10_a_log_start_behind_the_end_of_the_log_is_damage_and_removes_nothing() {
+    let mut bench = Bench::new();
+    {
+        let dir = bench.open();
+        let partition = dir.create(ident("t"), small_segments()).unwrap();
+        for n in 0..12 {
+            settle(&partition, &n.to_string()).await;
+        }
+        dir.close().unwrap();
+    }
+    bench.kill();
+    let before = bench.names("/data/t-0");
+    let starts = bench.disk.create(Path::new("/data/log-start-offset-checkpoint")).unwrap();
+    starts.write_at(b"0\n1\nt 0 1000\n", b"", 0).unwrap();
+    let dir = bench.open();
+    let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
+    assert!(matches!(partition.usable(), Err(LogError::Corrupt { .. })), "{:?}", partition.usable());
+    assert_eq!(bench.names("/data/t-0"), before);
+}
