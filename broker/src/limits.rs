@@ -46,6 +46,14 @@ pub const PRODUCER_BATCHES_KEPT: usize = 5;
 /// A client's producer that has written nothing to a partition for so long is forgotten there: Kafka's
 /// `producer.id.expiration.ms`. A producer that comes back later goes on as one that is new to the partition.
 pub const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
+/// Bytes of a segment of the broker's own compacted topics: Kafka's `offsets.topic.segment.bytes`. What is in the active
+/// segment is read at every start and cannot be compacted.
+pub const COMPACTED_SEGMENT_BYTES: i64 = 100 * 1024 * 1024;
+/// Bytes of keys (and what is kept with each) that compaction holds at once: half a million short keys a pass; what does
+/// not fit is the next pass's.
+pub const CLEANER_KEYS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes a second that compaction reads: it must not take the disk from those who wait for it.
+pub const CLEANER_BYTES_PER_S: u64 = 32 * 1024 * 1024;
 /// Producer ids reserved by one metadata record (log contract, rule 6).
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
 /// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.

@@ -91,7 +91,10 @@ impl KeyedLog {
     }
 
     async fn make(&self) -> Result<Arc<Topic>, DoorError> {
-        let configs = vec![("cleanup.policy".to_owned(), Some("compact".to_owned()))];
+        let configs = vec![
+            ("cleanup.policy".to_owned(), Some("compact".to_owned())),
+            ("segment.bytes".to_owned(), Some(limits::COMPACTED_SEGMENT_BYTES.to_string())),
+        ];
         let wish = NewTopic { partitions: Some(1), configs, internal: true, ..NewTopic::named(self.name) };
         match self.door.engine.catalog().create(wish).await {
             Err(TopicError::Exists { .. }) => Ok(self.door.engine.catalog().topic(self.name)?),

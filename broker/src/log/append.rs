@@ -94,7 +94,9 @@ impl Partition {
         let delta = i64::from(batch.header().last_offset_delta);
         let last = base.checked_add(delta).ok_or_else(|| refuse(AppendError::Record(end_of_numbers(base))))?;
         let stamped = batch.stamp(base, epoch, append_time);
-        let limits = RollLimits { bytes: config.segment_bytes, ms: config.segment_ms };
+        // As Kafka's `LogConfig.maxSegmentMs`: what is in the active segment cannot be compacted.
+        let lag = config.cleanup.compact.as_ref().map_or(i64::MAX, |compact| compact.max_lag_ms);
+        let limits = RollLimits { bytes: config.segment_bytes, ms: config.segment_ms.min(lag) };
         let log = |error| refuse(AppendError::Log(error));
         if writer.active.as_ref().is_some_and(|active| active.must_roll(&stamped.header, last, limits, now)) {
             self.roll(writer, base, now).map_err(log)?;

@@ -12,4 +12,19 @@ pub struct Cleanup {
     pub retention_bytes: Option<u64>,
     /// How long the files of a removed segment stay, in ms (`file.delete.delay.ms`).
     pub file_delete_delay_ms: u64,
+    /// `cleanup.policy` has `compact`: of each key only the last record stays.
+    pub compact: Option<Compaction>,
+}
+
+/// When a log is compacted, and how long tombstones stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compaction {
+    /// A pass is worth it when more than so many millionths of the bytes are new (`min.cleanable.dirty.ratio`).
+    pub min_dirty_millionths: u32,
+    /// Segments with a record younger than so many ms stay as they are (`min.compaction.lag.ms`).
+    pub min_lag_ms: i64,
+    /// A record that has waited for so many ms makes a pass due (`max.compaction.lag.ms`).
+    pub max_lag_ms: i64,
+    /// How long tombstones stay after the first pass that saw them, in ms (`delete.retention.ms`).
+    pub delete_retention_ms: i64,
 }

@@ -25,6 +25,8 @@ pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 /// Kafka's `OffsetCheckpointFile` of log start offsets.
 pub const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// Kafka's `OffsetCheckpointFile` of the offsets up to which compaction has come.
+pub const CLEANED_OFFSETS: &str = "cleaner-offset-checkpoint";
 /// In a partition's directory: Kafka's `LeaderEpochCheckpointFile`.
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// In a partition's directory: Kafka's `PartitionMetadataFile`.
@@ -34,6 +36,10 @@ pub const TEMPORARY: &str = ".tmp";
 
 /// What a segment's file is called once it is out of the log and waits to be unlinked.
 const DELETED: &str = ".deleted";
+/// While compaction writes it: not in force.
+const CLEANED: &str = ".cleaned";
+/// Written and synced: in force, whatever else is there.
+const SWAP: &str = ".swap";
 
 /// A file of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +119,35 @@ pub fn deleted_file(path: &Path) -> PathBuf {
 #[must_use]
 pub fn is_deleted_file(name: &str) -> bool {
     name.strip_suffix(DELETED).is_some_and(|name| parse_segment_file(name).is_some())
+}
+
+/// `path` while compaction writes it (Kafka's `LogFileUtils.CLEANED_FILE_SUFFIX`).
+#[must_use]
+pub fn cleaned_file(path: &Path) -> PathBuf {
+    with_suffix(path, CLEANED)
+}
+
+/// `path` when it is to take the place of old segments (Kafka's `LogFileUtils.SWAP_FILE_SUFFIX`).
+#[must_use]
+pub fn swap_file(path: &Path) -> PathBuf {
+    with_suffix(path, SWAP)
+}
+
+/// How far a compacted segment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interim {
+    /// It is being written.
+    Cleaned,
+    /// It is whole.
+    Swap,
+}
+
+/// What a file of an interrupted compaction is; `None` for any other name.
+#[must_use]
+pub fn parse_interim_file(name: &str) -> Option<(Interim, Offset, SegmentFile)> {
+    let cleaned = name.strip_suffix(CLEANED).map(|of| (Interim::Cleaned, of));
+    let (state, of) = cleaned.or_else(|| name.strip_suffix(SWAP).map(|of| (Interim::Swap, of)))?;
+    parse_segment_file(of).map(|(base, file)| (state, base, file))
 }
 
 /// Where the `number`th cut of a segment keeps its bytes (rule 10).

@@ -13,7 +13,7 @@ use super::error::LogError;
 use super::flusher::{FlushQueue, Flusher};
 use super::index_maps::IndexMaps;
 use super::io::{BufferedDisk, DirLock, Disk};
-use super::layout::{self, CLEAN_SHUTDOWN, LOCK, LOG_STARTS, RECOVERY_POINTS};
+use super::layout::{self, CLEAN_SHUTDOWN, CLEANED_OFFSETS, LOCK, LOG_STARTS, RECOVERY_POINTS};
 use super::partition::{LogConfig, Partition, PartitionIdent, Surroundings};
 use super::recovery::CutReport;
 use super::registry::Registry;
@@ -97,7 +97,8 @@ impl LogDir {
         .map_err(|error| LogError::io("cannot start the flusher of", &path, error))?;
         let maps = Arc::new(IndexMaps::new(Arc::clone(&disk)));
         let around = Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default(), starts };
-        let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry)));
+        let cleaned = CheckpointFile::open(Arc::clone(&disk), path.clone(), CLEANED_OFFSETS)?;
+        let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry), cleaned));
         Ok(Arc::new(LogDir {
             path,
             around,
@@ -259,6 +260,7 @@ impl LogDir {
     /// Makes sure that nothing of earlier logs with these names is in the checkpoints.
     pub(super) fn forget(&self, names: &[TopicPartition]) -> Result<(), LogError> {
         self.registry.forget(names)?;
+        self.upkeep.cleaned.forget(names)?;
         self.around.starts.forget(names)
     }
 

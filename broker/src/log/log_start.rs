@@ -132,7 +132,7 @@ impl Partition {
     /// them, to be unlinked. Nothing while somebody else replaces segments: the next look finds them.
     /// `point` is the recovery point that is on disk.
     pub(super) fn drop_below_start(&self, point: Offset) -> Vec<PathBuf> {
-        let Some(_upkeep) = self.upkeep.try_lock() else { return Vec::new() };
+        let Some(upkeep) = self.upkeep.try_lock().filter(|upkeep| !upkeep.failed) else { return Vec::new() };
         let (count, first, trusted) = {
             let view = self.view.lock();
             let count = view.below_start();
@@ -161,7 +161,9 @@ impl Partition {
             view.renew_marks();
             gone
         };
-        gone.iter().flat_map(|sealed| self.set_aside(sealed)).collect()
+        let renamed = gone.iter().flat_map(|sealed| self.set_aside(sealed)).collect();
+        drop(upkeep);
+        renamed
     }
 
     /// What recovery will need when the log begins at `first` is durable: the name of that segment, which may be as new

@@ -227,6 +227,13 @@ pub(super) struct Pending {
     pub(super) sealed: bool,
 }
 
+/// What is known of the work on a partition's segments.
+#[derive(Debug, Default)]
+pub(super) struct UpkeepState {
+    /// A compaction ended half way, and what is on disk is for the next start to put in order.
+    pub(super) failed: bool,
+}
+
 /// What every partition of a data directory shares with it.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
@@ -260,7 +267,7 @@ pub struct Partition {
     /// What is at and above it is not removed, whatever the configs say.
     pub(super) held: AtomicI64,
     /// Held while segments are taken out or replaced. Taken before `writer` and `view`.
-    pub(super) upkeep: Mutex<()>,
+    pub(super) upkeep: Mutex<UpkeepState>,
 }
 
 impl Partition {

@@ -174,6 +174,11 @@ impl Producers {
         producers
     }
 
+    /// The last offset that each producer has written.
+    pub(super) fn last_offsets(&self) -> HashMap<ProducerId, Offset> {
+        self.known.iter().map(|(id, producer)| (*id, producer.last().last_offset)).collect()
+    }
+
     /// Forgets clients that have written nothing for `expiration_ms` (Kafka's `producer.id.expiration.ms`); streams
     /// never (rule 19).
     pub(super) fn expire(&mut self, now: TimestampMs, expiration_ms: i64) {

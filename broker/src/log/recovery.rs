@@ -5,6 +5,7 @@
 
 mod indexes;
 mod quick;
+mod swaps;
 mod tail;
 mod walk;
 
@@ -80,7 +81,10 @@ impl Recovery<'_> {
     /// # Errors
     /// `Io`; `Offline` when there is no segment at all (rule 17: never a new empty log).
     pub(super) fn run(&self) -> Result<Recovered, LogError> {
-        let names = self.disk.list(self.dir).map_err(|error| LogError::io("cannot list", self.dir, error))?;
+        let mut names = self.names()?;
+        if self.finish_swaps(&names)? {
+            names = self.names()?;
+        }
         let mut bases: Vec<Offset> = names
             .iter()
             .filter_map(|entry| parse_segment_file(&entry.name))
@@ -109,6 +113,10 @@ impl Recovery<'_> {
                 self.repair(log_start, &names, &bases, skipped, walked, replayed)
             }
         }
+    }
+
+    fn names(&self) -> Result<Vec<DirEntry>, LogError> {
+        self.disk.list(self.dir).map_err(|error| LogError::io("cannot list", self.dir, error))
     }
 
     /// The segments in order, until one does not go on; with the reason.

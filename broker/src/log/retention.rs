@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn keep(ms: Option<i64>, bytes: Option<u64>) -> Cleanup {
-        Cleanup { delete: true, retention_ms: ms, retention_bytes: bytes, file_delete_delay_ms: 0 }
+        Cleanup { delete: true, retention_ms: ms, retention_bytes: bytes, file_delete_delay_ms: 0, compact: None }
     }
 
     fn planned(newest: &[i64], rules: &Cleanup, bounds: Bounds) -> (i64, bool) {

@@ -1,6 +1,6 @@
 //! What is done to the logs of a data directory from time to time: retention, unlinking what it removed, forgetting idle
-//! producers. One pass is one call (`LogDir::retain`), so that tests need no thread and no clock; a broker has a thread
-//! that makes them (`LogDir::begin_upkeep`). Appends and reads never wait for it.
+//! producers, compaction. One pass is one call (`LogDir::retain`, `LogDir::compact`), so that tests need no thread and no
+//! clock; a broker has two threads that make them (`LogDir::begin_upkeep`). Appends and reads never wait for it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,14 +9,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::checkpoint::CheckpointFile;
+use super::clean::{Ended, Pace};
 use super::error::LogError;
 use super::log_dir::LogDir;
 use super::partition::{Partition, Surroundings};
 use super::registry::Registry;
 use crate::ids::{Offset, TimestampMs};
+use crate::limits;
 
 /// How often idle producers are looked for: Kafka's `producer.id.expiration.check.interval.ms`.
 const PRODUCERS_CHECK: Duration = Duration::from_secs(600);
+
+/// How often logs that are worth compacting are looked for: Kafka's `log.cleaner.backoff.ms`.
+const CLEANER_CHECK: Duration = Duration::from_secs(15);
 
 /// What an operator may set of it.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +38,8 @@ pub struct UpkeepSettings {
 pub(super) struct Upkeep {
     around: Surroundings,
     registry: Arc<Registry>,
+    /// Up to where compaction has come in each log, on disk.
+    pub(super) cleaned: CheckpointFile,
     /// Renamed, to be unlinked.
     doomed: Mutex<Vec<Doomed>>,
     stopping: Mutex<bool>,
@@ -73,13 +81,20 @@ impl LogDir {
     /// # Errors
     /// `Io` when there is no thread to be had.
     pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
-        let upkeep = Arc::clone(&self.upkeep);
-        let thread = std::thread::Builder::new()
-            .name("log-retention".to_owned())
-            .spawn(move || upkeep.run(settings))
-            .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))?;
-        self.upkeep.threads.lock().push(thread);
-        Ok(())
+        let start = |name: &str, run: Box<dyn FnOnce(&Upkeep) + Send>| {
+            let upkeep = Arc::clone(&self.upkeep);
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&upkeep));
+            self.upkeep.threads.lock().push(thread?);
+            Ok(())
+        };
+        start("log-retention", Box::new(move |upkeep| upkeep.run(settings)))
+            .and_then(|()| start("log-cleaner", Box::new(Upkeep::run_cleaner)))
+            .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))
+    }
+
+    /// Compacts every log that is worth it, until none is. Blocking; `keys_bytes` bounds the keys held at once.
+    pub fn compact(&self, keys_bytes: usize) {
+        while self.upkeep.compact(keys_bytes, None) {}
     }
 
     /// One look through every partition: what is below its log start, too old or too much, goes. Blocking.
@@ -94,10 +109,11 @@ impl LogDir {
 }
 
 impl Upkeep {
-    pub(super) fn new(around: Surroundings, registry: Arc<Registry>) -> Upkeep {
+    pub(super) fn new(around: Surroundings, registry: Arc<Registry>, cleaned: CheckpointFile) -> Upkeep {
         Upkeep {
             around,
             registry,
+            cleaned,
             doomed: Mutex::default(),
             stopping: Mutex::new(false),
             wake: Condvar::new(),
@@ -146,6 +162,40 @@ impl Upkeep {
             }
             self.unlink_due();
         }
+    }
+
+    fn run_cleaner(&self) {
+        loop {
+            // As long as there is work it goes on, at its own pace.
+            let more = self.compact(limits::CLEANER_KEYS_BYTES_MAX, Some(limits::CLEANER_BYTES_PER_S));
+            let mut stopping = self.stopping.lock();
+            if *stopping {
+                return;
+            }
+            if !more {
+                self.wake.wait_for(&mut stopping, CLEANER_CHECK);
+            }
+        }
+    }
+
+    /// A pass over every log that is worth one; `true`: there was one.
+    fn compact(&self, keys_bytes: usize, bytes_per_s: Option<u64>) -> bool {
+        let compacted = |partition: &Arc<Partition>| partition.config.load().cleanup.compact.is_some();
+        let open: Vec<Arc<Partition>> = self.registry.open().into_iter().filter(compacted).collect();
+        let mut any = false;
+        for partition in open {
+            let point = self.registry.point(&partition.ident().name());
+            let mut pace = Paced { upkeep: self, bytes_per_s, spent: 0 };
+            match partition.compact(&self.cleaned, point, keys_bytes, &mut pace) {
+                Ok(done) => any |= done,
+                Err(Ended::Stopped) if *self.stopping.lock() => return false,
+                Err(Ended::Stopped) => {}
+                Err(Ended::Failed(error)) => {
+                    tracing::error!(partition = %partition.label(), %error, "not compacted until the next start");
+                }
+            }
+        }
+        any
     }
 
     fn retain(&self) {
@@ -232,6 +282,29 @@ impl Upkeep {
         for partition in self.registry.open() {
             partition.writer.lock().producers.expire(now, expiration_ms);
         }
+    }
+}
+
+/// So many bytes a second, read and written; ends when the upkeep does.
+struct Paced<'a> {
+    upkeep: &'a Upkeep,
+    bytes_per_s: Option<u64>,
+    spent: u64,
+}
+
+impl Pace for Paced<'_> {
+    fn spend(&mut self, bytes: u64) -> bool {
+        self.spent += bytes;
+        let mut stopping = self.upkeep.stopping.lock();
+        if let Some(per_s) = self.bytes_per_s
+            && self.spent >= per_s / 10
+            && !*stopping
+        {
+            let wait = Duration::from_millis(self.spent * 1_000 / per_s);
+            self.upkeep.wake.wait_for(&mut stopping, wait);
+            self.spent = 0;
+        }
+        !*stopping
     }
 }
 

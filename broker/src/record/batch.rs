@@ -16,16 +16,16 @@ const LOG_OVERHEAD_BYTES: usize = 12;
 const MAGIC_AT: usize = 16;
 const LENGTH_AT: usize = 8;
 const LEADER_EPOCH_AT: usize = 12;
-const CRC_AT: usize = 17;
-const ATTRIBUTES_AT: usize = 21;
-const MAX_TIMESTAMP_AT: usize = 35;
+pub(super) const CRC_AT: usize = 17;
+pub(super) const ATTRIBUTES_AT: usize = 21;
+pub(super) const MAX_TIMESTAMP_AT: usize = 35;
 
-const CODEC_MASK: u16 = 0x07;
+pub(super) const CODEC_MASK: u16 = 0x07;
 const LOG_APPEND_TIME_BIT: u16 = 0x08;
 const TRANSACTIONAL_BIT: u16 = 0x10;
 const CONTROL_BIT: u16 = 0x20;
 /// The base timestamp is when a compacted batch's tombstones may go (KIP-534).
-const DELETE_HORIZON_BIT: u16 = 0x40;
+pub(super) const DELETE_HORIZON_BIT: u16 = 0x40;
 
 /// What the timestamps of a batch mean (`message.timestamp.type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub mod error;
 pub mod murmur2;
 pub mod raw;
 pub mod records;
+pub mod thin;
 pub mod validate;
 mod varint;
 
@@ -19,4 +20,5 @@ pub use compression::{Compression, Levels};
 pub use error::{RecordError, Rejection};
 pub use murmur2::{murmur2, partition_for_key};
 pub use records::{RecordIter, RecordView, records};
+pub use thin::{Keyed, Thinned};
 pub use validate::AppendRules;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, Shared, blocking, logs_of};
 use super::configs::ConfigChange;
-use super::create::{check_delay, check_partitions, check_policy};
+use super::create::{check_delay, check_partitions};
 use super::error::TopicError;
 use super::metadata_record::MetadataRecord;
 use super::partition_logs;
@@ -74,7 +74,6 @@ impl Shared {
         let topic = self.topic(name)?;
         let before = topic.configs();
         let after = before.changed(changes)?;
-        check_policy(topic.internal(), &after)?;
         check_delay(topic.delay().is_some(), name, &after)?;
         if validate_only || after == *before {
             return Ok(());

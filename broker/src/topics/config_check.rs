@@ -57,6 +57,10 @@ fn by_rule(row: &Row, value: &str) -> Result<String, String> {
             }
             Ok(number.to_string())
         }
+        Rule::Ratio => match value.parse::<f64>() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio.to_string()),
+            _ => Err(format!("{key} must be a number from 0 to 1, not '{shown}'")),
+        },
         Rule::OneOf(known) => match known.contains(&value) {
             true => Ok(value.to_owned()),
             false => Err(format!("{key} must be one of {}, not '{shown}'", known.join(", "))),

@@ -9,7 +9,7 @@ use super::config_check;
 use super::configs_table::{PLUGIN_CONFIG, TABLE, family_doc, find};
 use super::error::TopicError;
 use crate::limits;
-use crate::log::{Cleanup, FlushEvery, LogConfig};
+use crate::log::{Cleanup, Compaction, FlushEvery, LogConfig};
 use crate::record::{AppendRules, Compression, Levels, TimestampType};
 
 /// What is done to one key (KIP-339).
@@ -195,6 +195,18 @@ impl TopicConfigs {
             retention_ms: Some(self.number("retention.ms")).filter(|ms| *ms >= 0),
             retention_bytes: u64::try_from(self.number("retention.bytes")).ok(),
             file_delete_delay_ms: self.number("file.delete.delay.ms").unsigned_abs(),
+            compact: self.compacted().then(|| self.compaction()),
+        }
+    }
+
+    fn compaction(&self) -> Compaction {
+        let ratio: f64 = self.get("min.cleanable.dirty.ratio").and_then(|text| text.parse().ok()).unwrap_or_default();
+        Compaction {
+            // From 0 to 1, as checked when it was set.
+            min_dirty_millionths: (ratio * 1_000_000.0) as u32,
+            min_lag_ms: self.number("min.compaction.lag.ms"),
+            max_lag_ms: self.number("max.compaction.lag.ms"),
+            delete_retention_ms: self.number("delete.retention.ms"),
         }
     }
 

@@ -10,6 +10,8 @@ use crate::limits;
 pub(super) enum Rule {
     /// A whole number in this range.
     Range(i64, i64),
+    /// A number from 0 to 1.
+    Ratio,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A list of these words, at least one.
@@ -59,7 +61,7 @@ pub(super) const TABLE: &[Row] = &[
         List,
         "delete",
         Rule::AnyOf(&["delete", "compact"]),
-        "What happens to old segments: 'delete' or 'compact', or both. 'compact' is for the broker's own topics so far.",
+        "What happens to old segments: 'delete' or 'compact', or both. 'compact' keeps the last record of each key.",
     ),
     row(
         "compression.gzip.level",
@@ -83,7 +85,13 @@ pub(super) const TABLE: &[Row] = &[
         Rule::Range(-131_072, 22),
         "Level of zstd where compression.type asks for it.",
     ),
-    later("delete.retention.ms", Long, "86400000", "How long a compacted topic keeps tombstones. Not in force yet."),
+    row(
+        "delete.retention.ms",
+        Long,
+        "86400000",
+        Rule::Range(0, i64::MAX),
+        "How long a compacted topic keeps a tombstone after the first pass that met it.",
+    ),
     row(
         "file.delete.delay.ms",
         Long,
@@ -116,11 +124,12 @@ pub(super) const TABLE: &[Row] = &[
     later("leader.replication.throttled.replicas", List, "", "Replicas that are throttled. There are none."),
     later("local.retention.bytes", Long, "-2", "Bytes kept locally under tiered storage. Not in force yet."),
     later("local.retention.ms", Long, "-2", "How long data stays local under tiered storage. Not in force yet."),
-    later(
+    row(
         "max.compaction.lag.ms",
         Long,
         "9223372036854775807",
-        "The longest that a record stays uncompacted. Not in force yet.",
+        Rule::Range(1, i64::MAX),
+        "The longest time that a record stays uncompacted: then a pass is due, however little is new.",
     ),
     row(
         "max.message.bytes",
@@ -150,8 +159,20 @@ pub(super) const TABLE: &[Row] = &[
         Rule::OneOf(&["CreateTime", "LogAppendTime"]),
         "Whose time a record carries: the producer's, or the broker's at the append.",
     ),
-    later("min.cleanable.dirty.ratio", Double, "0.5", "When a compacted log is cleaned. Not in force yet."),
-    later("min.compaction.lag.ms", Long, "0", "The shortest that a record stays uncompacted. Not in force yet."),
+    row(
+        "min.cleanable.dirty.ratio",
+        Double,
+        "0.5",
+        Rule::Ratio,
+        "A log is compacted when more than this part of its sealed bytes is new since the last pass.",
+    ),
+    row(
+        "min.compaction.lag.ms",
+        Long,
+        "0",
+        Rule::Range(0, i64::MAX),
+        "The shortest time that a record stays uncompacted, by its timestamp.",
+    ),
     row("min.insync.replicas", Int, "1", Rule::OneReplica, "Replicas that must have a record. There is one."),
     later("preallocate", Boolean, "false", "Segment files are allocated at their full size. Not in force yet."),
     later("remote.copy.lag.bytes", Long, "0", "Part of tiered storage. Not in force yet."),

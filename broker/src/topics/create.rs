@@ -105,7 +105,6 @@ impl Shared {
         let delay = if wish.internal { None } else { self.delay_name(&wish.name)? };
         let configs = wished_configs(wish, delay.is_some())?;
         check_replication(wish, &configs)?;
-        check_policy(wish.internal, &configs)?;
         let partitions = match (wish.partitions, &delay) {
             (Some(count), _) => count,
             // As many as its target: then a record keeps its partition number.
@@ -207,13 +206,9 @@ pub(super) fn check_delay(delay: bool, name: &str, configs: &TopicConfigs) -> Re
     if delay && configs.get(key) != Some(value) {
         return Err(TopicError::BadConfig { reason: format!("'{name}' is a delay topic: {key} stays {value}") });
     }
-    Ok(())
-}
-
-pub(super) fn check_policy(internal: bool, configs: &TopicConfigs) -> Result<(), TopicError> {
-    if configs.compacted() && !internal {
-        let reason = "cleanup.policy=compact is not supported yet: only its default, 'delete', is accepted".to_owned();
-        return Err(TopicError::BadConfig { reason });
+    if delay && configs.compacted() {
+        // Every record is delivered, not the last of each key.
+        return Err(TopicError::BadConfig { reason: format!("'{name}' is a delay topic: it cannot be compacted") });
     }
     Ok(())
 }

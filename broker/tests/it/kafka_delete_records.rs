@@ -1,11 +1,17 @@
 //! DeleteRecords over the Kafka port: where a log begins afterwards, as ListOffsets and Fetch see it, and what is refused.
 
+use bytes::Bytes;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use kafka_protocol::messages::{DeleteRecordsRequest, FetchRequest, GroupId, ListOffsetsRequest, OffsetCommitRequest};
+use kafka_protocol::messages::{
+    CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, GroupId, ListOffsetsRequest, OffsetCommitRequest,
+};
 use kafka_protocol::protocol::StrBytes;
+use sluice_broker::ids::TimestampMs;
+use sluice_broker::record::{Compression, Message, build};
 
 use crate::kafka_client::{Broker, Client, batch, name};
 
@@ -13,6 +19,7 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const INVALID_TOPIC: i16 = 17;
 const POLICY_VIOLATION: i16 = 44;
+const INVALID_RECORD: i16 = 87;
 
 /// Low watermark and error.
 async fn delete(client: &mut Client, version: i16, topic: &'static str, offset: i64) -> (i64, i16) {
@@ -66,6 +73,17 @@ async fn records_that_nobody_may_delete_stay() {
     let broker = Broker::start().await;
     let mut client = broker.client().await;
     client.topic("t").await;
+    let compact = CreatableTopicConfig::default()
+        .with_name(StrBytes::from_static_str("cleanup.policy"))
+        .with_value(Some(StrBytes::from_static_str("compact")));
+    let topic = CreatableTopic::default().with_name(name("c")).with_num_partitions(1).with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic.with_configs(vec![compact])]);
+    assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
+    assert_eq!(client.produce("c", batch(&["a"])).await.error_code, 0);
+    assert_eq!(delete(&mut client, 2, "c", -1).await, (-1, POLICY_VIOLATION), "compacted only");
+    let keyless = Message { value: Some(Bytes::from_static(b"v")), ..Message::default() };
+    let keyless = build(&[keyless], TimestampMs(1), Compression::None, None).expect("a batch").bytes().clone();
+    assert_eq!(client.produce("c", keyless).await.error_code, INVALID_RECORD);
     // A delay topic's records are the queue of what is to be delivered.
     client.topic("t.delay.1d").await;
     client.produce("t.delay.1d", batch(&["a"])).await;

@@ -81,9 +81,10 @@ async fn a_config_that_is_not_in_force_yet_is_refused_in_words_and_its_default_i
     let mut client = broker.client().await;
     create(&mut client, "deleted", "cleanup.policy", "delete").await;
     let config = CreatableTopicConfig::default()
-        .with_name(StrBytes::from_static_str("cleanup.policy"))
-        .with_value(Some(StrBytes::from_static_str("compact")));
-    let wish = CreatableTopic::default().with_name(name("compacted")).with_num_partitions(1).with_replication_factor(1);
+        .with_name(StrBytes::from_static_str("preallocate"))
+        .with_value(Some(StrBytes::from_static_str("true")));
+    let wish =
+        CreatableTopic::default().with_name(name("preallocated")).with_num_partitions(1).with_replication_factor(1);
     let request = CreateTopicsRequest::default().with_topics(vec![wish.with_configs(vec![config])]);
     let refused = client.ask(7, &request).await.topics.remove(0);
     assert_eq!(refused.error_code, 40, "INVALID_CONFIG");

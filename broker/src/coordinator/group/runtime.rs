@@ -390,7 +390,10 @@ impl Groups {
             name: OFFSETS_TOPIC.to_owned(),
             partitions: Some(limits::OFFSETS_PARTITIONS),
             replication: None,
-            configs: vec![("cleanup.policy".to_owned(), Some("compact".to_owned()))],
+            configs: vec![
+                ("cleanup.policy".to_owned(), Some("compact".to_owned())),
+                ("segment.bytes".to_owned(), Some(limits::COMPACTED_SEGMENT_BYTES.to_string())),
+            ],
             internal: true,
         };
         match self.catalog.create(wish).await {

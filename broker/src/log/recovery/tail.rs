@@ -108,7 +108,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn unlink(&self, name: &str) -> Result<(), LogError> {
+    pub(super) fn unlink(&self, name: &str) -> Result<(), LogError> {
         self.changed.set(true);
         let path = self.dir.join(name);
         match self.disk.unlink(&path) {

@@ -1,6 +1,7 @@
 //! The log as its callers see it, rule by rule, on a disk that can be made to fail.
 
 mod appending;
+mod compaction;
 mod damage;
 mod failing;
 mod flushing;

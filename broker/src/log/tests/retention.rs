@@ -7,7 +7,13 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Four batches of one record a segment; kept for a day, unlinked at once.
 fn kept_for_a_day() -> LogConfig {
-    let cleanup = Cleanup { delete: true, retention_ms: Some(DAY_MS), retention_bytes: None, file_delete_delay_ms: 0 };
+    let cleanup = Cleanup {
+        delete: true,
+        retention_ms: Some(DAY_MS),
+        retention_bytes: None,
+        file_delete_delay_ms: 0,
+        compact: None,
+    };
     LogConfig { cleanup, ..small_segments() }
 }
 

@@ -25,12 +25,7 @@ fn every_default_of_the_table_is_accepted_and_described_as_set() {
 
 #[test]
 fn a_kafka_key_that_is_not_in_force_takes_its_default_only() {
-    for (key, value) in [
-        ("compression.lz4.level", "3"),
-        ("preallocate", "true"),
-        ("min.cleanable.dirty.ratio", "0.9"),
-        ("segment.jitter.ms", "nonsense"),
-    ] {
+    for (key, value) in [("compression.lz4.level", "3"), ("preallocate", "true"), ("segment.jitter.ms", "nonsense")] {
         let why = reason(TopicConfigs::from_pairs([(key, value)]));
         assert!(why.contains(key) && why.contains("not supported yet"), "{why}");
     }
@@ -45,6 +40,8 @@ fn what_cannot_be_is_refused_with_the_key_and_the_reason() {
         ("segment.bytes", "1x", "whole number"),
         ("segment.ms", "0", "from 1"),
         ("retention.ms", "-2", "from -1"),
+        ("min.cleanable.dirty.ratio", "1.5", "from 0 to 1"),
+        ("min.cleanable.dirty.ratio", "NaN", "from 0 to 1"),
         ("retention.bytes", "-2", "from -1"),
         ("max.message.bytes", "104857601", "to 104857600"),
         ("max.message.bytes", "-1", "from 0"),
@@ -102,8 +99,12 @@ fn configs_reach_the_log() {
         ("retention.ms", "-1"),
         ("retention.bytes", "9"),
         ("file.delete.delay.ms", "3"),
+        ("min.cleanable.dirty.ratio", "0.25"),
+        ("delete.retention.ms", "11"),
     ];
     let set = TopicConfigs::from_pairs(pairs).unwrap().log_config();
+    let compact =
+        Compaction { min_dirty_millionths: 250_000, min_lag_ms: 0, max_lag_ms: i64::MAX, delete_retention_ms: 11 };
     let expected = LogConfig {
         segment_bytes: 20_000,
         segment_ms: 5,
@@ -113,7 +114,13 @@ fn configs_reach_the_log() {
         sync: false,
         flush: FlushEvery { messages: 500, ms: 2_000 },
         compacted: true,
-        cleanup: Cleanup { delete: false, retention_ms: None, retention_bytes: Some(9), file_delete_delay_ms: 3 },
+        cleanup: Cleanup {
+            delete: false,
+            retention_ms: None,
+            retention_bytes: Some(9),
+            file_delete_delay_ms: 3,
+            compact: Some(compact),
+        },
     };
     assert_eq!(set, expected);
 }

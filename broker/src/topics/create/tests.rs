@@ -51,8 +51,8 @@ async fn what_no_topic_can_be_is_refused_with_the_way_out() {
     assert!(error.contains("ask for 1 or -1") && error.contains("sluice.replication.accept=true"), "{error}");
     let null = NewTopic { configs: vec![("segment.ms".into(), None)], ..plain() };
     assert!(refusal(&catalog, null).await.to_string().contains("segment.ms has no value"));
-    let compact = refusal(&catalog, wish("orders", &[("cleanup.policy", "delete,compact")])).await.to_string();
-    assert!(compact.contains("not supported yet"), "{compact}");
+    let compact = refusal(&catalog, wish("orders.delay.5s", &[("cleanup.policy", "compact")])).await.to_string();
+    assert!(compact.contains("cannot be compacted"), "{compact}");
     assert_eq!(catalog.topics().len(), 1);
 }
 

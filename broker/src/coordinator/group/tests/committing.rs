@@ -1,6 +1,7 @@
 //! Commits through the shell: what is shown, what survives, what goes.
 
 use super::*;
+use crate::topics::{ConfigChange, ConfigOp};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -121,4 +122,40 @@ async fn a_group_with_members_keeps_its_offsets_for_ever() {
     rig.groups.heartbeat("g", &who).await.expect("nobody has looked at the clock yet");
     rig.groups.run_due();
     assert_eq!(rig.offset("t", 0).await, Some(1));
+}
+
+#[tokio::test]
+async fn committed_offsets_survive_the_compaction_of_their_topic() {
+    let rig = Rig::new().await;
+    rig.topic("t", 2).await;
+    let nobody = Membership::default();
+    rig.commit(&nobody, &[("t", 1, 77)]).await.expect("outcomes");
+    let change = |key: &str, value: &str| ConfigChange { key: key.to_owned(), op: ConfigOp::Set(value.to_owned()) };
+    let small = [change("segment.bytes", "16384"), change("min.cleanable.dirty.ratio", "0")];
+    rig.catalog.alter_configs("__consumer_offsets", &small, false).await.expect("legal configs");
+    for offset in 0..400 {
+        rig.commit(&nobody, &[("t", 0, offset)]).await.expect("outcomes");
+    }
+    // A clean stop writes the recovery points, below which compaction may go.
+    let rig = rig.restarted().await;
+    let bytes = |rig: &Rig| {
+        let home = rig.groups.readable("g").expect("readable").expect("a partition");
+        let (mut at, mut bytes) = (Offset(0), 0);
+        while at < home.offsets().hw {
+            let mut records = home.read(at, 1 << 20).expect("readable").records;
+            bytes += records.len();
+            while !records.is_empty() {
+                let batch = crate::record::check_stored(records.clone()).expect("whole");
+                at = batch.header().next_offset();
+                records = records.split_off(batch.header().size);
+            }
+        }
+        bytes
+    };
+    let before = bytes(&rig);
+    rig.log_dir.compact(1 << 20);
+    assert!(bytes(&rig) < before / 2, "{} of {before} bytes are left", bytes(&rig));
+    let rig = rig.restarted().await;
+    assert_eq!((rig.offset("t", 0).await, rig.offset("t", 1).await), (Some(399), Some(77)));
+    assert!(rig.log_dir.reports().is_empty());
 }
