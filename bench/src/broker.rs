@@ -36,12 +36,34 @@ impl Broker {
     /// Starts one and waits until its port answers.
     pub fn start(kind: &Kind, dir: &Path) -> Result<Broker, Failure> {
         match kind {
-            Kind::Sluice(binary) => start_sluice(binary, &dir.join("sluice")),
+            Kind::Sluice(binary) => Broker::start_sluice(binary, &dir.join("sluice"), &[]),
             Kind::Kafka(script) => start_kafka("kafka", script, &dir.join("kafka"), ""),
             Kind::KafkaFlushing(script) => {
                 start_kafka("kafka-flush", script, &dir.join("kafka-flush"), "log.flush.interval.messages=1")
             }
         }
+    }
+
+    /// Starts one of ours in a folder, with more environment variables; the folder may hold data.
+    pub fn start_sluice(binary: &Path, dir: &Path, variables: &[(String, String)]) -> Result<Broker, Failure> {
+        let port = free_port()?;
+        let mut child = Command::new(binary)
+            .args(["serve", "--kafka", &format!("127.0.0.1:{port}"), "--http", "127.0.0.1:0", "--data-dir"])
+            .arg(dir)
+            .envs(variables.iter().cloned())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let bootstrap = format!("127.0.0.1:{port}");
+        for _ in 0..200 {
+            if TcpStream::connect(&bootstrap).is_ok() {
+                return Ok(Broker { name: "sluice", bootstrap, pid: child.id(), child: Some(child) });
+            }
+            if let Some(status) = child.try_wait()? {
+                return Err(format!("sluice ended at start: {status}").into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err("sluice does not answer".into())
     }
 
     /// CPU seconds since its start and resident memory now.
@@ -64,26 +86,6 @@ impl Drop for Broker {
             let _ = child.wait();
         }
     }
-}
-
-fn start_sluice(binary: &Path, dir: &Path) -> Result<Broker, Failure> {
-    let port = free_port()?;
-    let mut child = Command::new(binary)
-        .args(["serve", "--kafka", &format!("127.0.0.1:{port}"), "--http", "127.0.0.1:0", "--data-dir"])
-        .arg(dir)
-        .stdout(Stdio::null())
-        .spawn()?;
-    let bootstrap = format!("127.0.0.1:{port}");
-    for _ in 0..200 {
-        if TcpStream::connect(&bootstrap).is_ok() {
-            return Ok(Broker { name: "sluice", bootstrap, pid: child.id(), child: Some(child) });
-        }
-        if let Some(status) = child.try_wait()? {
-            return Err(format!("sluice ended at start: {status}").into());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Err("sluice does not answer".into())
 }
 
 fn start_kafka(name: &'static str, script: &Path, dir: &Path, extra: &str) -> Result<Broker, Failure> {

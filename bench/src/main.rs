@@ -3,20 +3,41 @@
 
 mod bare;
 mod broker;
+mod cold;
 mod load;
 mod report;
+mod sync;
+mod volume;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::broker::{Broker, Kind};
 use crate::report::{Report, Row};
 
-/// Compare sluice with Apache Kafka on this machine.
+/// Measurements of sluice on this machine, through librdkafka.
 #[derive(Debug, Parser)]
-struct Args {
+struct Program {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Sluice beside Apache Kafka: latency, throughput, CPU, memory.
+    Compare(Compare),
+    /// Ways of syncing many partitions, in whole brokers.
+    Sync(sync::SyncArgs),
+    /// Latency of a producer while somebody else reads cold data.
+    Cold(cold::ColdArgs),
+    /// CPU and memory of a large volume, and of many idle partitions.
+    Volume(volume::VolumeArgs),
+}
+
+#[derive(Debug, Args)]
+struct Compare {
     /// The sluice binary (a release build).
     #[arg(long)]
     sluice: PathBuf,
@@ -44,7 +65,15 @@ struct Args {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args = Args::parse();
+    match Program::parse().what {
+        What::Compare(args) => compare(&args),
+        What::Sync(args) => sync::run(&args),
+        What::Cold(args) => cold::run(&args),
+        What::Volume(args) => volume::run(&args),
+    }
+}
+
+fn compare(args: &Compare) -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::Builder::new().prefix("sluice-bench-").tempdir_in(&args.dir)?;
     let mut kinds = vec![Kind::Sluice(args.sluice.clone())];
     if let Some(script) = &args.kafka {
@@ -58,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut report = Report::default();
     for round in 0..=args.rounds {
         for broker in &brokers {
-            let row = measure(&args, broker, round, dir.path())?;
+            let row = measure(args, broker, round, dir.path())?;
             println!("{} {row}", if round == 0 { "warm-up".to_owned() } else { format!("round {round}") });
             if round > 0 {
                 report.add(row);
@@ -70,7 +99,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn measure(
-    args: &Args,
+    args: &Compare,
     broker: &Broker,
     round: usize,
     dir: &std::path::Path,
