@@ -34,6 +34,7 @@ fn main() -> Result<(), Failure> {
     let batches = mebibytes * 1024 * 1024 / batch.len();
     append(dir.path(), &batch, batches)?;
     recover(dir.path(), &batch, batches)?;
+    read_fresh(&dir.path().join("read"), &batch)?;
     open_many(&dir.path().join("many"))
 }
 
@@ -131,6 +132,25 @@ fn recover(dir: &Path, batch: &Bytes, batches: usize) -> Result<(), Failure> {
     }
     std::fs::remove_dir_all(path)?;
     Ok(())
+}
+
+/// What a cache of our own for fresh records would save.
+fn read_fresh(path: &Path, batch: &Bytes) -> Result<(), Failure> {
+    let dir = open(path)?;
+    let partition = dir.create(ident(0)?, config(true))?;
+    fill(&partition, batch, 1_000)?;
+    let (from, reads) = (Offset(partition.offsets().hw.0 - RECORDS_PER_BATCH as i64), 200_000u32);
+    let start = Instant::now();
+    for _ in 0..reads {
+        assert_eq!(partition.read(from, batch.len())?.records.len(), batch.len());
+    }
+    let read = start.elapsed() / reads;
+    let start = Instant::now();
+    for _ in 0..reads {
+        std::hint::black_box(Bytes::copy_from_slice(std::hint::black_box(batch)));
+    }
+    println!("read the last 16 KiB: {read:?} from the page cache; a copy within memory {:?}", start.elapsed() / reads);
+    Ok(dir.close()?)
 }
 
 fn open_many(path: &Path) -> Result<(), Failure> {
