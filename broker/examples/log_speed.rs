@@ -14,6 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use sluice_broker::clock::MachineClock;
 use sluice_broker::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName};
+use sluice_broker::log::partition::FlushEvery;
 use sluice_broker::log::{LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
 use sluice_broker::record::{Compression, Message, TimestampType, build, check_produced};
 
@@ -202,6 +203,7 @@ fn config(sync: bool) -> LogConfig {
         message_bytes_max: 1 << 20,
         timestamp_type: TimestampType::CreateTime,
         sync,
+        flush: FlushEvery::NEVER,
         compacted: false,
     }
 }
