@@ -136,7 +136,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "http.idle_timeout_ms",
         Kind::Number(10, 3_600_000),
-        "A client that sends nothing for so long in the middle of a request, or between two, is disconnected.",
+        "A client that has not sent the whole head of its first or next request within so long is disconnected; bodies \
+         have fixed times.",
     ),
     setting(
         "http.public_url",
