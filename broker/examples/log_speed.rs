@@ -14,8 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use sluice_broker::clock::MachineClock;
 use sluice_broker::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName};
-use sluice_broker::log::partition::FlushEvery;
-use sluice_broker::log::{LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
+use sluice_broker::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
 use sluice_broker::record::{Compression, Message, TimestampType, build, check_produced};
 
 type Failure = Box<dyn std::error::Error>;
@@ -205,6 +204,7 @@ fn config(sync: bool) -> LogConfig {
         sync,
         flush: FlushEvery::NEVER,
         compacted: false,
+        cleanup: Cleanup::default(),
     }
 }
 
