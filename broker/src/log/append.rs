@@ -154,7 +154,10 @@ impl Partition {
         let active = view.active.as_ref().map(|active| active.base);
         // One that was taken at a stop is of no use beside a newer one; those at a segment's base go with the segment.
         let before = writer.snapshot_at.filter(|before| *before != at && Some(*before) != active && !at_base(before));
-        view.pending.obsolete = before.or(view.pending.obsolete);
+        view.obsolete = match view.obsolete {
+            Some((older, _)) => Some((older, at)),
+            None => before.map(|before| (before, at)),
+        };
         view.pending.snapshots.push((at, bytes));
         writer.snapshot_at = Some(at);
     }

@@ -41,7 +41,6 @@ struct State {
 struct Dirt {
     files: Vec<SharedFile>,
     snapshots: Vec<(Offset, Vec<u8>)>,
-    obsolete: Option<Offset>,
     dir: bool,
     until: Mark,
     /// Log, indexes and names below are synced when this is.
@@ -258,14 +257,11 @@ impl Worker {
             match written {
                 Ok(file) => dirt.files.push(file),
                 Err(error) => {
-                    tracing::warn!(%error, partition = %partition.label(), "a producer snapshot was not written")
+                    partition.view.lock().obsolete = None;
+                    tracing::warn!(%error, partition = %partition.label(), "a producer snapshot was not written");
                 }
             }
             dirt.dir = true;
-        }
-        if let Some(at) = dirt.obsolete.take() {
-            // It is found and removed at the next start that recovers.
-            let _ = self.disk.unlink(&path(at));
         }
     }
 
@@ -320,7 +316,6 @@ impl Partition {
         let dirt = Dirt {
             files,
             snapshots: pending.snapshots,
-            obsolete: pending.obsolete,
             dir: pending.dir,
             until,
             recovery_point: view.unindexed_from.map_or(until.offset, |from| from.min(until.offset)),

@@ -208,6 +208,8 @@ pub(super) struct View {
     pub(super) pending: Pending,
     /// The flusher has taken something and is not done with it.
     pub(super) flushing: bool,
+    /// A snapshot that is of no use once the recovery point on disk has reached the newer one, which comes second.
+    pub(super) obsolete: Option<(Offset, Offset)>,
     /// A sync up to here is wanted whatever `sluice.flush` says.
     pub(super) wanted: Offset,
     /// Why this partition takes no appends, or does not even read.
@@ -220,8 +222,6 @@ pub(super) struct Pending {
     pub(super) files: Vec<SharedFile>,
     /// To be written first: producers as they were before an offset.
     pub(super) snapshots: Vec<(Offset, Vec<u8>)>,
-    /// A snapshot that a newer one replaces.
-    pub(super) obsolete: Option<Offset>,
     pub(super) dir: bool,
     /// A segment was sealed: the recovery points are worth writing.
     pub(super) sealed: bool,

@@ -123,13 +123,11 @@ impl Recovery<'_> {
     fn walk_all(&self, bases: &[Offset], replayed: &mut Replayed) -> Result<(Vec<Walked>, Option<String>), LogError> {
         let mut walked = Vec::new();
         for (at, base) in bases.iter().enumerate() {
-            // Compaction may empty the end of a segment, below the recovery point only (rule 3). Above it a segment
-            // between the two never reached the disk.
-            if *base > replayed.end && *base <= self.trusted {
-                replayed.end = *base;
-            }
+            // Segments always join: compaction leaves the end of each. One between the two never reached the disk, or was
+            // lost, or the end of the one before was; the recovery point says which.
             if *base != replayed.end {
-                return Ok((walked, Some(format!("the segment that should follow begins at {base}"))));
+                let reason = format!("the segment that follows begins at offset {base}, and {} is next", replayed.end);
+                return Ok((walked, Some(reason)));
             }
             let mut segment = self.walk(*base, bases.get(at + 1).copied(), replayed)?;
             let bad = segment.bad.take();

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::checkpoint::CheckpointFile;
 use super::error::LogError;
+use super::layout::{SegmentFile, segment_file};
 use super::partition::Partition;
 use crate::ids::{Offset, TopicPartition};
 
@@ -80,6 +81,7 @@ impl Registry {
             }
         })?;
         self.gone.lock().retain(|name| !gone.contains(name));
+        open.iter().for_each(|partition| partition.drop_obsolete_snapshot(self.point(&partition.ident().name())));
         Ok(())
     }
 
@@ -96,6 +98,15 @@ impl Partition {
     fn has_log(&self) -> bool {
         let view = self.view.lock();
         view.active.is_some() || !view.sealed.is_empty()
+    }
+
+    /// With the recovery point on disk at the newer snapshot a start believes that one: the older is of no use.
+    fn drop_obsolete_snapshot(&self, point: Offset) {
+        let older = self.view.lock().obsolete.take_if(|(_, newer)| *newer <= point);
+        if let Some((older, _)) = older {
+            // What stays is removed by the next start that recovers.
+            let _ = self.around.disk.unlink(&self.dir.join(segment_file(older, SegmentFile::Snapshot)));
+        }
     }
 
     /// `None` when what is on disk must stay.

@@ -91,10 +91,10 @@ impl Recovery<'_> {
         let time = last_of(&*times, time_count)?.map(|bytes| TimeEntry::decode(bytes).absolute(base));
         let from = entry.map_or(0, |entry| u64::from(entry.position));
         let Some(tail) = tail(&log, from, size)? else { return Ok(None) };
-        let ends_right = tail.last.as_ref().is_none_or(|last| last.last_offset() < next && last.base_offset >= base);
+        let ends_right = tail.last.as_ref().is_some_and(|last| last.next_offset() == next && last.base_offset >= base);
         // The last time entry of a sealed segment is its largest.
         let newest_known = tail.newest.is_none_or(|newest| time.is_some_and(|time| time.timestamp >= newest.timestamp));
-        if !ends_right || !newest_known || (size > 0 && tail.last.is_none()) {
+        if !ends_right || !newest_known {
             return Ok(None);
         }
         let lengths = IndexLengths { offsets: offset_count, times: time_count, newest: time };

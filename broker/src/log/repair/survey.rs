@@ -101,11 +101,13 @@ impl Look<'_> {
             progress(survey.bytes);
         }
         match self.next_base {
-            // Compaction may empty the end of a segment, below the recovery point only (rule 3). Above it a segment
-            // between the two never reached the disk.
-            Some(next) if next != survey.end && next > self.trusted => Ok(false),
+            Some(next) if next == survey.end => Ok(true),
+            // Above the recovery point a segment between the two never reached the disk.
+            Some(next) if next > self.trusted => Ok(false),
+            // Compaction leaves the end of each segment: segments always join.
             Some(next) => {
-                survey.end = next;
+                let reason = format!("the segment that follows begins at offset {next}, and {} is next", survey.end);
+                self.note(survey, (self.len, 0), next, reason);
                 Ok(true)
             }
             None => {

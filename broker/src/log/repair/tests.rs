@@ -161,11 +161,13 @@ fn rule_10_damage_is_named_with_place_and_what_stands_behind_it() {
 }
 
 #[test]
-fn rule_4_a_hole_between_segments_is_what_compaction_leaves() {
+fn rule_10_what_is_missing_between_two_segments_is_damage() {
     let disk = two_segments();
     write(&disk, FIRST, &(0..2).flat_map(batch).collect::<Vec<_>>());
     let survey = look(&disk);
-    assert_eq!((survey.damages.len(), survey.batches, survey.end), (0, 6, Offset(8)));
+    assert_eq!((survey.damages.len(), survey.batches, survey.end), (1, 6, Offset(8)));
+    let damage = &survey.damages[0];
+    assert_eq!((damage.bytes, damage.from, damage.to), (0, Offset(2), Offset(4)));
 }
 
 #[test]
@@ -204,6 +206,7 @@ fn damages() -> Vec<Way> {
         ("the last batch of a segment", |disk| rot(disk, FIRST, 3 * size() + 9), vec![0, 1, 2, 4, 5, 6, 7]),
         ("the last batch of all", |disk| rot(disk, SECOND, 3 * size() + 64), vec![0, 1, 2, 3, 4, 5, 6]),
         ("a log that ends too early", |disk| shorten(disk, SECOND, 1), vec![0, 1, 2, 3, 4]),
+        ("a segment that ends too early", |disk| shorten(disk, FIRST, 2), vec![0, 1, 4, 5, 6, 7]),
         (
             "two places",
             |disk| {

@@ -287,3 +287,49 @@ async fn rule_10_a_log_start_behind_the_end_of_the_log_is_damage_and_removes_not
     assert!(matches!(partition.usable(), Err(LogError::Corrupt { .. })), "{:?}", partition.usable());
     assert_eq!(bench.names("/data/t-0"), before);
 }
+
+#[tokio::test]
+async fn rule_10_a_segment_that_is_missing_below_the_recovery_point_is_damage() {
+    let mut bench = Bench::new();
+    {
+        let dir = bench.open();
+        let partition = dir.create(ident("t"), small_segments()).unwrap();
+        for n in 0..12 {
+            settle(&partition, &n.to_string()).await;
+        }
+        dir.close().unwrap();
+    }
+    let names: Vec<_> = bench.names("/data/t-0").into_iter().filter(|name| name.ends_with(".log")).collect();
+    bench.disk.unlink(&Path::new("/data/t-0").join(&names[1])).unwrap();
+    bench.kill();
+    let dir = bench.open();
+    let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
+    assert!(matches!(partition.usable(), Err(LogError::Corrupt { .. })), "twelve were acknowledged");
+    let Err(LogError::Corrupt { .. }) = partition.read(partition.offsets().hw, 100) else {
+        panic!("not the end of the log")
+    };
+}
+
+#[tokio::test]
+async fn rule_10_a_sealed_segment_that_lost_its_last_batch_is_damage() {
+    let mut bench = Bench::new();
+    {
+        let dir = bench.open();
+        let partition = dir.create(ident("t"), small_segments()).unwrap();
+        for n in 0..12 {
+            settle(&partition, &n.to_string()).await;
+        }
+        dir.close().unwrap();
+    }
+    let names: Vec<_> = bench.names("/data/t-0").into_iter().filter(|name| name.ends_with(".log")).collect();
+    let path = Path::new("/data/t-0").join(&names[1]);
+    let len = bench.disk.bytes(&path).unwrap().len();
+    bench.disk.open(&path).unwrap().truncate((len / 4 * 3) as u64).unwrap();
+    bench.kill();
+    let dir = bench.open();
+    let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
+    assert!(matches!(partition.usable(), Err(LogError::Corrupt { .. })), "twelve were acknowledged");
+    let Err(LogError::Corrupt { .. }) = partition.read(partition.offsets().hw, 100) else {
+        panic!("not the end of the log")
+    };
+}
