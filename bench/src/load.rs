@@ -93,24 +93,7 @@ pub fn spread(
 ) -> Result<Quantiles, Failure> {
     create(bootstrap, topic, partitions)?;
     let in_batches = rate >= 20_000;
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("acks", "all")
-        .set("linger.ms", if in_batches { "5" } else { "0" })
-        .set("batch.size", "16384")
-        .set("queue.buffering.max.messages", "1000000")
-        .create()?;
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", "bench")
-        .set("enable.auto.commit", "false")
-        .set("fetch.min.bytes", "1")
-        .create()?;
-    let mut list = TopicPartitionList::new();
-    for partition in 0..partitions {
-        list.add_partition_offset(topic, partition, Offset::Beginning)?;
-    }
-    consumer.assign(&list)?;
+    let (producer, consumer) = spread_clients(bootstrap, topic, partitions, in_batches)?;
     // One record a partition, so that every connection, fetch and epoch is warm.
     let mut payload = vec![7u8; size.max(8)];
     payload[..8].fill(0);
@@ -157,6 +140,34 @@ pub fn spread(
         poller.join().map_err(|_| "the poller ended abnormally")?;
         Ok(Quantiles::of(times.map_err(|reason| -> Failure { reason.into() })?))
     })
+}
+
+/// A producer, and a consumer of every partition.
+fn spread_clients(
+    bootstrap: &str,
+    topic: &str,
+    partitions: i32,
+    in_batches: bool,
+) -> Result<(BaseProducer, BaseConsumer), Failure> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("acks", "all")
+        .set("linger.ms", if in_batches { "5" } else { "0" })
+        .set("batch.size", "16384")
+        .set("queue.buffering.max.messages", "1000000")
+        .create()?;
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "bench")
+        .set("enable.auto.commit", "false")
+        .set("fetch.min.bytes", "1")
+        .create()?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, partition, Offset::Beginning)?;
+    }
+    consumer.assign(&list)?;
+    Ok((producer, consumer))
 }
 
 /// Reads a topic from its beginning to its end, or until `stop`; `read` counts bytes.
