@@ -136,7 +136,9 @@ async fn the_recovery_points_are_written_when_a_minute_has_passed_and_at_a_roll(
     let bench = Bench::new();
     let dir = bench.open();
     let partition = dir.create(ident("t"), config()).unwrap();
+    // An answer comes before its group has set the time of the checkpoint; the next group's comes after.
     settle(&partition, "a").await;
+    settle(&partition, "a again").await;
     let points = || bench.disk.bytes(Path::new("/data/recovery-point-offset-checkpoint"));
     assert_eq!(points(), None);
     bench.clock.advance_ms(60_001);
@@ -144,7 +146,7 @@ async fn the_recovery_points_are_written_when_a_minute_has_passed_and_at_a_roll(
     settle(&partition, "b").await;
     settle(&partition, "c").await;
     let text = String::from_utf8(points().unwrap()).unwrap();
-    assert!(["0\n1\nt 0 1\n", "0\n1\nt 0 2\n"].contains(&text.as_str()), "{text}");
+    assert!(["0\n1\nt 0 2\n", "0\n1\nt 0 3\n"].contains(&text.as_str()), "{text}");
 
     let rolling = dir.create(ident("r"), small_segments()).unwrap();
     for n in 0..9 {
