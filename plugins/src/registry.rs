@@ -133,16 +133,6 @@ impl Registry {
         Ok(info)
     }
 
-    /// Makes an older version the active one again.
-    #[allow(dead_code)]
-    pub(crate) fn activate(&self, name: &str, version: u32) -> Result<(), HostError> {
-        let mut plugins = Plugins::clone(&self.plugins.load());
-        if let Some(plugin) = plugins.get_mut(name) {
-            plugin.active = version;
-        }
-        self.change(plugins, BTreeMap::clone(&self.newest.load()))
-    }
-
     /// Forgets a plugin. Answers the checksums of modules that nothing refers to any more, whose files are gone.
     pub(crate) fn remove(&self, name: &str) -> Result<Option<Vec<String>>, HostError> {
         let mut plugins = Plugins::clone(&self.plugins.load());

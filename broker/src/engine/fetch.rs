@@ -167,12 +167,8 @@ fn read_all(
         let limit = part.max_bytes.min(request.max_bytes.saturating_sub(pass.bytes));
         let one = One { limit, first: pass.bytes == 0, form: request.form, patience };
         let outcome = match partition {
-            Ok(partition) => one.read(part.offset, partition, memory).map_err(Into::into),
+            Ok(partition) => one.read(part.offset, partition, memory).transpose()?.map_err(Into::into),
             Err(error) => Err(error.clone()),
-        };
-        let outcome = match outcome {
-            Ok(fetched) => Ok(fetched?),
-            Err(error) => Err(error),
         };
         match &outcome {
             Ok(fetched) => pass.bytes += fetched.records.len(),

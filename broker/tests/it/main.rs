@@ -18,4 +18,5 @@ mod log_power_cut;
 mod lookups;
 mod messages;
 mod rooms;
+mod seeds;
 mod state_power_cut;

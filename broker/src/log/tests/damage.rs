@@ -288,19 +288,23 @@ async fn rule_10_a_log_start_behind_the_end_of_the_log_is_damage_and_removes_not
     assert_eq!(bench.names("/data/t-0"), before);
 }
 
+/// A log of several segments after a clean stop, and the path of the second one's `.log`.
+async fn twelve_batches() -> (Bench, PathBuf) {
+    let bench = Bench::new();
+    let dir = bench.open();
+    let partition = dir.create(ident("t"), small_segments()).unwrap();
+    for n in 0..12 {
+        settle(&partition, &n.to_string()).await;
+    }
+    dir.close().unwrap();
+    let second = bench.names("/data/t-0").into_iter().filter(|name| name.ends_with(".log")).nth(1).unwrap();
+    (bench, Path::new("/data/t-0").join(second))
+}
+
 #[tokio::test]
 async fn rule_10_a_segment_that_is_missing_below_the_recovery_point_is_damage() {
-    let mut bench = Bench::new();
-    {
-        let dir = bench.open();
-        let partition = dir.create(ident("t"), small_segments()).unwrap();
-        for n in 0..12 {
-            settle(&partition, &n.to_string()).await;
-        }
-        dir.close().unwrap();
-    }
-    let names: Vec<_> = bench.names("/data/t-0").into_iter().filter(|name| name.ends_with(".log")).collect();
-    bench.disk.unlink(&Path::new("/data/t-0").join(&names[1])).unwrap();
+    let (mut bench, second) = twelve_batches().await;
+    bench.disk.unlink(&second).unwrap();
     bench.kill();
     let dir = bench.open();
     let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
@@ -312,19 +316,9 @@ async fn rule_10_a_segment_that_is_missing_below_the_recovery_point_is_damage() 
 
 #[tokio::test]
 async fn rule_10_a_sealed_segment_that_lost_its_last_batch_is_damage() {
-    let mut bench = Bench::new();
-    {
-        let dir = bench.open();
-        let partition = dir.create(ident("t"), small_segments()).unwrap();
-        for n in 0..12 {
-            settle(&partition, &n.to_string()).await;
-        }
-        dir.close().unwrap();
-    }
-    let names: Vec<_> = bench.names("/data/t-0").into_iter().filter(|name| name.ends_with(".log")).collect();
-    let path = Path::new("/data/t-0").join(&names[1]);
-    let len = bench.disk.bytes(&path).unwrap().len();
-    bench.disk.open(&path).unwrap().truncate((len / 4 * 3) as u64).unwrap();
+    let (mut bench, second) = twelve_batches().await;
+    let len = bench.disk.bytes(&second).unwrap().len();
+    bench.disk.open(&second).unwrap().truncate((len / 4 * 3) as u64).unwrap();
     bench.kill();
     let dir = bench.open();
     let partition = dir.open_existing(ident("t"), small_segments()).unwrap();

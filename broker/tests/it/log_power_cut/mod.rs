@@ -12,6 +12,7 @@ use sluice_broker::ids::Offset;
 use sluice_broker::log::io::faulty::{Dice, FaultyDisk, WriteFault};
 use sluice_broker::log::{LogDir, LogDirSettings, LogError, Origin};
 
+use crate::seeds::for_each_seed;
 use model::{Model, TOPICS};
 
 /// Lives of a broker on one disk.
@@ -127,22 +128,9 @@ fn run(seed: u64) {
     world.model.check_all();
 }
 
-/// Which lives are lived: `SLUICE_SEEDS=from..to` for a long run, or for one that failed.
-fn seeds() -> std::ops::Range<u64> {
-    let given = std::env::var("SLUICE_SEEDS").ok();
-    let parsed = given.as_deref().and_then(|text| text.split_once("..")).map(|(from, to)| (from.parse(), to.parse()));
-    match parsed {
-        Some((Ok(from), Ok(to))) => from..to,
-        _ => 0..400,
-    }
-}
-
 #[test]
 fn rules_1_8_9_10_what_was_durable_or_readable_survives_every_failure() {
-    for seed in seeds() {
-        let outcome = std::panic::catch_unwind(|| run(seed));
-        assert!(outcome.is_ok(), "seed {seed}");
-    }
+    for_each_seed(0..400, run);
 }
 
 /// Rule 9: after a failed sync the page cache shows what the disk never got, and the next sync of it succeeds.

@@ -20,6 +20,7 @@ use sluice_broker::log::{LogDir, LogDirSettings, Origin};
 use sluice_broker::record::{Compression, Message, build};
 use sluice_broker::topics::{Catalog, ConfigChange, ConfigOp, NewTopic};
 
+use crate::seeds::for_each_seed;
 use model::Model;
 
 /// Lives of a broker on one disk.
@@ -189,22 +190,9 @@ fn run(seed: u64) {
     world.end(open);
 }
 
-/// Which lives are lived: `SLUICE_SEEDS=from..to` for a long run, or for one that failed.
-fn seeds() -> std::ops::Range<u64> {
-    let given = std::env::var("SLUICE_SEEDS").ok();
-    let parsed = given.as_deref().and_then(|text| text.split_once("..")).map(|(from, to)| (from.parse(), to.parse()));
-    match parsed {
-        Some((Ok(from), Ok(to))) => from..to,
-        _ => 0..200,
-    }
-}
-
 #[test]
 fn rules_5_6_16_17_what_was_answered_about_topics_ids_and_offsets_survives_every_failure() {
-    for seed in seeds() {
-        let outcome = std::panic::catch_unwind(|| run(seed));
-        assert!(outcome.is_ok(), "seed {seed}");
-    }
+    for_each_seed(0..200, run);
 }
 
 /// A new topic costs several syncs. Whichever of them fails, the topic is there whole or not at all, in this run and the
