@@ -11,7 +11,7 @@ use super::{Door, DoorError, RecordView};
 use crate::engine::produce::TopicRef;
 use crate::ids::{Offset, PartitionId, TopicId};
 use crate::log::Partition;
-use crate::log::watch::WatchGuard;
+use crate::log::WatchGuard;
 use crate::record::{self, RecordError, StoredBatch};
 
 /// A partition that is being worked through.

@@ -12,22 +12,22 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::checkpoint::CheckpointFile;
-use super::cleanup::Cleanup;
-use super::durability::Waits;
-use super::epochs::Epochs;
 use super::error::LogError;
-use super::flusher::FlushQueue;
-use super::index_maps::IndexMaps;
 use super::io::{Disk, SharedFile};
 use super::layout;
-use super::producers::Producers;
-use super::segment::{ActiveSegment, SealedSegment, Segment};
-use super::watch::{WatchGuard, Watchers};
 use crate::clock::SharedClock;
 use crate::ids::{
     LeaderEpoch, Offset, PartitionId, ProducerId, Sequence, TimestampMs, TopicId, TopicName, TopicPartition,
 };
+use crate::log::index::maps::IndexMaps;
+use crate::log::read::watch::{WatchGuard, Watchers};
+use crate::log::sync::checkpoint::CheckpointFile;
+use crate::log::sync::durability::Waits;
+use crate::log::sync::flusher::FlushQueue;
+use crate::log::upkeep::policy::Cleanup;
+use crate::log::write::epochs::Epochs;
+use crate::log::write::producers::Producers;
+use crate::log::write::segment::{ActiveSegment, SealedSegment, Segment};
 use crate::record::TimestampType;
 
 /// Which partition a log belongs to; written to `partition.metadata` and checked at open.
@@ -163,87 +163,87 @@ pub struct StreamLast {
 
 /// An offset and the place of its batch's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) offset: Offset,
+pub(in crate::log) struct Mark {
+    pub(in crate::log) offset: Offset,
     /// Base offset of the segment.
-    pub(super) segment: Offset,
+    pub(in crate::log) segment: Offset,
     /// Byte of the segment's `.log`.
-    pub(super) position: u64,
+    pub(in crate::log) position: u64,
 }
 
 impl Mark {
     /// The first byte of the segment that begins at `base`.
-    pub(super) fn start_of(base: Offset) -> Mark {
+    pub(in crate::log) fn start_of(base: Offset) -> Mark {
         Mark { offset: base, segment: base, position: 0 }
     }
 }
 
 /// What the one who appends owns.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::log) struct Writer {
     /// `None`: read-only (damaged, offline).
-    pub(super) active: Option<ActiveSegment>,
-    pub(super) producers: Producers,
+    pub(in crate::log) active: Option<ActiveSegment>,
+    pub(in crate::log) producers: Producers,
     /// LogAppendTime never goes back.
-    pub(super) last_append_time: Option<TimestampMs>,
+    pub(in crate::log) last_append_time: Option<TimestampMs>,
     /// The newest snapshot of the producers.
-    pub(super) snapshot_at: Option<Offset>,
+    pub(in crate::log) snapshot_at: Option<Offset>,
 }
 
 /// Where the log stands.
 #[derive(Debug)]
-pub(super) struct View {
-    pub(super) log_start: Offset,
-    pub(super) recovery_point: Offset,
+pub(in crate::log) struct View {
+    pub(in crate::log) log_start: Offset,
+    pub(in crate::log) recovery_point: Offset,
     /// Everything below is synced in the `.log`.
-    pub(super) synced: Mark,
-    pub(super) hw: Mark,
-    pub(super) leo: Mark,
-    pub(super) sealed: Vec<SealedSegment>,
-    pub(super) active: Option<Arc<Segment>>,
-    pub(super) epochs: Epochs,
+    pub(in crate::log) synced: Mark,
+    pub(in crate::log) hw: Mark,
+    pub(in crate::log) leo: Mark,
+    pub(in crate::log) sealed: Vec<SealedSegment>,
+    pub(in crate::log) active: Option<Arc<Segment>>,
+    pub(in crate::log) epochs: Epochs,
     /// The first batch whose index entry is not in the index file yet: the recovery point may not pass it.
-    pub(super) unindexed_from: Option<Offset>,
+    pub(in crate::log) unindexed_from: Option<Offset>,
     /// What the next sync has to take besides the active `.log`.
-    pub(super) pending: Pending,
+    pub(in crate::log) pending: Pending,
     /// The flusher has taken something and is not done with it.
-    pub(super) flushing: bool,
+    pub(in crate::log) flushing: bool,
     /// A snapshot that is of no use once the recovery point on disk has reached the newer one, which comes second.
-    pub(super) obsolete: Option<(Offset, Offset)>,
+    pub(in crate::log) obsolete: Option<(Offset, Offset)>,
     /// A sync up to here is wanted whatever `sluice.flush` says.
-    pub(super) wanted: Offset,
+    pub(in crate::log) wanted: Offset,
     /// Why this partition takes no appends, or does not even read.
-    pub(super) trouble: Option<LogError>,
+    pub(in crate::log) trouble: Option<LogError>,
 }
 
 /// Files and names that were changed since the last sync.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
-    pub(super) files: Vec<SharedFile>,
+pub(in crate::log) struct Pending {
+    pub(in crate::log) files: Vec<SharedFile>,
     /// To be written first: producers as they were before an offset.
-    pub(super) snapshots: Vec<(Offset, Vec<u8>)>,
-    pub(super) dir: bool,
+    pub(in crate::log) snapshots: Vec<(Offset, Vec<u8>)>,
+    pub(in crate::log) dir: bool,
     /// A segment was sealed: the recovery points are worth writing.
-    pub(super) sealed: bool,
+    pub(in crate::log) sealed: bool,
 }
 
 /// What is known of the work on a partition's segments.
 #[derive(Debug, Default)]
-pub(super) struct UpkeepState {
+pub(in crate::log) struct UpkeepState {
     /// A compaction ended half way, and what is on disk is for the next start to put in order.
-    pub(super) failed: bool,
+    pub(in crate::log) failed: bool,
 }
 
 /// What every partition of a data directory shares with it.
 #[derive(Clone, Debug)]
-pub(super) struct Surroundings {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) maps: Arc<IndexMaps>,
-    pub(super) clock: SharedClock,
-    pub(super) queue: Arc<FlushQueue>,
-    pub(super) term: Arc<AtomicI32>,
+pub(in crate::log) struct Surroundings {
+    pub(in crate::log) disk: Arc<dyn Disk>,
+    pub(in crate::log) maps: Arc<IndexMaps>,
+    pub(in crate::log) clock: SharedClock,
+    pub(in crate::log) queue: Arc<FlushQueue>,
+    pub(in crate::log) term: Arc<AtomicI32>,
     /// Where each log begins, on disk.
-    pub(super) starts: Arc<CheckpointFile>,
+    pub(in crate::log) starts: Arc<CheckpointFile>,
 }
 
 /// One partition's log. Verbs may be called from any thread.
@@ -251,27 +251,27 @@ pub(super) struct Surroundings {
 pub struct Partition {
     me: Weak<Partition>,
     ident: PartitionIdent,
-    pub(super) dir: PathBuf,
-    pub(super) around: Surroundings,
-    pub(super) config: ArcSwap<LogConfig>,
-    pub(super) writer: Mutex<Writer>,
-    pub(super) view: Mutex<View>,
+    pub(in crate::log) dir: PathBuf,
+    pub(in crate::log) around: Surroundings,
+    pub(in crate::log) config: ArcSwap<LogConfig>,
+    pub(in crate::log) writer: Mutex<Writer>,
+    pub(in crate::log) view: Mutex<View>,
     /// In the flusher's queue.
     queued: AtomicBool,
     /// `flush.ms` runs.
     timed: AtomicBool,
     /// Waits for HW, and for the `.log`'s sync.
-    pub(super) shown: Waits,
-    pub(super) synced: Waits,
-    pub(super) watchers: Arc<Watchers>,
+    pub(in crate::log) shown: Waits,
+    pub(in crate::log) synced: Waits,
+    pub(in crate::log) watchers: Arc<Watchers>,
     /// What is at and above it is not removed, whatever the configs say.
-    pub(super) held: AtomicI64,
+    pub(in crate::log) held: AtomicI64,
     /// Held while segments are taken out or replaced. Taken before `writer` and `view`.
-    pub(super) upkeep: Mutex<UpkeepState>,
+    pub(in crate::log) upkeep: Mutex<UpkeepState>,
 }
 
 impl Partition {
-    pub(super) fn new(
+    pub(in crate::log) fn new(
         ident: PartitionIdent,
         dir: PathBuf,
         config: LogConfig,
@@ -409,16 +409,16 @@ impl Partition {
     }
 
     /// Itself, to be handed to a task; `None` while it is being dropped.
-    pub(super) fn me(&self) -> Option<Arc<Partition>> {
+    pub(in crate::log) fn me(&self) -> Option<Arc<Partition>> {
         self.me.upgrade()
     }
 
     /// `topic-partition`, for errors.
-    pub(super) fn label(&self) -> String {
+    pub(in crate::log) fn label(&self) -> String {
         self.ident.name().to_string()
     }
 
-    pub(super) fn epoch_now(&self, view: &View) -> LeaderEpoch {
+    pub(in crate::log) fn epoch_now(&self, view: &View) -> LeaderEpoch {
         let term = match self.ident.topic.as_str() {
             layout::METADATA_TOPIC => 0,
             _ => self.around.term.load(Ordering::Acquire),
@@ -427,7 +427,7 @@ impl Partition {
     }
 
     /// Hands the partition to the flusher, once until it is taken.
-    pub(super) fn mark_dirty(&self) {
+    pub(in crate::log) fn mark_dirty(&self) {
         if !self.queued.swap(true, Ordering::AcqRel)
             && let Some(me) = self.me.upgrade()
         {
@@ -436,12 +436,12 @@ impl Partition {
     }
 
     /// The flusher has it: what becomes dirty from now on is for the next group.
-    pub(super) fn taken(&self) {
+    pub(in crate::log) fn taken(&self) {
         self.queued.store(false, Ordering::Release);
     }
 
     /// After an append to a log that does not wait for syncs: `flush.messages` and `flush.ms`.
-    pub(super) fn flush_in_time(&self, every: FlushEvery) {
+    pub(in crate::log) fn flush_in_time(&self, every: FlushEvery) {
         let unsynced = {
             let view = self.view.lock();
             view.leo.offset.0 - view.synced.offset.0
@@ -458,7 +458,7 @@ impl Partition {
     }
 
     /// `flush.ms` is over. Until it is, no second one is begun, however often there is a sync meanwhile.
-    pub(super) fn flush_timed(&self) {
+    pub(in crate::log) fn flush_timed(&self) {
         self.timed.store(false, Ordering::Release);
         self.flush_now();
     }
@@ -474,7 +474,7 @@ impl Partition {
 
     /// HW = LEO, in topics that do not wait for syncs. An append that began in one and ends after it has become another
     /// is not shown: the config is looked at under the view's lock, so whoever changed it finds all that was shown in LEO.
-    pub(super) fn show_everything(&self) {
+    pub(in crate::log) fn show_everything(&self) {
         let hw = {
             let mut view = self.view.lock();
             if self.config.load().sync {
@@ -492,13 +492,13 @@ impl Partition {
     }
 
     /// Rule 16: no append is under way when this returns, and none will succeed.
-    pub(super) fn delete(&self) {
+    pub(in crate::log) fn delete(&self) {
         let _writer = self.writer.lock();
         self.end(LogError::Deleted { partition: self.label() });
     }
 
     /// There will be no more progress; the first reason stays, except that a deletion overrides all.
-    pub(super) fn end(&self, error: LogError) {
+    pub(in crate::log) fn end(&self, error: LogError) {
         {
             let mut view = self.view.lock();
             if view.trouble.is_none() || matches!(error, LogError::Deleted { .. }) {
@@ -512,7 +512,7 @@ impl Partition {
 }
 
 impl View {
-    pub(super) fn offsets(&self) -> Offsets {
+    pub(in crate::log) fn offsets(&self) -> Offsets {
         Offsets {
             log_start: self.log_start,
             recovery_point: self.recovery_point,
@@ -523,7 +523,7 @@ impl View {
     }
 
     /// `Err` when nothing may be read either.
-    pub(super) fn readable(&self) -> Result<(), LogError> {
+    pub(in crate::log) fn readable(&self) -> Result<(), LogError> {
         match &self.trouble {
             Some(error @ (LogError::Deleted { .. } | LogError::Offline { .. })) => Err(error.clone()),
             _ => Ok(()),

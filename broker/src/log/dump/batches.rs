@@ -3,8 +3,8 @@
 
 use bytes::{Buf, Bytes};
 
-use super::super::io::DiskFile;
 use crate::limits::{BATCH_HEADER_BYTES, FRAME_BYTES_MAX};
+use crate::log::io::DiskFile;
 use crate::record::raw::{RawHeader, RawRecord, RawRecords};
 use crate::record::{Compression, RecordError};
 

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use super::super::index::ENTRY_BYTES;
-use super::super::io::DiskFile;
-use super::super::layout::SegmentFile;
 use super::batches::{Batches, SHORT_PIECE_BYTES};
 use super::log::log_len;
 use super::{Dump, DumpError, failed};
+use crate::log::index::offset_index::ENTRY_BYTES;
+use crate::log::io::DiskFile;
+use crate::log::layout::SegmentFile;
 
 /// An index file that is only read: entries with absolute offsets, as Kafka's `OffsetIndex` gives them.
 #[derive(Debug)]

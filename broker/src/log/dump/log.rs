@@ -165,7 +165,7 @@ fn codec_name(codec: Compression) -> &'static str {
 }
 
 /// Bytes of a log that can be one.
-pub(super) fn log_len(path: &Path, file: &dyn super::super::io::DiskFile) -> Result<u64, DumpError> {
+pub(super) fn log_len(path: &Path, file: &dyn crate::log::io::DiskFile) -> Result<u64, DumpError> {
     let len = file.len().map_err(|error| failed(path, error))?;
     if len > SEGMENT_BYTES_MAX {
         return Err(failed(path, format!("{len} bytes are more than a segment can have ({SEGMENT_BYTES_MAX})")));

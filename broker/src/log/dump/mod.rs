@@ -25,8 +25,8 @@ mod txn_index;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::io::SharedFile;
-use super::layout::{self, SegmentFile};
+use crate::log::io::SharedFile;
+use crate::log::layout::{self, SegmentFile};
 use notes::Notes;
 
 /// Kafka's `--max-message-size`.

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::super::producer_snapshot::{SnapshotEntry, SnapshotError, decode};
 use super::text::OptionalLong;
 use super::{Dump, DumpError, failed};
+use crate::log::write::producer_snapshot::{SnapshotEntry, SnapshotError, decode};
 
 /// A broker with that many producers on a partition has no memory for anything else.
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::super::io::Disk;
-use super::super::io::faulty::FaultyDisk;
-use super::super::layout::{SegmentFile, segment_file};
 use super::{DumpError, DumpOptions, dump};
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
+use crate::log::io::Disk;
+use crate::log::io::faulty::FaultyDisk;
+use crate::log::layout::{SegmentFile, segment_file};
 use crate::record::{Compression, Header, Message, ProducerStamp, build};
 
 const CODECS: [Compression; 5] =

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::super::io::DiskFile;
-use super::super::layout::SegmentFile;
-use super::super::time_index::ENTRY_BYTES;
 use super::batches::{Batches, SHORT_PIECE_BYTES, newest};
 use super::index::{Offsets, read_entry, within};
 use super::log::log_len;
 use super::{Dump, DumpError, failed};
+use crate::log::index::time_index::ENTRY_BYTES;
+use crate::log::io::DiskFile;
+use crate::log::layout::SegmentFile;
 
 /// A timestamp and the offset up to which there is no larger one.
 #[derive(Clone, Copy, Debug)]

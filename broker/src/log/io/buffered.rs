@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
 use super::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
-use crate::log::mmap;
+use crate::log::index::mmap;
 
 /// This machine's file system cannot tell cached pages from others.
 static NO_NOWAIT: AtomicBool = AtomicBool::new(false);

@@ -4,14 +4,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::error::LogError;
-use super::super::index::{self, IndexEntry};
-use super::super::io::{Disk, SharedFile};
-use super::super::layout::{SegmentFile, segment_file};
-use super::super::segment::{ActiveFiles, Indexed, SEGMENT_BYTES_MAX};
-use super::super::time_index::{self, Newest, TimeEntry};
 use super::Recovery;
 use crate::ids::Offset;
+use crate::log::error::LogError;
+use crate::log::index::offset_index::{self, IndexEntry};
+use crate::log::index::time_index::{self, Newest, TimeEntry};
+use crate::log::io::{Disk, SharedFile};
+use crate::log::layout::{SegmentFile, segment_file};
+use crate::log::write::segment::{ActiveFiles, Indexed, SEGMENT_BYTES_MAX};
 use crate::record::BatchHeader;
 
 /// The two index files of a segment as they were found, and how far the batches have confirmed them.
@@ -32,7 +32,7 @@ impl IndexFiles {
         let offsets_path = dir.join(segment_file(base, SegmentFile::Index));
         let times_path = dir.join(segment_file(base, SegmentFile::TimeIndex));
         Ok(IndexFiles {
-            offsets: read(disk, &offsets_path)?.and_then(|bytes| index::decode_all(&bytes)),
+            offsets: read(disk, &offsets_path)?.and_then(|bytes| offset_index::decode_all(&bytes)),
             times: read(disk, &times_path)?.and_then(|bytes| time_index::decode_all(&bytes)),
             offsets_path,
             times_path,
@@ -43,14 +43,14 @@ impl IndexFiles {
 
     /// The next batch of the segment; `newest` is the largest timestamp up to and with it.
     pub(super) fn check(&mut self, base: Offset, header: &BatchHeader, position: u64, newest: Option<Newest>) {
-        let last = index::relative(base, header.last_offset());
+        let last = offset_index::relative(base, header.last_offset());
         if let Some(entry) = self.offsets.as_ref().and_then(|entries| entries.get(self.offsets_confirmed))
             && u64::from(entry.position) == position
             && Some(entry.relative) == last
         {
             self.offsets_confirmed += 1;
         }
-        let newest = newest.map(|newest| (newest.timestamp, index::relative(base, newest.last_offset)));
+        let newest = newest.map(|newest| (newest.timestamp, offset_index::relative(base, newest.last_offset)));
         if let Some(entry) = self.times.as_ref().and_then(|entries| entries.get(self.times_confirmed))
             && Some(entry.relative) == last
             && newest == Some((entry.timestamp, last))

@@ -6,19 +6,19 @@
 use std::io;
 use std::path::Path;
 
-use super::super::index;
-use super::super::io::{DirEntry, DiskFile, SharedFile};
-use super::super::layout::{SegmentFile, parse_segment_file};
-use super::super::partition::Mark;
-use super::super::producer_snapshot::{self, SnapshotEntry};
-use super::super::producers::Producers;
-use super::super::scan::{HeaderScan, ScanStop};
-use super::super::segment::{
-    ActiveFiles, ActiveSegment, IndexLengths, Indexed, SEGMENT_BYTES_MAX, SealedSegment, Segment,
-};
-use super::super::time_index::{self, Newest, TimeEntry};
 use super::{LogError, Recovered, Recovery, Replayed};
 use crate::ids::{Offset, TimestampMs};
+use crate::log::index::offset_index;
+use crate::log::index::time_index::{self, Newest, TimeEntry};
+use crate::log::io::{DirEntry, DiskFile, SharedFile};
+use crate::log::layout::{SegmentFile, parse_segment_file};
+use crate::log::partition::Mark;
+use crate::log::read::scan::{HeaderScan, ScanStop};
+use crate::log::write::producer_snapshot::{self, SnapshotEntry};
+use crate::log::write::producers::Producers;
+use crate::log::write::segment::{
+    ActiveFiles, ActiveSegment, IndexLengths, Indexed, SEGMENT_BYTES_MAX, SealedSegment, Segment,
+};
 use crate::record::{BatchHeader, TimestampType};
 
 /// Bytes of a log that are read at once behind its last index entry.
@@ -83,11 +83,11 @@ impl Recovery<'_> {
         let offsets = self.disk.open(&self.path(base, SegmentFile::Index))?;
         let times = self.disk.open(&self.path(base, SegmentFile::TimeIndex))?;
         let (Some(offset_count), Some(time_count)) =
-            (count::<{ index::ENTRY_BYTES }>(&*offsets)?, count::<{ time_index::ENTRY_BYTES }>(&*times)?)
+            (count::<{ offset_index::ENTRY_BYTES }>(&*offsets)?, count::<{ time_index::ENTRY_BYTES }>(&*times)?)
         else {
             return Ok(None);
         };
-        let entry = last_of(&*offsets, offset_count)?.map(index::IndexEntry::decode);
+        let entry = last_of(&*offsets, offset_count)?.map(offset_index::IndexEntry::decode);
         let time = last_of(&*times, time_count)?.map(|bytes| TimeEntry::decode(bytes).absolute(base));
         let from = entry.map_or(0, |entry| u64::from(entry.position));
         let Some(tail) = tail(&log, from, size)? else { return Ok(None) };
@@ -140,7 +140,7 @@ impl Recovery<'_> {
         let (index_path, times_path) = (self.path(base, SegmentFile::Index), self.path(base, SegmentFile::TimeIndex));
         let (offsets, times) =
             (self.small(&index_path, SEGMENT_BYTES_MAX)?, self.small(&times_path, SEGMENT_BYTES_MAX)?);
-        let (Some(offsets), Some(times)) = (index::decode_all(&offsets), time_index::decode_all(&times)) else {
+        let (Some(offsets), Some(times)) = (offset_index::decode_all(&offsets), time_index::decode_all(&times)) else {
             return Ok(None);
         };
         let from = offsets.last().map_or(0, |entry| u64::from(entry.position));
@@ -154,7 +154,7 @@ impl Recovery<'_> {
             (Some(before), Some(newest)) => Newest::or(Some(before), newest.timestamp, newest.last_offset),
             (before, newest) => before.or(newest),
         };
-        let first_timestamp = match HeaderScan::new(&*log, 0, size, index::ENTRY_BYTES).next() {
+        let first_timestamp = match HeaderScan::new(&*log, 0, size, offset_index::ENTRY_BYTES).next() {
             Ok(first) => first.map(|first| first.header.max_timestamp).filter(|time| time.0 >= 0),
             Err(_) => return Ok(None),
         };

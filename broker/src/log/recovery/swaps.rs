@@ -2,12 +2,12 @@
 //! go, then it gets its name. Anything else that is `.cleaned` or `.swap` was not in force yet, and goes. Repeats itself
 //! after a crash in any place. Source: Kafka's `LogLoader.load`.
 
-use super::super::error::LogError;
-use super::super::io::DirEntry;
-use super::super::layout::{self, Interim, SegmentFile, parse_segment_file};
-use super::super::scan::{HeaderScan, ScanStop};
 use super::Recovery;
 use crate::ids::Offset;
+use crate::log::error::LogError;
+use crate::log::io::DirEntry;
+use crate::log::layout::{self, Interim, SegmentFile, parse_segment_file};
+use crate::log::read::scan::{HeaderScan, ScanStop};
 
 /// Headers of small batches that are read at once.
 const LOOK_AHEAD_BYTES: usize = 64 * 1_024;

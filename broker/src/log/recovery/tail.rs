@@ -3,12 +3,12 @@
 
 use std::io;
 
-use super::super::error::LogError;
-use super::super::io::DirEntry;
-use super::super::layout::{SegmentFile, TEMPORARY, cut_file, is_deleted_file, parse_segment_file};
 use super::walk::Walked;
 use super::{Recovery, Replayed, quick};
 use crate::ids::{Offset, TopicPartition};
+use crate::log::error::LogError;
+use crate::log::io::DirEntry;
+use crate::log::layout::{SegmentFile, TEMPORARY, cut_file, is_deleted_file, parse_segment_file};
 
 /// Bytes copied at once.
 const PIECE_BYTES: usize = 1024 * 1024;

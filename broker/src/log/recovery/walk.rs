@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::error::LogError;
-use super::super::index;
-use super::super::io::SharedFile;
-use super::super::layout::SegmentFile;
-use super::super::scan::{Found, HeaderScan, ScanStop, read_bytes};
-use super::super::segment::Indexed;
 use super::indexes::IndexFiles;
 use super::{Recovery, Replayed};
 use crate::ids::{Offset, TimestampMs};
 use crate::limits::{BATCH_HEADER_BYTES, FRAME_BYTES_MAX};
+use crate::log::error::LogError;
+use crate::log::index::offset_index;
+use crate::log::io::SharedFile;
+use crate::log::layout::SegmentFile;
+use crate::log::read::scan::{Found, HeaderScan, ScanStop, read_bytes};
+use crate::log::write::segment::Indexed;
 use crate::record::{BatchHeader, check_stored};
 
 /// Headers of small batches that are read at once.
@@ -179,7 +179,7 @@ impl Recovery<'_> {
     ) -> Option<String> {
         let (header, base) = (&found.header, walked.base);
         let beyond = next_base.is_some_and(|next| header.last_offset() >= next)
-            || index::relative(base, header.last_offset()).is_none();
+            || offset_index::relative(base, header.last_offset()).is_none();
         // No CRC covers the base offset. Only compaction makes holes, and only below the recovery point (rule 3).
         let hole = header.next_offset() > self.trusted && header.base_offset > replayed.end;
         if header.base_offset < replayed.end || hole || beyond {

@@ -6,16 +6,14 @@ use std::path::{Path, PathBuf};
 
 use bytes::BufMut;
 
-use super::super::checkpoint;
-use super::super::error::LogError;
-use super::super::io::{DiskFile, SharedFile};
-use super::super::layout::{
-    CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, SegmentFile, cut_file, segment_file, temporary,
-};
-use super::super::recovery::{Recovered, Recovery};
-use super::super::segment::SEGMENT_BYTES_MAX;
 use super::{Choice, Damage, Repair, Repaired, Survey};
 use crate::ids::{Offset, TopicPartition};
+use crate::log::error::LogError;
+use crate::log::io::{DiskFile, SharedFile};
+use crate::log::layout::{CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, SegmentFile, cut_file, segment_file, temporary};
+use crate::log::recovery::{Recovered, Recovery};
+use crate::log::sync::checkpoint;
+use crate::log::write::segment::SEGMENT_BYTES_MAX;
 
 /// Bytes copied at once.
 const PIECE_BYTES: usize = 1024 * 1024;

@@ -18,13 +18,13 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::checkpoint::{self, Checkpoint};
-use super::error::LogError;
-use super::io::{DirLock, Disk};
-use super::layout::{self, LOCK, LOG_STARTS, RECOVERY_POINTS};
-use super::log_dir::LogDirSettings;
 use crate::clock::SharedClock;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
+use crate::log::error::LogError;
+use crate::log::io::{DirLock, Disk};
+use crate::log::layout::{self, LOCK, LOG_STARTS, RECOVERY_POINTS};
+use crate::log::recovery::log_dir::LogDirSettings;
+use crate::log::sync::checkpoint::{self, Checkpoint};
 
 /// What is done about damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

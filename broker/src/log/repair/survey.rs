@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::super::error::LogError;
-use super::super::index;
-use super::super::io::{Disk, DiskFile};
-use super::super::layout::{SegmentFile, parse_segment_file, segment_file};
-use super::super::scan::read_bytes;
 use super::{Damage, Repair, Survey};
 use crate::ids::{Offset, TopicPartition};
 use crate::limits::{BATCH_HEADER_BYTES, FRAME_BYTES_MAX};
+use crate::log::error::LogError;
+use crate::log::index::offset_index;
+use crate::log::io::{Disk, DiskFile};
+use crate::log::layout::{SegmentFile, parse_segment_file, segment_file};
+use crate::log::read::scan::read_bytes;
 use crate::record::{BatchHeader, check_stored};
 
 /// Bytes searched at once for the batch behind a damage.
@@ -153,7 +153,7 @@ impl Look<'_> {
         header.base_offset >= end
             && !hole
             && self.next_base.is_none_or(|next| header.last_offset() < next)
-            && index::relative(self.base, header.last_offset()).is_some()
+            && offset_index::relative(self.base, header.last_offset()).is_some()
     }
 
     /// The first whole batch behind a bad one, and its base offset. The bad one's own length is believed first: what

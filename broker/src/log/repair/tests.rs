@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::io::Disk;
-use super::super::io::faulty::FaultyDisk;
-use super::super::layout::{PARTITION_METADATA, partition_metadata};
-use super::super::partition::{FlushEvery, LogConfig, Partition, PartitionIdent};
 use super::super::{LogDir, LogDirSettings, LogError};
 use super::{Choice, Damage, Repair, Repaired, Survey};
 use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
+use crate::log::io::Disk;
+use crate::log::io::faulty::FaultyDisk;
+use crate::log::layout::{PARTITION_METADATA, partition_metadata};
+use crate::log::partition::{FlushEvery, LogConfig, Partition, PartitionIdent};
 use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
 
 const DIR: &str = "/data/t-0";

@@ -1,8 +1,8 @@
 //! Policy, timestamps, rolls, epochs (rule 5), streams (rules 18 and 19) and conditional appends.
 
-use super::super::error::{AppendError, ConditionalAppendError, LogError};
-use super::super::partition::RESERVED_PRODUCER_IDS;
 use super::*;
+use crate::log::error::{AppendError, ConditionalAppendError, LogError};
+use crate::log::partition::RESERVED_PRODUCER_IDS;
 use crate::record::{RecordError, check_produced};
 
 fn refused(partition: &Partition, batch: ProducedBatch, origin: Origin) -> AppendError {

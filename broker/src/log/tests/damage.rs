@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::super::error::LogError;
-use super::super::io::Disk;
 use super::*;
+use crate::log::error::LogError;
+use crate::log::io::Disk;
 
 const LOG: &str = "/data/t-0/00000000000000000000.log";
 

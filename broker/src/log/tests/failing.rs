@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::Notify;
 
-use super::super::error::{AppendError, LogError};
-use super::super::io::faulty::WriteFault;
 use super::*;
+use crate::log::error::{AppendError, LogError};
+use crate::log::io::faulty::WriteFault;
 
 #[tokio::test]
 async fn rule_2_nothing_is_shown_or_answered_before_its_sync() {

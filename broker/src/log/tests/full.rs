@@ -1,7 +1,7 @@
 //! Rule 8 on a full disk: what is there is served, also by a start that finds no room, and the log goes on when there is some.
 
-use super::super::error::AppendError;
 use super::*;
+use crate::log::error::AppendError;
 
 fn refused_for_space(partition: &Partition) -> bool {
     let refused = partition.append(batch("no room"), Origin::Client);

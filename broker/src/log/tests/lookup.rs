@@ -1,8 +1,8 @@
 //! Reads at every offset and in every size, and offsets by time.
 
-use super::super::error::LogError;
-use super::super::locate::Patience;
 use super::*;
+use crate::log::error::LogError;
+use crate::log::read::locate::Patience;
 
 #[test]
 fn a_read_begins_with_the_batch_that_holds_the_offset_and_never_skips() {
@@ -62,7 +62,7 @@ fn offsets_by_time_are_those_of_the_first_record_at_or_after_it() {
     let partition = dir.create(ident("t"), config.clone()).unwrap();
     assert_eq!(partition.find_time(TimestampMs(0)).unwrap(), None);
     assert_eq!(partition.find_max_time().unwrap(), None);
-    let mut dice = super::super::io::faulty::Dice::new(5);
+    let mut dice = crate::log::io::faulty::Dice::new(5);
     let mut all = Vec::new();
     for n in 0..80 {
         let times: Vec<i64> = (0..3).map(|_| n * 10 + i64::try_from(dice.roll(60)).unwrap()).collect();
@@ -149,7 +149,7 @@ fn a_read_never_ends_at_empty_batches_when_a_full_one_follows() {
     let batches: Vec<&[u8]> = bytes.chunks(size).collect();
     let compacted = [emptied(batches[0]), emptied(batches[1]), batches[2].to_vec(), emptied(batches[3])].concat();
     {
-        use super::super::io::Disk;
+        use crate::log::io::Disk;
         bench.disk.create(&path).unwrap().write_at(&compacted, b"", 0).unwrap();
         bench.disk.unlink(&PathBuf::from("/data/recovery-point-offset-checkpoint")).unwrap();
     }

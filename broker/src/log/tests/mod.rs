@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::io::faulty::FaultyDisk;
-use super::partition::{Appended, FlushEvery, LogConfig, Origin, Partition, PartitionIdent};
 use super::{Cleanup, LogDir, LogDirSettings};
 use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{
     LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicName,
 };
+use crate::log::io::faulty::FaultyDisk;
+use crate::log::partition::{Appended, FlushEvery, LogConfig, Origin, Partition, PartitionIdent};
 use crate::record::{Compression, Message, ProducedBatch, ProducerStamp, TimestampType, build, check_stored, records};
 
 /// One disk and the clock on the wall.
@@ -47,7 +47,7 @@ impl Bench {
     }
 
     fn names(&self, dir: &str) -> Vec<String> {
-        use super::io::Disk;
+        use crate::log::io::Disk;
         self.disk.list(&PathBuf::from(dir)).unwrap().into_iter().map(|entry| entry.name).collect()
     }
 

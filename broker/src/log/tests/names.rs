@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::super::error::LogError;
-use super::super::io::Disk;
 use super::*;
+use crate::log::error::LogError;
+use crate::log::io::Disk;
 
 #[tokio::test]
 async fn rule_16_waiters_of_a_deleted_topic_end_and_its_files_go() {
@@ -43,7 +43,7 @@ async fn rule_16_an_interrupted_deletion_is_finished_at_the_next_start() {
         let partition = dir.create(ident("t"), config()).unwrap();
         settle(&partition, "a").await;
         drop(dir);
-        let aside = super::super::layout::delete_dir(&ident("t").topic, PartitionId(0));
+        let aside = crate::log::layout::delete_dir(&ident("t").topic, PartitionId(0));
         bench.disk.rename(Path::new("/data/t-0"), &Path::new("/data").join(aside)).unwrap();
     }
     bench.kill();

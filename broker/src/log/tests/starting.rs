@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::super::error::LogError;
-use super::super::io::Disk;
 use super::*;
+use crate::log::error::LogError;
+use crate::log::io::Disk;
 
 const BATCHES: i32 = 200;
 

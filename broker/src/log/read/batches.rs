@@ -1,0 +1,132 @@
+//! Read: whole batches below HW, from the file as they are. Positions are looked up under the view's lock (`locate`),
+//! bytes are read outside of it, so a read never waits for an append's write, nor the other way round. A read stays
+//! within one segment and skips nothing but batches without records.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::ids::Offset;
+use crate::log::error::LogError;
+use crate::log::layout::{SegmentFile, segment_file};
+use crate::log::partition::{Offsets, Partition, ReadSlice, View};
+use crate::log::read::locate::{FileSlice, Located, Patience};
+use crate::log::read::scan::ScanStop;
+use crate::log::write::segment::Segment;
+use crate::record::BatchHeader;
+
+/// A segment and how far it may be read.
+#[derive(Clone, Debug)]
+pub(in crate::log) struct Span {
+    pub(in crate::log) segment: Arc<Segment>,
+    /// Bytes below HW.
+    pub(in crate::log) limit: u64,
+    /// Where the next segment begins, or HW.
+    pub(in crate::log) end: Offset,
+}
+
+impl Partition {
+    /// At least one batch when there is one below HW, else at most `max_bytes`. Blocking when pages are cold.
+    ///
+    /// # Errors
+    /// `OutOfRange` below log start or above HW; `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
+    pub fn read(&self, from: Offset, max_bytes: usize) -> Result<ReadSlice, LogError> {
+        let located = self.locate(from, max_bytes, Patience::Wait)?;
+        let Some(Located { slice: Some(slice), offsets }) = located else {
+            let offsets = located.map_or_else(|| self.offsets(), |located| located.offsets);
+            return Ok(ReadSlice { records: Bytes::new(), offsets });
+        };
+        let records = self.read_located(&slice, Patience::Wait)?.unwrap_or_default();
+        Ok(ReadSlice { records, offsets })
+    }
+
+    /// The whole batches of a located range; `None` where the disk may not be waited for and would have to be.
+    ///
+    /// # Errors
+    /// `Io`; `Deleted`, `Offline` when the files are gone for that reason.
+    pub fn read_located(&self, slice: &FileSlice, patience: Patience) -> Result<Option<Bytes>, LogError> {
+        match slice.read(patience) {
+            Ok(bytes) => Ok(bytes.map(|bytes| whole_batches(Bytes::from(bytes)))),
+            Err(error) => {
+                self.view.lock().readable()?;
+                Err(LogError::io("cannot read a log in", &self.dir, error))
+            }
+        }
+    }
+
+    pub(in crate::log) fn scan_stopped(&self, segment: &Segment, stop: ScanStop) -> LogError {
+        match stop {
+            ScanStop::Io(error) => self.read_failed(segment, error),
+            ScanStop::Bad { position, reason } => self.damaged(segment, position, &reason),
+        }
+    }
+
+    pub(in crate::log) fn damaged(&self, segment: &Segment, position: u64, reason: &str) -> LogError {
+        LogError::Corrupt { path: self.log_path(segment), position, reason: reason.to_owned() }
+    }
+
+    /// A deleted partition's files are gone under whoever still reads.
+    pub(in crate::log) fn read_failed(&self, segment: &Segment, error: std::io::Error) -> LogError {
+        match self.view.lock().readable() {
+            Ok(()) => LogError::io("cannot read", &self.log_path(segment), error),
+            Err(gone) => gone,
+        }
+    }
+
+    fn log_path(&self, segment: &Segment) -> PathBuf {
+        self.dir.join(segment_file(segment.base, SegmentFile::Log))
+    }
+}
+
+impl View {
+    /// Where the log stands, if `from` can be read (or is its end).
+    pub(in crate::log) fn readable_at(&self, from: Offset) -> Result<Offsets, LogError> {
+        self.readable()?;
+        let offsets = self.offsets();
+        if from >= offsets.hw
+            && let Some(damage @ LogError::Corrupt { .. }) = &self.trouble
+        {
+            // Not "out of range": a consumer would jump elsewhere and think that it had read everything.
+            return Err(damage.clone());
+        }
+        if from < offsets.log_start || from > offsets.hw {
+            return Err(LogError::OutOfRange { asked: from, log_start: offsets.log_start, end: offsets.hw });
+        }
+        Ok(offsets)
+    }
+
+    /// The segments with something below HW, in order; from the one that holds `from` on.
+    pub(in crate::log) fn spans(&self, from: Option<Offset>) -> impl Iterator<Item = Span> {
+        // The active segment's size is never asked for: HW is in it, or before it.
+        let active = self.active.iter().map(|active| (active, 0));
+        let first = match (from, &self.active) {
+            (None, _) => 0,
+            (Some(from), Some(active)) if active.base <= from => self.sealed.len(),
+            (Some(from), _) => self.sealed.partition_point(|sealed| sealed.segment.base <= from).saturating_sub(1),
+        };
+        let sealed = self.sealed[first..].iter().map(|sealed| (&sealed.segment, sealed.size));
+        let behind = self.sealed[first..].iter().map(|sealed| &sealed.segment).chain(&self.active).skip(1);
+        let ends = behind.map(|next| next.base).chain([self.hw.offset]);
+        let some = from.is_none_or(|from| from < self.hw.offset);
+        sealed.chain(active).zip(ends).take_while(move |((segment, _), _)| some && segment.base <= self.hw.segment).map(
+            |((segment, size), end)| Span {
+                segment: Arc::clone(segment),
+                limit: if segment.base == self.hw.segment { self.hw.position } else { size },
+                end: end.min(self.hw.offset),
+            },
+        )
+    }
+}
+
+/// `bytes` up to the end of its last whole batch.
+pub(in crate::log) fn whole_batches(bytes: Bytes) -> Bytes {
+    let mut end = 0;
+    while let Ok(header) = BatchHeader::parse(&bytes[end..]) {
+        match end.checked_add(header.size) {
+            Some(next) if next <= bytes.len() && header.size > 0 => end = next,
+            _ => break,
+        }
+    }
+    bytes.slice(..end)
+}

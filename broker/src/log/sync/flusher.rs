@@ -1,0 +1,397 @@
+//! The one thread of a data directory that syncs. Takes every dirty partition, makes all of them durable in the way
+//! that `commit` says, then moves their HW and recovery points and wakes who waits. After a failed sync it poisons
+//! (rule 8) and never trusts a later success for the same pages. Never called from an append: that only queues.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::clock::SharedClock;
+use crate::ids::Offset;
+use crate::log::error::LogError;
+use crate::log::io::{Disk, SharedFile};
+use crate::log::layout::{SegmentFile, segment_file};
+use crate::log::partition::{Mark, Partition, View, Writer};
+use crate::log::sync::commit::{GroupCommit, Step, Way};
+use crate::log::sync::registry::Registry;
+
+/// Where appends hand their partition over. Bounded: a partition is in it once at most.
+#[derive(Debug)]
+pub(in crate::log) struct FlushQueue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Partitions whose `flush.ms` runs, by its end; the number tells those apart that end together.
+    timed: BTreeMap<(Instant, u64), Weak<Partition>>,
+    next_timed: u64,
+    commit: GroupCommit<Arc<Partition>>,
+    /// The thread is gone, or shall go at once: nothing is synced any more.
+    abandoned: bool,
+}
+
+/// What one partition has to sync, taken at one moment.
+#[derive(Debug)]
+struct Dirt {
+    files: Vec<SharedFile>,
+    snapshots: Vec<(Offset, Vec<u8>)>,
+    dir: bool,
+    until: Mark,
+    /// Log, indexes and names below are synced when this is.
+    recovery_point: Offset,
+    sealed: bool,
+}
+
+/// The thread and what it works with.
+#[derive(Debug)]
+pub(in crate::log) struct Flusher {
+    queue: Arc<FlushQueue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    queue: Arc<FlushQueue>,
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    registry: Arc<Registry>,
+    clock: SharedClock,
+}
+
+impl FlushQueue {
+    pub(in crate::log) fn new() -> FlushQueue {
+        FlushQueue { state: Mutex::new(State::new()), wake: Condvar::new() }
+    }
+
+    pub(in crate::log) fn push(&self, partition: Arc<Partition>) {
+        {
+            let mut state = self.state.lock();
+            if state.abandoned {
+                return;
+            }
+            state.commit.dirty(partition);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Once until then.
+    pub(in crate::log) fn push_at(&self, at: Instant, partition: Weak<Partition>) {
+        {
+            let mut state = self.state.lock();
+            let number = state.next_timed;
+            state.next_timed += 1;
+            state.timed.insert((at, number), partition);
+        }
+        self.wake.notify_one();
+    }
+
+    /// How many times run.
+    #[cfg(test)]
+    pub(in crate::log) fn timed(&self) -> usize {
+        self.state.lock().timed.len()
+    }
+}
+
+impl State {
+    fn new() -> State {
+        State { timed: BTreeMap::new(), next_timed: 0, commit: GroupCommit::new(), abandoned: false }
+    }
+
+    /// Those whose time is up.
+    fn due(&mut self, now: Instant) -> Vec<Weak<Partition>> {
+        let mut due = Vec::new();
+        while let Some(first) = self.timed.first_entry().filter(|first| first.key().0 <= now) {
+            due.push(first.remove());
+        }
+        due
+    }
+}
+
+impl Flusher {
+    pub(in crate::log) fn start(
+        queue: Arc<FlushQueue>,
+        disk: Arc<dyn Disk>,
+        root: PathBuf,
+        registry: Arc<Registry>,
+        clock: SharedClock,
+    ) -> std::io::Result<Flusher> {
+        let worker = Worker { queue: Arc::clone(&queue), disk, root, registry, clock };
+        let thread = std::thread::Builder::new().name("log-flusher".to_owned()).spawn(move || worker.run())?;
+        Ok(Flusher { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Syncs what is queued, then ends the thread and waits for it.
+    pub(in crate::log) fn finish(&self) {
+        self.queue.state.lock().commit.stop();
+        self.join();
+    }
+
+    /// Ends the thread without syncing anything more, as a crash would.
+    pub(in crate::log) fn abandon(&self) {
+        self.queue.state.lock().abandoned = true;
+        self.join();
+        self.queue.state.lock().commit = GroupCommit::new();
+    }
+
+    fn join(&self) {
+        self.queue.wake.notify_all();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the log flusher panicked");
+        }
+        self.queue.state.lock().abandoned = true;
+    }
+}
+
+impl Worker {
+    fn run(&self) {
+        loop {
+            match self.next() {
+                Step::Sync(group) => {
+                    group.iter().for_each(|partition| partition.taken());
+                    self.sync(group);
+                }
+                Step::Checkpoint => self.checkpoint(),
+                Step::Wait(_) => {}
+                Step::Stop => return,
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next(&self) -> Step<Arc<Partition>> {
+        let mut state = self.queue.state.lock();
+        loop {
+            if state.abandoned {
+                return Step::Stop;
+            }
+            let now = self.clock.monotonic();
+            let due = state.due(now);
+            if !due.is_empty() {
+                // They come back through `push`.
+                MutexGuard::unlocked(&mut state, || {
+                    due.iter().filter_map(Weak::upgrade).for_each(|partition| partition.flush_timed());
+                });
+                continue;
+            }
+            let timed = state.timed.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now));
+            match (state.commit.next(now), timed) {
+                (Step::Wait(None), None) => self.queue.wake.wait(&mut state),
+                (Step::Wait(wait), timed) => {
+                    let wait = wait.into_iter().chain(timed).min().unwrap_or_default();
+                    self.queue.wake.wait_for(&mut state, wait);
+                }
+                (step, _) => return step,
+            }
+        }
+    }
+
+    fn sync(&self, group: Vec<Arc<Partition>>) {
+        let dirty: Vec<(Arc<Partition>, Dirt)> = group
+            .into_iter()
+            .filter_map(|partition| {
+                let mut dirt = partition.take_dirt()?;
+                self.write_snapshots(&partition, &mut dirt);
+                Some((partition, dirt))
+            })
+            .collect();
+        if dirty.is_empty() {
+            return;
+        }
+        let files = dirty.iter().map(|(_, dirt)| dirt.files.len() + usize::from(dirt.dir)).sum();
+        let way = self.queue.state.lock().commit.way(files);
+        let whole = match way {
+            Way::FileSystem => self.disk.sync_all_dirty(&self.root),
+            Way::Nothing | Way::OneFile | Way::EachFile => Ok(()),
+        };
+        // A failed syncfs is everybody's, also when all that asked for it are deleted by now.
+        let mut failed = whole.as_ref().err().map(ToString::to_string);
+        let (mut moved, mut sealed) = (false, false);
+        for (partition, dirt) in dirty {
+            let outcome = match (&whole, way) {
+                (Err(error), _) => Err(error.to_string()),
+                (Ok(()), Way::FileSystem) => Ok(()),
+                (Ok(()), _) => self.sync_each(&partition, &dirt).map_err(|error| error.to_string()),
+            };
+            match outcome {
+                Ok(()) => {
+                    (moved, sealed) = (true, sealed || dirt.sealed);
+                    partition.advance(&dirt);
+                }
+                // Its directory went while it was being synced: nobody waits for it any more.
+                Err(_) if partition.deleted() => {}
+                Err(cause) => {
+                    self.poison(&partition, &cause);
+                    failed = Some(cause);
+                }
+            }
+        }
+        if let Some(cause) = failed {
+            self.queue.state.lock().commit.failed();
+            if way == Way::FileSystem {
+                // It may have been a page of what became dirty since, and the next sync would not say so.
+                self.registry
+                    .open()
+                    .iter()
+                    .filter(|other| other.unsynced())
+                    .for_each(|other| self.poison(other, &cause));
+            }
+        }
+        if moved {
+            self.queue.state.lock().commit.moved(self.clock.monotonic(), sealed);
+        }
+    }
+
+    /// Snapshots of producers save the next start a walk, no more: where one cannot be written, that start walks.
+    fn write_snapshots(&self, partition: &Partition, dirt: &mut Dirt) {
+        let path = |at| partition.dir.join(segment_file(at, SegmentFile::Snapshot));
+        for (at, bytes) in std::mem::take(&mut dirt.snapshots) {
+            let written = self.disk.create(&path(at)).and_then(|file| file.write_at(&bytes, &[], 0).map(|()| file));
+            match written {
+                Ok(file) => dirt.files.push(file),
+                Err(error) => {
+                    partition.view.lock().obsolete = None;
+                    tracing::warn!(%error, partition = %partition.label(), "a producer snapshot was not written");
+                }
+            }
+            dirt.dir = true;
+        }
+    }
+
+    fn sync_each(&self, partition: &Partition, dirt: &Dirt) -> std::io::Result<()> {
+        for file in &dirt.files {
+            file.sync_data()?;
+        }
+        if dirt.dir { self.disk.sync_dir(&partition.dir) } else { Ok(()) }
+    }
+
+    fn poison(&self, partition: &Partition, cause: &str) {
+        let error = LogError::Poisoned { partition: partition.label(), cause: cause.to_owned() };
+        tracing::error!(%error, "a sync failed");
+        self.registry.failed(&error);
+        partition.end(error);
+    }
+
+    fn checkpoint(&self) {
+        let open = self.registry.open();
+        for partition in &open {
+            if let Err(error) = partition.write_out_indexes() {
+                // The recovery point stays below what is not indexed; the next checkpoint tries again.
+                tracing::warn!(%error, "indexes were not written");
+            }
+        }
+        self.sync(open);
+        if let Err(error) = self.registry.write_recovery_points() {
+            tracing::warn!(%error, "recovery points were not written");
+        }
+    }
+}
+
+impl Partition {
+    /// What there is to sync now. `None`: nothing, or nothing that may be synced any more.
+    fn take_dirt(&self) -> Option<Dirt> {
+        let sync = self.config.load().sync;
+        let mut view = self.view.lock();
+        let closing = matches!(view.trouble, Some(LogError::Offline { .. })) && view.active.is_some();
+        if view.trouble.is_some() && !closing {
+            return None;
+        }
+        let pending = std::mem::take(&mut view.pending);
+        let mut files = pending.files;
+        let active = view.active.as_ref()?;
+        // Also where only the recovery point is behind and this sync would move it: a new log start waits for that.
+        let indexed = view.unindexed_from.is_none_or(|from| from >= view.wanted);
+        let with_active = sync || view.wanted > view.synced.offset || (indexed && view.wanted > view.recovery_point);
+        let until = if with_active { view.leo } else { Mark::start_of(active.base) };
+        if with_active && until.position > 0 && until.offset > view.synced.offset {
+            files.push(Arc::clone(&active.log));
+        }
+        let dirt = Dirt {
+            files,
+            snapshots: pending.snapshots,
+            dir: pending.dir,
+            until,
+            recovery_point: view.unindexed_from.map_or(until.offset, |from| from.min(until.offset)),
+            sealed: pending.sealed,
+        };
+        let moves = dirt.until.offset > view.synced.offset || dirt.recovery_point > view.recovery_point;
+        let any = moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty();
+        view.flushing = any;
+        any.then_some(dirt)
+    }
+
+    /// The sync of `dirt` is done.
+    fn advance(&self, dirt: &Dirt) {
+        let (synced, hw) = {
+            let mut view = self.view.lock();
+            if dirt.until.offset > view.synced.offset {
+                view.synced = dirt.until;
+            }
+            if view.synced.offset > view.hw.offset {
+                view.hw = view.synced;
+            }
+            view.recovery_point = view.recovery_point.max(dirt.recovery_point);
+            view.flushing = false;
+            (view.synced.offset, view.hw.offset)
+        };
+        self.synced.reach(synced);
+        self.shown.reach(hw);
+        self.watchers.wake();
+    }
+
+    fn unsynced(&self) -> bool {
+        let view = self.view.lock();
+        view.leo.offset > view.synced.offset && !matches!(view.trouble, Some(LogError::Corrupt { .. }))
+    }
+
+    fn deleted(&self) -> bool {
+        matches!(self.view.lock().trouble, Some(LogError::Deleted { .. }))
+    }
+
+    /// Brings the active segment's index files up to date; they are synced with the next group.
+    pub(in crate::log) fn write_out_indexes(&self) -> Result<(), LogError> {
+        self.write_out(&mut self.writer.lock())
+    }
+
+    fn write_out(&self, writer: &mut Writer) -> Result<(), LogError> {
+        let Some(active) = writer.active.as_mut() else { return Ok(()) };
+        let mut written = Vec::new();
+        let outcome = active.write_out(&mut written);
+        let mut view = self.view.lock();
+        view.pending.files.append(&mut written);
+        outcome.map_err(|error| LogError::io("cannot write the indexes in", &self.dir, error))?;
+        view.unindexed_from = None;
+        Ok(())
+    }
+
+    /// Nothing is appended any more; the flusher takes everything once more, whatever `sluice.flush` says.
+    pub(in crate::log) fn close_writes(&self) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        {
+            let mut view = self.view.lock();
+            let reason = "the broker is shutting down".to_owned();
+            view.trouble.get_or_insert(LogError::Offline { partition: self.label(), reason });
+            view.wanted = view.leo.offset;
+        }
+        let written = self.write_out(&mut writer);
+        let leo = self.view.lock().leo.offset;
+        if writer.active.is_some() && leo > writer.snapshot_at.unwrap_or_default() {
+            self.queue_snapshot(&mut writer, leo);
+        }
+        self.mark_dirty();
+        written
+    }
+
+    /// Everything that was appended is synced, with its indexes.
+    pub(in crate::log) fn settled(&self) -> bool {
+        let view: &View = &self.view.lock();
+        view.recovery_point == view.leo.offset && !matches!(view.trouble, Some(LogError::Poisoned { .. }))
+    }
+}

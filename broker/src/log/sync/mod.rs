@@ -1,0 +1,7 @@
+//! Sync: what is appended becomes durable, and who waits for that is answered.
+
+pub(in crate::log) mod checkpoint;
+pub(in crate::log) mod commit;
+pub(in crate::log) mod durability;
+pub(in crate::log) mod flusher;
+pub(in crate::log) mod registry;

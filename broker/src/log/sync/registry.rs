@@ -1,0 +1,121 @@
+//! Every open partition of a data directory, the recovery points on disk, and the first thing that went wrong.
+//! Recovery points of partitions that cannot say theirs (damaged, offline) stay as they were: forgetting one would turn
+//! damage into a tail to be cut (rule 10).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::ids::{Offset, TopicPartition};
+use crate::log::error::LogError;
+use crate::log::layout::{SegmentFile, segment_file};
+use crate::log::partition::Partition;
+use crate::log::sync::checkpoint::CheckpointFile;
+
+/// The open partitions and what is written down about them.
+#[derive(Debug)]
+pub(in crate::log) struct Registry {
+    open: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
+    points: CheckpointFile,
+    /// Removed, and perhaps still in the file of recovery points.
+    gone: Mutex<BTreeSet<TopicPartition>>,
+    failure: Mutex<Option<String>>,
+}
+
+impl Registry {
+    pub(in crate::log) fn new(points: CheckpointFile) -> Registry {
+        Registry { open: Mutex::default(), points, gone: Mutex::default(), failure: Mutex::default() }
+    }
+
+    pub(in crate::log) fn add(&self, partition: &Arc<Partition>) {
+        self.open.lock().insert(partition.ident().name(), Arc::clone(partition));
+    }
+
+    /// Open, with a log: its directory must not be touched.
+    pub(in crate::log) fn in_use(&self, name: &TopicPartition) -> bool {
+        self.open.lock().get(name).is_some_and(|partition| partition.has_log())
+    }
+
+    /// Open, whatever its state.
+    pub(in crate::log) fn knows(&self, name: &TopicPartition) -> bool {
+        self.open.lock().contains_key(name)
+    }
+
+    /// No longer open; its recovery point goes with the next checkpoint.
+    pub(in crate::log) fn remove(&self, partition: &Partition) {
+        let name = partition.ident().name();
+        let mut open = self.open.lock();
+        if open.get(&name).is_some_and(|there| std::ptr::eq(Arc::as_ptr(there), partition)) {
+            open.remove(&name);
+            self.gone.lock().insert(name);
+        }
+    }
+
+    pub(in crate::log) fn open(&self) -> Vec<Arc<Partition>> {
+        self.open.lock().values().cloned().collect()
+    }
+
+    /// The recovery point on disk: everything below was durable once.
+    pub(in crate::log) fn point(&self, name: &TopicPartition) -> Offset {
+        self.points.get(name).unwrap_or_default()
+    }
+
+    /// Makes sure that no recovery point of an earlier log with one of these names is on disk: a new log would look
+    /// damaged below it.
+    pub(in crate::log) fn forget(&self, names: &[TopicPartition]) -> Result<(), LogError> {
+        self.points.forget(names)
+    }
+
+    /// Writes the recovery points, durably, if any has moved.
+    pub(in crate::log) fn write_recovery_points(&self) -> Result<(), LogError> {
+        // Before the open ones are looked at: a name may be in use again.
+        let gone = self.gone.lock().clone();
+        let open = self.open();
+        self.points.update(|points| {
+            points.retain(|name, _| !gone.contains(name));
+            for partition in &open {
+                if let Some(point) = partition.recovery_point_to_write() {
+                    points.insert(partition.ident().name(), point);
+                }
+            }
+        })?;
+        self.gone.lock().retain(|name| !gone.contains(name));
+        open.iter().for_each(|partition| partition.drop_obsolete_snapshot(self.point(&partition.ident().name())));
+        Ok(())
+    }
+
+    pub(in crate::log) fn failed(&self, error: &LogError) {
+        self.failure.lock().get_or_insert_with(|| error.to_string());
+    }
+
+    pub(in crate::log) fn first_failure(&self) -> Option<String> {
+        self.failure.lock().clone()
+    }
+}
+
+impl Partition {
+    fn has_log(&self) -> bool {
+        let view = self.view.lock();
+        view.active.is_some() || !view.sealed.is_empty()
+    }
+
+    /// With the recovery point on disk at the newer snapshot a start believes that one: the older is of no use.
+    fn drop_obsolete_snapshot(&self, point: Offset) {
+        let older = self.view.lock().obsolete.take_if(|(_, newer)| *newer <= point);
+        if let Some((older, _)) = older {
+            // What stays is removed by the next start that recovers.
+            let _ = self.around.disk.unlink(&self.dir.join(segment_file(older, SegmentFile::Snapshot)));
+        }
+    }
+
+    /// `None` when what is on disk must stay.
+    fn recovery_point_to_write(&self) -> Option<Offset> {
+        let view = self.view.lock();
+        match &view.trouble {
+            Some(LogError::Corrupt { .. } | LogError::Deleted { .. }) => None,
+            Some(LogError::Offline { .. }) if view.active.is_none() => None,
+            _ => Some(view.recovery_point),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Unlinks the directories of deleted partitions, on a thread that lives while there are any: unlinking large files
+//! takes long. What a crash interrupts, the next start finishes (the name says so).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::log::error::LogError;
+use crate::log::io::Disk;
+
+/// The queue and its thread. A clone of the queue is the thread's.
+#[derive(Debug)]
+pub(in crate::log) struct Remover {
+    disk: Arc<dyn Disk>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<PathBuf>,
+    thread: Option<JoinHandle<()>>,
+    working: bool,
+}
+
+impl Remover {
+    pub(in crate::log) fn new(disk: Arc<dyn Disk>) -> Remover {
+        Remover { disk, state: Arc::default() }
+    }
+
+    /// Queues a directory whose name says that it is deleted.
+    pub(in crate::log) fn remove(&self, dir: PathBuf) -> Result<(), LogError> {
+        let mut state = self.state.lock();
+        if state.waiting.contains(&dir) {
+            return Ok(());
+        }
+        state.waiting.push(dir.clone());
+        if state.working {
+            return Ok(());
+        }
+        let (disk, shared) = (Arc::clone(&self.disk), Arc::clone(&self.state));
+        let thread = std::thread::Builder::new()
+            .name("log-remover".to_owned())
+            .spawn(move || work(&*disk, &shared))
+            .map_err(|error| LogError::io("cannot start a thread to remove", &dir, error))?;
+        state.working = true;
+        // The one before has nothing left to do.
+        state.thread = Some(thread);
+        Ok(())
+    }
+
+    /// Returns when everything queued is gone.
+    pub(in crate::log) fn finish(&self) {
+        let thread = self.state.lock().thread.take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the log remover panicked");
+        }
+    }
+}
+
+fn work(disk: &dyn Disk, state: &Mutex<State>) {
+    loop {
+        let dir = {
+            let mut state = state.lock();
+            let Some(dir) = state.waiting.pop() else {
+                state.working = false;
+                return;
+            };
+            dir
+        };
+        if let Err(error) = remove(disk, &dir)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(dir = %dir.display(), %error, "a deleted partition's files stay until the next start");
+        }
+    }
+}
+
+fn remove(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
+    for entry in disk.list(dir)? {
+        let path = dir.join(&entry.name);
+        if entry.dir { remove(disk, &path)? } else { disk.unlink(&path)? }
+    }
+    disk.remove_dir(dir)
+}
