@@ -1,6 +1,5 @@
 //! What an operator may set of the broker. The command line reads it from flags, environment and `sluice.toml`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -75,28 +74,4 @@ impl Default for BrokerConfig {
             plugin_partitioner_timeout_ms: 10,
         }
     }
-}
-
-/// Who asks, for every verb of engine and door.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Context {
-    /// The authenticated name; `User:ANONYMOUS` until there is authentication.
-    pub principal: String,
-    /// The caller's own claim; no boundary.
-    pub client_id: String,
-    /// The door it came through.
-    pub source: Source,
-    /// The peer, for logs and group descriptions.
-    pub peer: Option<SocketAddr>,
-}
-
-/// The door that a request came through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The Kafka port.
-    Kafka,
-    /// The gateway.
-    Http,
-    /// The delay service.
-    Delay,
 }

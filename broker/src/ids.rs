@@ -84,7 +84,7 @@ impl Sequence {
     }
 }
 
-/// A topic's identity, which a topic of the same name made later does not share (KIP-516).
+/// A topic's identity. A topic that is recreated under the same name has another one (KIP-516).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TopicId(pub uuid::Uuid);
@@ -171,6 +171,32 @@ impl TryFrom<String> for TopicName {
 impl From<TopicName> for String {
     fn from(name: TopicName) -> String {
         name.0.to_string()
+    }
+}
+
+/// How a request names a topic. Clones share the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicRef {
+    /// By name, as most requests do; not checked yet.
+    Name(Arc<str>),
+    /// By id (KIP-516): never a topic that was recreated under the same name.
+    Id(TopicId),
+}
+
+impl TopicRef {
+    /// The topic of that name.
+    #[must_use]
+    pub fn name(name: &str) -> TopicRef {
+        TopicRef::Name(name.into())
+    }
+}
+
+impl fmt::Display for TopicRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TopicRef::Name(name) => f.write_str(name),
+            TopicRef::Id(id) => id.fmt(f),
+        }
     }
 }
 

@@ -10,12 +10,14 @@
 //! 3 topics        what exists
 //! 2 log           one partition
 //! 1 record        record batch v2
-//! 0 ids error config limits clock memory
+//! 0 ids config context auth limits clock memory
 //! ```
 
+pub mod auth;
 pub mod chain;
 pub mod clock;
 pub mod config;
+pub mod context;
 pub mod coordinator;
 pub mod delay;
 pub mod door;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Authorizer;
 use crate::chain::Partitioners;
 use crate::clock::{MachineClock, SharedClock};
 use crate::config::{BrokerConfig, KafkaListener};
@@ -112,7 +113,14 @@ impl Node {
         let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await?;
         let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await?;
         let partitioners = Arc::new(Partitioners::new(plugins));
-        let engine = Engine::new(config, Arc::clone(&clock), Arc::clone(&catalog), groups, partitioners);
+        let engine = Engine::new(
+            config,
+            Arc::clone(&clock),
+            Arc::clone(&catalog),
+            groups,
+            partitioners,
+            Authorizer::granting_everything(),
+        );
         let delay = DelayService::open(Door::new(Arc::clone(&engine)), catalog, clock).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
         log_dir.begin_upkeep(upkeep)?;

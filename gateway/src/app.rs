@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::header::USER_AGENT;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
-use sluice_broker::door::{Context, Door, Source};
+use sluice_broker::door::{Context, Door};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,9 +15,6 @@ use tokio_util::task::TaskTracker;
 use crate::config::GatewayConfig;
 use crate::guard::Guard;
 use crate::problem::Problem;
-
-/// The principal until there is authentication.
-const ANONYMOUS: &str = "User:ANONYMOUS";
 
 /// Shared by all requests.
 #[derive(Debug)]
@@ -79,12 +76,10 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
         let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("http");
-        Ok(Caller(Context {
-            principal: ANONYMOUS.to_owned(),
-            client_id: agent.chars().take(100).collect(),
-            source: Source::Http,
-            peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
-        }))
+        Ok(Caller(Context::http(
+            &agent.chars().take(100).collect::<String>(),
+            parts.extensions.get::<Peer>().map(|peer| peer.0),
+        )))
     }
 }
 

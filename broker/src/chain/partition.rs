@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 use sluice_plugins::{Batch, CallContext, CallError, Host, Partitioner};
 
-use crate::config::{Context, Source};
+use crate::context::{Context, Source};
 use crate::ids::{PartitionId, TopicId};
 use crate::record::{Message, partition_for_key};
 use crate::topics::Topic;
@@ -106,12 +106,13 @@ impl Partitioners {
         let count = u32::try_from(topic.partition_count()).unwrap_or(1);
         let caller = CallContext {
             topic: Arc::clone(&binding.topic),
-            principal: ctx.principal.as_str().into(),
-            client_id: ctx.client_id.as_str().into(),
-            source: match ctx.source {
+            principal: ctx.principal().as_str().into(),
+            client_id: Arc::clone(ctx.client_id()),
+            source: match ctx.source() {
                 Source::Kafka => sluice_plugins::Source::Kafka,
                 Source::Http => sluice_plugins::Source::Http,
-                Source::Delay => sluice_plugins::Source::Delay,
+                // The delay service is the only one of them that chooses partitions.
+                Source::Internal => sluice_plugins::Source::Delay,
             },
         };
         let mut chosen = Vec::with_capacity(messages.len());

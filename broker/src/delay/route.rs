@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::message;
 use super::plan::Destination;
-use crate::config::{Context, Source};
+use crate::context::Context;
 use crate::door::error::{ChainError, TopicError};
 use crate::door::follow::Followed;
 use crate::door::partition::{partition_for_key, size_bound};
@@ -138,7 +138,7 @@ impl Router {
         target: &Topic,
         messages: &[Message],
     ) -> Result<Vec<Result<PartitionId, String>>, DoorError> {
-        let ctx = context();
+        let ctx = Context::internal("delay");
         match self.door.bound_partitions(&ctx, target, messages).await {
             Ok(partitions) => return Ok(partitions.into_iter().flatten().map(Ok).collect()),
             Err(error @ (ChainError::Unavailable { .. } | ChainError::BadBinding { .. })) => return Err(error.into()),
@@ -159,15 +159,5 @@ impl Router {
             });
         }
         Ok(choices)
-    }
-}
-
-/// Who delivers.
-fn context() -> Context {
-    Context {
-        principal: "User:sluice-delay".into(),
-        client_id: "sluice-delay".into(),
-        source: Source::Delay,
-        peer: None,
     }
 }

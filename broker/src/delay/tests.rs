@@ -67,6 +67,7 @@ impl Rig {
             Arc::clone(&catalog),
             Arc::clone(&groups),
             partitioners,
+            crate::auth::Authorizer::granting_everything(),
         );
         let door = Door::new(engine);
         let store = Store::new(&door);

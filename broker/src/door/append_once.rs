@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use super::{Door, DoorError, Message};
-use crate::engine::produce::TopicRef;
-use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId};
+use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicRef};
 use crate::limits::{BATCH_HEADER_BYTES, OWN_HEADERS_BYTES_MAX};
 use crate::log::{AppendError, LogError, Origin, Partition};
 use crate::record::{self, Compression, ProducedBatch, ProducerStamp, RecordError};

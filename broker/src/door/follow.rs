@@ -8,8 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Door, DoorError, RecordView};
-use crate::engine::produce::TopicRef;
-use crate::ids::{Offset, PartitionId, TopicId};
+use crate::ids::{Offset, PartitionId, TopicId, TopicRef};
 use crate::log::Partition;
 use crate::log::WatchGuard;
 use crate::record::{self, RecordError, StoredBatch};

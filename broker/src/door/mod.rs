@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::log::LogError;
 
-pub use crate::config::{Context, Source};
+pub use crate::context::{Context, Source};
 pub use crate::record::{Header, Message, RecordView};
 pub use error::DoorError;
 

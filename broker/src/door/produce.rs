@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::{Context, Door, DoorError, Message};
-use crate::engine::produce::{ProducePartition, TopicRef};
-use crate::ids::{Offset, PartitionId};
+use crate::engine::produce::ProducePartition;
+use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits::BATCH_HEADER_BYTES;
 use crate::record;
 use crate::topics::Topic;

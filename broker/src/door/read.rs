@@ -8,8 +8,7 @@ use bytes::{Buf, Bytes};
 use super::{Context, Door, DoorError};
 use crate::engine::fetch::{FetchPartition, FetchRequest, Fetched, Form, Records};
 use crate::engine::offsets::OffsetQuery;
-use crate::engine::produce::TopicRef;
-use crate::ids::{Offset, PartitionId, TimestampMs};
+use crate::ids::{Offset, PartitionId, TimestampMs, TopicRef};
 use crate::limits::FETCH_BYTES_MAX;
 use crate::record::{RecordError, StoredBatch, check_stored};
 
@@ -72,7 +71,7 @@ impl Door {
     /// An unknown topic or partition, an offset out of range, a partition that cannot be read, a batch that cannot be opened
     /// at the very place asked for (the error names the offset behind it).
     pub async fn read(&self, ctx: &Context, wish: &ReadWish) -> Result<ReadAnswer, DoorError> {
-        let topic = TopicRef::Id(self.engine.resolve(&TopicRef::Name(wish.topic.clone()))?.id());
+        let topic = TopicRef::Id(self.engine.resolve(&TopicRef::name(&wish.topic))?.id());
         let mut filling = Filling {
             records: Vec::new(),
             next: self.begin(ctx, &topic, wish).await?,
@@ -116,7 +115,7 @@ impl Door {
     /// # Errors
     /// An unknown topic or partition, a partition that cannot be used.
     pub async fn offsets(&self, _ctx: &Context, topic: &str, partition: PartitionId) -> Result<Offsets, DoorError> {
-        let partition = self.engine.resolve(&TopicRef::Name(topic.to_owned()))?.partition(partition)?;
+        let partition = self.engine.resolve(&TopicRef::name(topic))?.partition(partition)?;
         partition.usable()?;
         Ok(partition.offsets())
     }
@@ -132,7 +131,7 @@ impl Door {
         partition: PartitionId,
         at: TimestampMs,
     ) -> Result<Option<Offset>, DoorError> {
-        let topic = TopicRef::Name(topic.to_owned());
+        let topic = TopicRef::name(topic);
         Ok(self.engine.list_offset(ctx, &topic, partition, None, OffsetQuery::At(at)).await?.offset)
     }
 

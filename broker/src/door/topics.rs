@@ -1,8 +1,7 @@
 //! Topics listed, described, made and deleted. A thin step to the engine, which decides what is allowed.
 
 use super::{Context, Door, DoorError};
-use crate::engine::produce::TopicRef;
-use crate::ids::TopicId;
+use crate::ids::{TopicId, TopicRef};
 use crate::topics::{Topic, TopicError};
 
 pub use crate::topics::NewTopic;
@@ -68,6 +67,6 @@ impl Door {
     /// # Errors
     /// An unknown or internal topic; a log that cannot be written.
     pub async fn delete_topic(&self, ctx: &Context, name: &str) -> Result<(), DoorError> {
-        self.engine.delete_topic(ctx, &TopicRef::Name(name.to_owned())).await.map(drop)
+        self.engine.delete_topic(ctx, &TopicRef::name(name)).await.map(drop)
     }
 }

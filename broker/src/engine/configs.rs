@@ -1,7 +1,7 @@
 //! Topic configs and the broker's own, read and changed.
 
 use super::{Engine, EngineError};
-use crate::config::Context;
+use crate::context::Context;
 use crate::topics::{ConfigChange, ConfigEntry, ConfigSource, ConfigType, TopicError};
 
 impl Engine {

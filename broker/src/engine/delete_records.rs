@@ -1,9 +1,8 @@
 //! DeleteRecords: moves the log start of a partition. Answered when no crash can bring the records back.
 
-use super::produce::TopicRef;
 use super::{Engine, EngineError};
-use crate::config::Context;
-use crate::ids::{Offset, PartitionId};
+use crate::context::Context;
+use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::log::{DeleteRecordsError, DeleteUntil};
 use crate::topics::TopicError;
 

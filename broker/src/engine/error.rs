@@ -1,5 +1,6 @@
 //! Every fact that a verb of the engine can fail with. `kafka/errors.rs` and the gateway's `problem.rs` map it, exhaustively.
 
+use crate::auth::Denied;
 use crate::chain::ChainError;
 use crate::coordinator::group::GroupError;
 use crate::ids::Offset;
@@ -10,6 +11,9 @@ use crate::topics::TopicError;
 /// Why a verb failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EngineError {
+    /// The caller may not do that.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// About what exists.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -34,7 +38,7 @@ pub enum EngineError {
         /// What was refused.
         what: &'static str,
     },
-    /// A conditional append: the partition does not end where the caller said. Told only once `end` is durable (rule 2).
+    /// A conditional append: the partition does not end where the caller said. Returned only once `end` is durable (rule 2).
     #[error("the partition ends at {end}")]
     WrongEnd {
         /// Where it ends.
@@ -45,6 +49,12 @@ pub enum EngineError {
     InvalidRequest {
         /// How.
         reason: String,
+    },
+    /// A bug of ours: what cannot happen has happened.
+    #[error("internal error: {what}")]
+    Internal {
+        /// What.
+        what: &'static str,
     },
     /// The broker stops.
     #[error("the broker is shutting down")]

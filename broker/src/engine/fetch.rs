@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::produce::TopicRef;
 use super::{Engine, EngineError};
 use crate::clock;
-use crate::config::Context;
-use crate::ids::{LeaderEpoch, Offset, PartitionId};
+use crate::context::Context;
+use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
 use crate::limits::FETCH_COPIED_BYTES_MAX;
 use crate::log::{FileSlice, Located, LogError, Offsets, Partition, Patience};
 use crate::memory::{MemoryBudget, hold};
@@ -151,8 +150,7 @@ impl Engine {
 }
 
 fn abnormal() -> EngineError {
-    let reason = "a read from the disk ended abnormally".to_owned();
-    LogError::Offline { partition: String::new(), reason }.into()
+    EngineError::Internal { what: "a read from the disk ended abnormally" }
 }
 
 /// `None`: the disk would have to be waited for.

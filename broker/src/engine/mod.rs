@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Authorizer;
 use crate::chain::Partitioners;
 use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
@@ -38,6 +39,7 @@ pub struct Engine {
     /// For batches that are opened or compressed anew, and look-ups by time.
     openings: Arc<Semaphore>,
     stopping: CancellationToken,
+    auth: Authorizer,
 }
 
 impl Engine {
@@ -49,12 +51,30 @@ impl Engine {
         catalog: Arc<Catalog>,
         groups: Arc<Groups>,
         partitioners: Arc<Partitioners>,
+        auth: Authorizer,
     ) -> Arc<Engine> {
         let producer_ids = producer_ids::ProducerIds::new(Arc::clone(&catalog));
         let memory = MemoryBudget::new(config.memory_max_bytes);
         let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();
-        Arc::new(Engine { config, clock, catalog, groups, partitioners, producer_ids, memory, openings, stopping })
+        Arc::new(Engine {
+            config,
+            clock,
+            catalog,
+            groups,
+            partitioners,
+            producer_ids,
+            memory,
+            openings,
+            stopping,
+            auth,
+        })
+    }
+
+    /// Who may do what: asked before every verb.
+    #[must_use]
+    pub fn auth(&self) -> &Authorizer {
+        &self.auth
     }
 
     /// The broker's settings.

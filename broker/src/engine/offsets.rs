@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::produce::TopicRef;
 use super::{Engine, EngineError};
-use crate::config::Context;
-use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs};
+use crate::context::Context;
+use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicRef};
 use crate::log::{LogError, Partition, TimedOffset};
 
 /// Which offset is wanted.

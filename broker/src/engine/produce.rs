@@ -7,21 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Engine, EngineError};
-use crate::config::{Context, Source};
-use crate::ids::{Offset, PartitionId, TopicId};
+use crate::context::{Context, Source};
+use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits;
 use crate::log::{AppendRefused, Appended, ConditionalAppendError, Origin, Partition};
 use crate::record::{ProducedBatch, check_produced};
 use crate::topics::{Topic, TopicError};
-
-/// How a request names a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TopicRef {
-    /// By name, as all requests of old.
-    Name(String),
-    /// By id (KIP-516): never a topic made anew under the same name.
-    Id(TopicId),
-}
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,15 +155,15 @@ impl Engine {
 }
 
 fn origin(ctx: &Context) -> Origin {
-    match ctx.source {
+    match ctx.source() {
         Source::Kafka => Origin::Client,
-        Source::Http | Source::Delay => Origin::Broker,
+        Source::Http | Source::Internal => Origin::Broker,
     }
 }
 
 /// Internal topics are written by their coordinators only (Kafka answers INVALID_TOPIC_EXCEPTION as well).
 fn writable(ctx: &Context, topic: &Topic) -> Result<(), TopicError> {
-    if topic.internal() && ctx.source != Source::Delay {
+    if topic.internal() && ctx.source() != Source::Internal {
         return Err(TopicError::RefusedName {
             reason: format!("'{}' is internal: only the broker writes there", topic.name()),
         });

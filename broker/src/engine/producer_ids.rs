@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Engine, EngineError};
-use crate::config::Context;
+use crate::context::Context;
 use crate::ids::{ProducerEpoch, ProducerId};
 use crate::topics::{Catalog, TopicError};
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::produce::TopicRef;
 use super::{Engine, EngineError};
-use crate::config::Context;
+use crate::context::Context;
+use crate::ids::TopicRef;
 use crate::topics::{NewTopic, Topic, TopicConfigs, TopicError};
 
 impl Engine {

@@ -11,10 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::call::Advertised;
 use super::connection::{Connection, Ended};
-use super::dispatch::{Dispatcher, Told};
+use super::dispatch::Dispatcher;
 use super::frame::{FrameError, FrameReader};
-use super::listener;
+use super::listener::advertised_locally;
 use crate::clock;
 use crate::engine::Engine;
 use crate::limits;
@@ -31,6 +32,15 @@ pub(super) struct Shared {
     refusals: Refusals,
 }
 
+/// The listener that a socket belongs to.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    /// `host:port` as bound, which is its name in every `Context`.
+    pub name: Arc<str>,
+    /// What its clients are to connect to; `None`: where they came in.
+    pub advertised: Option<Advertised>,
+}
+
 impl Shared {
     pub(super) fn new(engine: Arc<Engine>) -> Arc<Shared> {
         let room = Arc::new(Semaphore::new(engine.config().max_connections));
@@ -39,7 +49,7 @@ impl Shared {
 }
 
 /// Accepts on one socket until `stop`, then lets its connections finish what is in flight, `limits::DRAIN_MS` at most.
-pub(super) async fn run(socket: TcpListener, told: Option<Told>, shared: Arc<Shared>, stop: CancellationToken) {
+pub(super) async fn run(socket: TcpListener, listener: Listener, shared: Arc<Shared>, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -54,7 +64,7 @@ pub(super) async fn run(socket: TcpListener, told: Option<Told>, shared: Arc<Sha
                     shared.refusals.note(&shared.engine, peer);
                     continue;
                 };
-                connections.spawn(serve(stream, peer, told.clone(), Arc::clone(&shared), place, stop.clone()));
+                connections.spawn(serve(stream, peer, listener.clone(), Arc::clone(&shared), place, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
@@ -73,21 +83,21 @@ pub(super) async fn run(socket: TcpListener, told: Option<Told>, shared: Arc<Sha
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    told: Option<Told>,
+    listener: Listener,
     shared: Arc<Shared>,
     place: OwnedSemaphorePermit,
     stop: CancellationToken,
 ) {
     let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
         Ok(local) => local,
-        // Gone already.
+        // It has closed already.
         Err(error) => return tracing::debug!("connection of {peer}: {error}"),
     };
-    let told = told.unwrap_or_else(|| listener::told_locally(local));
+    let advertised = listener.advertised.unwrap_or_else(|| advertised_locally(local));
     let idle = Duration::from_millis(shared.engine.config().connections_max_idle_ms);
     let (reading, writing) = stream.into_split();
     let frames = FrameReader::new(reading, shared.engine.memory().clone(), idle);
-    let dispatcher = Dispatcher { engine: Arc::clone(&shared.engine), peer, told };
+    let dispatcher = Dispatcher { engine: Arc::clone(&shared.engine), peer, listener: listener.name, advertised };
     let ended = Connection::new(frames, writing, dispatcher, idle).run(stop).await;
     match ended {
         // What peers do all the time.
@@ -104,7 +114,7 @@ async fn serve(
     drop(place);
 }
 
-/// Connections that found no place: counted, and told in one line a second at most.
+/// Connections that found no place: counted, and logged in one line a second at most.
 #[derive(Debug, Default)]
 struct Refusals {
     since_last_line: AtomicU64,

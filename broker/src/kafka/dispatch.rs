@@ -5,42 +5,15 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+use kafka_protocol::protocol::Decodable;
 
+use super::call::{Advertised, Call, reply};
 use super::connection::{Answering, InFlight, Outcome};
 use super::header::Request;
 use super::write::Reply;
 use super::{bounds, handlers, versions};
-use crate::config::{Context, Source};
+use crate::context::Context;
 use crate::engine::Engine;
-
-/// What clients of a connection are told to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    /// A name or an address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// What a handler knows beside the request itself.
-pub(super) struct Call<'a> {
-    /// Answers it.
-    pub engine: &'a Engine,
-    /// Who asks.
-    pub ctx: Context,
-    /// Of the request and its answer.
-    pub version: i16,
-    /// This broker, as this connection's client should see it.
-    pub told: &'a Told,
-}
-
-impl Call<'_> {
-    /// This broker's id.
-    pub(super) fn node_id(&self) -> i32 {
-        self.engine.config().node_id
-    }
-}
 
 /// The handlers over the engine, for one connection.
 pub(super) struct Dispatcher {
@@ -48,19 +21,18 @@ pub(super) struct Dispatcher {
     pub engine: Arc<Engine>,
     /// For logs and group descriptions.
     pub peer: SocketAddr,
-    /// See `Told`.
-    pub told: Told,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// See `Advertised`.
+    pub advertised: Advertised,
 }
 
 impl Dispatcher {
     fn call(&self, request: &mut Request) -> Call<'_> {
-        let ctx = Context {
-            principal: "User:ANONYMOUS".to_owned(),
-            client_id: std::mem::take(&mut request.client_id),
-            source: Source::Kafka,
-            peer: Some(self.peer),
-        };
-        Call { engine: &self.engine, ctx, version: request.version, told: &self.told }
+        let client_id = std::mem::take(&mut request.client_id);
+        let ctx = Context::kafka(client_id, Arc::clone(&self.listener), self.peer);
+        let (version, correlation) = (request.version, request.correlation);
+        Call { engine: &self.engine, ctx, version, correlation, advertised: &self.advertised }
     }
 }
 
@@ -68,7 +40,7 @@ impl Dispatcher {
 macro_rules! answer {
     ($request:ident, $call:ident, $handler:path) => {
         match decode(&$request) {
-            Ok(body) => encode(&$request, &$handler(&$call, body).await),
+            Ok(body) => $call.encode(&$handler(&$call, body).await),
             Err(reason) => Outcome::Close(reason),
         }
     };
@@ -78,7 +50,7 @@ impl Answering for Dispatcher {
     async fn produce(&self, mut request: Request) -> InFlight {
         let call = self.call(&mut request);
         match decode(&request) {
-            Ok(body) => handlers::produce::begin(&call, request.correlation, body).await,
+            Ok(body) => handlers::produce::begin(&call, body).await,
             Err(reason) => std::future::ready(Outcome::Close(reason)).boxed(),
         }
     }
@@ -91,7 +63,7 @@ impl Answering for Dispatcher {
             }
             ApiKey::ApiVersions => answer!(request, call, handlers::api_versions::handle),
             ApiKey::Fetch => match decode(&request) {
-                Ok(body) => handlers::fetch::handle(&call, request.correlation, body).await,
+                Ok(body) => handlers::fetch::handle(&call, body).await,
                 Err(reason) => Outcome::Close(reason),
             },
             ApiKey::ListOffsets => answer!(request, call, handlers::list_offsets::handle),
@@ -136,16 +108,4 @@ fn decode<R: Decodable>(request: &Request) -> Result<R, String> {
     let refused = |error: &dyn std::fmt::Display| format!("{key:?} version {version} cannot be decoded: {error}");
     bounds::check(*key, *version, body).map_err(|error| refused(&error))?;
     R::decode(&mut body.clone(), *version).map_err(|error| refused(&error))
-}
-
-fn encode<M: Encodable + HeaderVersion>(request: &Request, response: &M) -> Outcome {
-    reply(Reply::encode(request.correlation, request.version, response))
-}
-
-/// An answer that could not be encoded ends the connection: its client would wait for it for ever.
-pub(super) fn reply(encoded: Result<Reply, super::write::EncodeError>) -> Outcome {
-    match encoded {
-        Ok(reply) => Outcome::Reply(reply),
-        Err(error) => Outcome::Close(error.to_string()),
-    }
 }

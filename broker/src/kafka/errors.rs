@@ -5,9 +5,10 @@
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::protocol::StrBytes;
 
+use crate::auth::{Denied, ResourceKind};
 use crate::coordinator::group::GroupError;
 use crate::engine::EngineError;
-use crate::engine::produce::TopicRef;
+use crate::ids::TopicRef;
 use crate::log::{AppendError, LogError};
 use crate::record::{RecordError, Rejection};
 use crate::topics::TopicError;
@@ -45,6 +46,7 @@ pub(super) fn text(error: &dyn std::error::Error) -> StrBytes {
 
 fn of_engine(error: &EngineError) -> Code {
     match error {
+        EngineError::Denied(denied) => of_denied(denied),
         EngineError::Topic(error) => of_topic(error),
         EngineError::Log(error) => of_log(error),
         EngineError::Append(error) => of_append(error),
@@ -56,9 +58,17 @@ fn of_engine(error: &EngineError) -> Code {
         EngineError::NoTransactions { .. } => Code::TransactionalIdAuthorizationFailed,
         EngineError::InvalidRequest { .. } => Code::InvalidRequest,
         // No request of this port is conditional.
-        EngineError::WrongEnd { .. } => Code::UnknownServerError,
+        EngineError::WrongEnd { .. } | EngineError::Internal { .. } => Code::UnknownServerError,
         // Clients refresh their metadata and try again, until the broker is back.
         EngineError::Stopping => Code::NotLeaderOrFollower,
+    }
+}
+
+fn of_denied(denied: &Denied) -> Code {
+    match denied.kind {
+        ResourceKind::Topic => Code::TopicAuthorizationFailed,
+        ResourceKind::Group => Code::GroupAuthorizationFailed,
+        ResourceKind::Cluster => Code::ClusterAuthorizationFailed,
     }
 }
 

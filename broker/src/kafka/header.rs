@@ -1,6 +1,8 @@
 //! The header of a request: which API, which version, whose answer. Parsed by hand, because the codec's parser panics on a frame
 //! of one byte and refuses a whole request for a header it could answer (ApiVersions in a version we do not know, KIP-511).
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::ApiKey;
 
@@ -16,7 +18,7 @@ pub(super) struct Request {
     /// Echoed in the answer.
     pub correlation: i32,
     /// The client's own claim; empty when it makes none.
-    pub client_id: String,
+    pub client_id: Arc<str>,
     /// Behind the header.
     pub body: Bytes,
 }
@@ -58,7 +60,7 @@ pub(super) fn parse(mut frame: Bytes) -> Result<Request, HeaderError> {
     if !(row.min..=row.max).contains(&version) {
         if key == ApiKey::ApiVersions {
             // Whatever follows is in a format of the future; the correlation id has always been here.
-            return Ok(Request { key, version, correlation, client_id: String::new(), body: Bytes::new() });
+            return Ok(Request { key, version, correlation, client_id: Arc::default(), body: Bytes::new() });
         }
         return Err(HeaderError::UnknownVersion { key, version, min: row.min, max: row.max });
     }
@@ -77,7 +79,7 @@ pub(super) fn parse(mut frame: Bytes) -> Result<Request, HeaderError> {
         let tags = frame.len() - rest.len();
         frame.advance(tags);
     }
-    Ok(Request { key, version, correlation, client_id: client_id.to_owned(), body: frame })
+    Ok(Request { key, version, correlation, client_id: client_id.into(), body: frame })
 }
 
 #[cfg(test)]

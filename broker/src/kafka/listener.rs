@@ -1,4 +1,4 @@
-//! Sockets: every listener bound on all addresses of its name, and what clients of each are told to connect to. Accepts nothing.
+//! Sockets: every listener bound on all addresses of its name, and what clients of each are to connect to. Accepts nothing.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
 
 use super::ListenError;
-use super::dispatch::Told;
+use super::call::Advertised;
 use crate::config::KafkaListener;
 
 /// Connections that the system may hold before they are accepted.
@@ -20,8 +20,8 @@ const PORT_ATTEMPTS: usize = 16;
 pub(super) struct Bound {
     /// One a family and address, all on one port.
     pub sockets: Vec<TcpListener>,
-    /// What clients are told; `None` for a wildcard: the local address of their connection.
-    pub told: Option<Told>,
+    /// What clients are to connect to; `None` for a wildcard: the local address of their connection.
+    pub advertised: Option<Advertised>,
     /// `host:port` for the banner.
     pub shown: String,
 }
@@ -33,17 +33,17 @@ pub(super) async fn bind(listener: &KafkaListener) -> Result<Bound, ListenError>
     let addresses = addresses(host).await.map_err(failed)?;
     let sockets = bind_all(&addresses, listener.port).map_err(failed)?;
     let port = sockets.first().map_or(Ok(listener.port), |socket| Ok(socket.local_addr()?.port())).map_err(failed)?;
-    let told = match &listener.advertised {
-        Some((host, port)) => Some(Told { host: host.clone(), port: *port }),
+    let advertised = match &listener.advertised {
+        Some((host, port)) => Some(Advertised { host: host.clone(), port: *port }),
         None if addresses.iter().any(IpAddr::is_unspecified) => None,
-        None => Some(Told { host: host.to_owned(), port }),
+        None => Some(Advertised { host: host.to_owned(), port }),
     };
-    Ok(Bound { sockets, told, shown: shown(host, port) })
+    Ok(Bound { sockets, advertised, shown: shown(host, port) })
 }
 
-/// What a client of a wildcard listener is told: where it got through.
-pub(super) fn told_locally(local: SocketAddr) -> Told {
-    Told { host: local.ip().to_canonical().to_string(), port: local.port() }
+/// For a client of a wildcard listener: the address that it reached.
+pub(super) fn advertised_locally(local: SocketAddr) -> Advertised {
+    Advertised { host: local.ip().to_canonical().to_string(), port: local.port() }
 }
 
 fn shown(host: &str, port: u16) -> String {
@@ -133,18 +133,18 @@ mod tests {
         assert!(ports.iter().all(|port| *port == ports[0] && *port != 0));
         let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
         assert_eq!(bound.sockets.len(), if has_ipv6 { 2 } else { 1 });
-        assert_eq!(bound.told, Some(Told { host: "localhost".into(), port: ports[0] }));
+        assert_eq!(bound.advertised, Some(Advertised { host: "localhost".into(), port: ports[0] }));
         assert_eq!(bound.shown, format!("localhost:{}", ports[0]));
     }
 
     #[tokio::test]
-    async fn clients_are_told_the_advertised_address_or_where_they_came_in_at_a_wildcard() {
+    async fn clients_get_the_advertised_address_or_where_they_came_in_at_a_wildcard() {
         let bound = bind(&listener("127.0.0.1", Some(("kafka.example".into(), 19092)))).await.unwrap();
-        assert_eq!(bound.told, Some(Told { host: "kafka.example".into(), port: 19092 }));
+        assert_eq!(bound.advertised, Some(Advertised { host: "kafka.example".into(), port: 19092 }));
         let bound = bind(&listener("0.0.0.0", None)).await.unwrap();
-        assert_eq!((bound.told, bound.sockets.len()), (None, 1));
-        let told = told_locally("[::ffff:10.0.0.7]:9092".parse().unwrap());
-        assert_eq!(told, Told { host: "10.0.0.7".into(), port: 9092 });
+        assert_eq!((bound.advertised, bound.sockets.len()), (None, 1));
+        let advertised = advertised_locally("[::ffff:10.0.0.7]:9092".parse().unwrap());
+        assert_eq!(advertised, Advertised { host: "10.0.0.7".into(), port: 9092 });
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@
 
 mod accept;
 mod bounds;
+mod call;
 mod connection;
 mod dispatch;
 mod errors;
@@ -69,9 +70,10 @@ impl KafkaServer {
     pub async fn serve(self, stop: CancellationToken) {
         let shared = accept::Shared::new(self.engine);
         let mut sockets = JoinSet::new();
-        for Bound { sockets: bound, told, .. } in self.bound {
+        for Bound { sockets: bound, advertised, shown } in self.bound {
+            let listener = accept::Listener { name: shown.into(), advertised };
             for socket in bound {
-                sockets.spawn(accept::run(socket, told.clone(), Arc::clone(&shared), stop.clone()));
+                sockets.spawn(accept::run(socket, listener.clone(), Arc::clone(&shared), stop.clone()));
             }
         }
         while let Some(ended) = sockets.join_next().await {

@@ -13,18 +13,18 @@ pub(super) struct Row {
     /// The highest version that is answered.
     pub max: i16,
     /// The lowest version that ApiVersions names.
-    pub told_min: i16,
+    pub advertised_min: i16,
 }
 
 const fn row(key: ApiKey, min: i16, max: i16) -> Row {
-    Row { key, min, max, told_min: min }
+    Row { key, min, max, advertised_min: min }
 }
 
 /// In order of keys, as ApiVersions lists them.
 pub(super) const ROWS: &[Row] = &[
     // librdkafka takes the lowest produce version for the message format that the broker stores, and stops compressing when it
     // is not 0 (KAFKA-18659). Versions 0 to 2 are refused all the same, as Kafka does.
-    Row { key: ApiKey::Produce, min: 3, max: 13, told_min: 0 },
+    Row { key: ApiKey::Produce, min: 3, max: 13, advertised_min: 0 },
     row(ApiKey::Fetch, 4, 18),
     row(ApiKey::ListOffsets, 1, 10),
     row(ApiKey::Metadata, 0, 13),
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn produce_is_advertised_from_version_0_or_librdkafka_stops_compressing() {
         let produce = of(ApiKey::Produce).expect("there is a row for Produce");
-        assert_eq!((produce.told_min, produce.min), (0, 3));
-        assert!(ROWS.iter().filter(|row| row.key != ApiKey::Produce).all(|row| row.told_min == row.min));
+        assert_eq!((produce.advertised_min, produce.min), (0, 3));
+        assert!(ROWS.iter().filter(|row| row.key != ApiKey::Produce).all(|row| row.advertised_min == row.min));
     }
 }

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sluice_broker::auth::Authorizer;
 use sluice_broker::chain::Partitioners;
 use sluice_broker::clock::{MachineClock, SharedClock};
-use sluice_broker::config::{BrokerConfig, Context, Source};
+use sluice_broker::config::BrokerConfig;
+use sluice_broker::context::Context;
 use sluice_broker::coordinator::group::Groups;
 use sluice_broker::door::Door;
 use sluice_broker::door::topics::{NewTopic, TopicInfo};
@@ -38,7 +40,8 @@ impl Rooms {
             Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await.expect("the catalog opens");
         let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await.expect("the groups open");
         let partitioners = Arc::new(Partitioners::new(host));
-        let engine = Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners);
+        let engine =
+            Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners, Authorizer::granting_everything());
         Rooms { log_dir, door: Door::new(Arc::clone(&engine)), catalog, engine }
     }
 
@@ -67,5 +70,5 @@ impl Rooms {
 
 /// A request through HTTP.
 pub(crate) fn http() -> Context {
-    Context { principal: "User:ANONYMOUS".into(), client_id: "test".into(), source: Source::Http, peer: None }
+    Context::http("test", None)
 }

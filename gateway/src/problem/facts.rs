@@ -14,6 +14,8 @@ const RESTART_SECONDS: u32 = 5;
 impl From<DoorError> for Problem {
     fn from(error: DoorError) -> Problem {
         match error {
+            // The dialect's code for a caller that lacks a permission.
+            DoorError::Denied(_) => Problem::coded(StatusCode::FORBIDDEN, 40301, error.to_string()),
             DoorError::Topic(error) => error.into(),
             DoorError::Log(error) => error.into(),
             DoorError::Append(error) => error.into(),
@@ -24,6 +26,7 @@ impl From<DoorError> for Problem {
             DoorError::WrongEnd { end } => {
                 Problem::new(StatusCode::PRECONDITION_FAILED, error.to_string()).with("end_offset", end.0)
             }
+            DoorError::Internal { .. } => broken(error.to_string()),
             DoorError::Stopping => Problem::busy(error.to_string(), RESTART_SECONDS),
         }
     }

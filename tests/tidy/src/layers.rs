@@ -6,10 +6,11 @@ use crate::source::{Source, has_word};
 
 /// Rank of every top-level module of `broker/src` (`docs/architecture.md`). Modules of one rank do not know
 /// each other, rank 0 aside.
-const RANKS: [(&str, u32); 20] = [
+const RANKS: [(&str, u32); 21] = [
     ("ids", 0),
     ("error", 0),
     ("config", 0),
+    ("context", 0),
     ("limits", 0),
     ("clock", 0),
     ("memory", 0),

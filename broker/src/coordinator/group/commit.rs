@@ -8,7 +8,7 @@ use super::offsets::Change;
 use super::records;
 use super::runtime::{Groups, Inner, Written, check_id};
 use super::verbs::{CommittedOffset, GroupState, Membership, OffsetToCommit};
-use crate::config::{Context, Source};
+use crate::context::{Context, Source};
 use crate::ids::{Generation, TopicId, TopicName, TopicPartition};
 use crate::limits;
 use crate::record::Message;
@@ -73,7 +73,7 @@ impl Groups {
     ) -> Result<Outcomes, GroupError> {
         let now = self.now();
         let nobody = who.generation.is_none() && who.member.is_empty();
-        if ctx.source == Source::Http && nobody && inner.classic.state() != GroupState::Empty {
+        if ctx.source() == Source::Http && nobody && inner.classic.state() != GroupState::Empty {
             return Err(GroupError::NotEmpty { group: group.to_owned() });
         }
         inner.classic.check_commit(who, now)?;

@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::clock::{MachineClock, ManualClock};
-use crate::config::{BrokerConfig, Context, Source};
+use crate::config::BrokerConfig;
+use crate::context::{Context, Source};
 use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
 use crate::log::{LogDir, LogDirSettings};
 use crate::topics::{Catalog, NewTopic};
@@ -99,7 +100,11 @@ fn target(topic: &str, partition: i32) -> TopicPartition {
 }
 
 fn context(source: Source) -> Context {
-    Context { principal: "User:ANONYMOUS".into(), client_id: "test".into(), source, peer: None }
+    match source {
+        Source::Kafka => Context::kafka("test".into(), "test".into(), ([127, 0, 0, 1], 1).into()),
+        Source::Http => Context::http("test", None),
+        Source::Internal => Context::internal("test"),
+    }
 }
 
 fn client(name: &str) -> JoinRequest {

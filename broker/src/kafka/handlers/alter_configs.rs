@@ -7,8 +7,8 @@ use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use super::describe_configs::TOPIC;
 use super::incremental_alter_configs::alter_topic;
 use super::wire;
-use crate::engine::produce::TopicRef;
-use crate::kafka::dispatch::Call;
+use crate::ids::TopicRef;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::topics::{ConfigChange, ConfigOp};
 
@@ -33,7 +33,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: AlterConfigsReque
 async fn replace(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), (i16, String)> {
     let mut changes = Vec::new();
     if resource.resource_type == TOPIC {
-        let named = TopicRef::Name(resource.resource_name.to_string());
+        let named = TopicRef::name(&resource.resource_name);
         let topic = call.engine.resolve(&named);
         let topic = topic.map_err(|error| (errors::code(&error), errors::text(&error).to_string()))?;
         let kept = |key: &str| resource.configs.iter().any(|config| config.name.as_str() == key);

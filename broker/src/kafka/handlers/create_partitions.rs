@@ -7,8 +7,8 @@ use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse
 
 use super::create_topics::check_brokers;
 use super::wire;
-use crate::engine::produce::TopicRef;
-use crate::kafka::dispatch::Call;
+use crate::ids::TopicRef;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
@@ -26,7 +26,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsR
 async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), (i16, String)> {
     let refused = |error: &crate::engine::EngineError| (errors::code(error), errors::text(error).to_string());
     if let Some(assignments) = &topic.assignments {
-        let existing = call.engine.resolve(&TopicRef::Name(topic.name.to_string())).map_err(|error| refused(&error))?;
+        let existing = call.engine.resolve(&TopicRef::name(&topic.name)).map_err(|error| refused(&error))?;
         let new = i64::from(topic.count) - i64::from(existing.partition_count());
         if i64::try_from(assignments.len()) != Ok(new) {
             let text = format!("{} assignments for {new} new partitions", assignments.len());

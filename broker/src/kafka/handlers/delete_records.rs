@@ -5,9 +5,8 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
-use crate::engine::produce::TopicRef;
-use crate::ids::{Offset, PartitionId};
-use crate::kafka::dispatch::Call;
+use crate::ids::{Offset, PartitionId, TopicRef};
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::log::DeleteUntil;
 
@@ -17,7 +16,7 @@ const HIGH_WATERMARK: i64 = -1;
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let named = TopicRef::Name(topic.name.to_string());
+        let named = TopicRef::name(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for part in &topic.partitions {
             let (low, code) = match delete(call, &named, part.partition_index, part.offset).await {

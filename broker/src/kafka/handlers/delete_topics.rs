@@ -6,9 +6,8 @@ use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use uuid::Uuid;
 
 use super::wire;
-use crate::engine::produce::TopicRef;
-use crate::ids::TopicId;
-use crate::kafka::dispatch::Call;
+use crate::ids::{TopicId, TopicRef};
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 /// Topics carry name or id.
@@ -20,12 +19,12 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DeleteTopicsReque
     let mut responses = Vec::new();
     if call.version < BY_ID_SINCE {
         for name in &request.topic_names {
-            responses.push(delete(call, TopicRef::Name(name.to_string())).await);
+            responses.push(delete(call, TopicRef::name(name)).await);
         }
     } else {
         for topic in &request.topics {
             responses.push(match &topic.name {
-                Some(name) if topic.topic_id.is_nil() => delete(call, TopicRef::Name(name.to_string())).await,
+                Some(name) if topic.topic_id.is_nil() => delete(call, TopicRef::name(name)).await,
                 None if !topic.topic_id.is_nil() => delete(call, TopicRef::Id(TopicId(topic.topic_id))).await,
                 _ => {
                     let code = ResponseError::InvalidRequest.code();
@@ -45,7 +44,7 @@ async fn delete(call: &Call<'_>, named: TopicRef) -> DeletableTopicResult {
             .with_topic_id(topic.id().0),
         Err(error) => {
             let (name, id) = match &named {
-                TopicRef::Name(name) => (Some(wire::topic_name(name)), Uuid::nil()),
+                TopicRef::Name(name) => (Some(wire::topic_name(&**name)), Uuid::nil()),
                 TopicRef::Id(id) => (None, id.0),
             };
             DeletableTopicResult::default()

@@ -5,7 +5,7 @@ use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};
 
 use super::wire;
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 
 /// `endpoint_type` of brokers.
 const BROKERS: i8 = 1;
@@ -18,8 +18,8 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeClusterRe
     }
     let broker = DescribeClusterBroker::default()
         .with_broker_id(BrokerId(call.node_id()))
-        .with_host(wire::text(&call.told.host))
-        .with_port(i32::from(call.told.port));
+        .with_host(wire::text(&call.advertised.host))
+        .with_port(i32::from(call.advertised.port));
     DescribeClusterResponse::default()
         .with_cluster_id(wire::text(call.engine.catalog().cluster_id()))
         .with_controller_id(BrokerId(call.node_id()))

@@ -6,7 +6,7 @@ use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, Gr
 use super::list_groups::state_name;
 use super::wire;
 use crate::coordinator::group::{GroupDescription, GroupError, GroupState, MemberDescription};
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 /// GROUP_ID_NOT_FOUND, with a text, in place of a dead group.

@@ -8,8 +8,8 @@ use kafka_protocol::messages::describe_topic_partitions_response::{
 use kafka_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 
 use super::wire;
-use crate::engine::produce::TopicRef;
-use crate::kafka::dispatch::Call;
+use crate::ids::TopicRef;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::topics::Topic;
 
@@ -40,7 +40,7 @@ pub(in crate::kafka) async fn handle(
             response.next_cursor = Some(cursor(name, 0));
             break;
         }
-        let topic = match call.engine.resolve(&TopicRef::Name(name.clone())) {
+        let topic = match call.engine.resolve(&TopicRef::name(name)) {
             Ok(topic) => topic,
             // Deleted since it was listed.
             Err(_) if all => continue,

@@ -12,10 +12,9 @@ use kafka_protocol::protocol::Encodable;
 use super::wire;
 use crate::engine::EngineError;
 use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, Fetched, Form, Records};
-use crate::engine::produce::TopicRef;
-use crate::ids::{Offset, PartitionId};
+use crate::ids::{Offset, PartitionId, TopicRef};
+use crate::kafka::call::{self, Call};
 use crate::kafka::connection::Outcome;
-use crate::kafka::dispatch::{self, Call};
 use crate::kafka::errors;
 use crate::kafka::write::{EncodeError, Reply, ReplyBuilder};
 use crate::limits;
@@ -35,16 +34,15 @@ struct Asked {
     partitions: Vec<i32>,
 }
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, correlation: i32, request: FetchRequest) -> Outcome {
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest) -> Outcome {
     if request.session_id != 0 && !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
         let code = ResponseError::FetchSessionIdNotFound.code();
-        let response = FetchResponse::default().with_error_code(code);
-        return dispatch::reply(Reply::encode(correlation, call.version, &response));
+        return call.encode(&FetchResponse::default().with_error_code(code));
     }
     let (asked, fetch) = translate(call.version, &request);
     let outcomes = call.engine.fetch(&call.ctx, &fetch).await;
     let committed = request.isolation_level == 1;
-    dispatch::reply(encode(correlation, call.version, committed, &asked, outcomes))
+    call::reply(encode(call.correlation, call.version, committed, &asked, outcomes))
 }
 
 fn translate(version: i16, request: &FetchRequest) -> (Vec<Asked>, EngineFetch) {

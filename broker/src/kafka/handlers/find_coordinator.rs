@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::wire;
 use crate::engine::EngineError;
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 /// Several keys at once (KIP-699).
@@ -25,8 +25,8 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FindCoordinatorRe
     };
     let found = code == 0;
     let node = BrokerId(if found { call.node_id() } else { -1 });
-    let host = if found { wire::text(&call.told.host) } else { StrBytes::new() };
-    let port = if found { i32::from(call.told.port) } else { -1 };
+    let host = if found { wire::text(&call.advertised.host) } else { StrBytes::new() };
+    let port = if found { i32::from(call.advertised.port) } else { -1 };
     if call.version < BATCHED_SINCE {
         return FindCoordinatorResponse::default()
             .with_error_code(code)
@@ -52,7 +52,7 @@ fn refusal(version: i16, key_type: i8) -> Option<(i16, StrBytes)> {
         GROUP => None,
         TRANSACTION => {
             let error = EngineError::NoTransactions { what: "FindCoordinator for a transactional id" };
-            // librdkafka (which sends version 2) is told for good by one code alone and retries on all others; the Java client
+            // librdkafka (which sends version 2) gives up for one code alone and retries on all others; the Java client
             // (version 4 and later) shows the text for any code but that one.
             let batched = ResponseError::InvalidRequest.code();
             let code = if version < BATCHED_SINCE { errors::code(&error) } else { batched };

@@ -5,7 +5,7 @@ use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 use super::wire;
 use crate::coordinator::group::Membership;
 use crate::ids::Generation;
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: HeartbeatRequest) -> HeartbeatResponse {

@@ -4,7 +4,7 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use crate::engine::EngineError;
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: InitProducerIdRequest) -> InitProducerIdResponse {

@@ -8,10 +8,10 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::wire;
 use crate::coordinator::group::{GroupError, JoinAnswer, JoinRequest};
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
-/// A member without an id is told one first (KIP-394); static members (KIP-345) are known by their instance.
+/// A member without an id gets one first (KIP-394); static members (KIP-345) are known by their instance.
 const KNOWN_MEMBER_SINCE: i16 = 4;
 /// The leader may be told to skip the assignment (KIP-814).
 const SKIP_SINCE: i16 = 9;
@@ -39,7 +39,7 @@ fn translate(call: &Call<'_>, request: &JoinGroupRequest) -> JoinRequest {
         member: wire::nonempty(Some(&request.member_id)),
         require_known_member: call.version >= KNOWN_MEMBER_SINCE && instance.is_none(),
         instance,
-        client_id: call.ctx.client_id.clone(),
+        client_id: call.ctx.client_id().to_string(),
         client_host: wire::client_host(&call.ctx),
         protocol_type: request.protocol_type.to_string(),
         protocols: request.protocols.iter().map(|p| (p.name.to_string(), wire::detached(&p.metadata))).collect(),

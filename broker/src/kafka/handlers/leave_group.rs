@@ -5,7 +5,7 @@ use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::wire;
 use crate::coordinator::group::LeavingMember;
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 /// Several members.

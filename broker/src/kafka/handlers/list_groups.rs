@@ -6,7 +6,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::wire;
 use crate::coordinator::group::GroupState;
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 
 /// The only type there is before KIP-848.
 const TYPE: &str = "classic";

@@ -1,4 +1,4 @@
-//! ListOffsets (2): earliest, latest, by timestamp. Nothing above HW is told (rule 2); latest is the last stable offset, which is
+//! ListOffsets (2): earliest, latest, by timestamp. Nothing above HW is returned (rule 2); latest is the last stable offset, which is
 //! HW for both isolation levels until there are transactions.
 
 use kafka_protocol::error::ResponseError;
@@ -8,9 +8,8 @@ use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::wire;
 use crate::engine::offsets::{OffsetAnswer, OffsetQuery};
-use crate::engine::produce::TopicRef;
-use crate::ids::{PartitionId, TimestampMs};
-use crate::kafka::dispatch::Call;
+use crate::ids::{PartitionId, TimestampMs, TopicRef};
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 /// Leader epochs are known (KIP-320).
@@ -19,7 +18,7 @@ const EPOCH_SINCE: i16 = 4;
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let named = TopicRef::Name(topic.name.to_string());
+        let named = TopicRef::name(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for part in &topic.partitions {
             let (answer, code) = match look_up(call, &named, part).await {

@@ -11,9 +11,8 @@ use uuid::Uuid;
 
 use super::wire;
 use crate::engine::EngineError;
-use crate::engine::produce::TopicRef;
-use crate::ids::TopicId;
-use crate::kafka::dispatch::Call;
+use crate::ids::{TopicId, TopicRef};
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::topics::Topic;
 
@@ -35,8 +34,8 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: MetadataRequest) 
     };
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(call.node_id()))
-        .with_host(wire::text(&call.told.host))
-        .with_port(i32::from(call.told.port));
+        .with_host(wire::text(&call.advertised.host))
+        .with_port(i32::from(call.advertised.port));
     MetadataResponse::default()
         .with_brokers(vec![broker])
         .with_cluster_id(Some(wire::text(call.engine.catalog().cluster_id())))
@@ -51,10 +50,10 @@ fn all(call: &Call<'_>) -> Vec<MetadataResponseTopic> {
 async fn one(call: &Call<'_>, asked: &MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
     let named = match &asked.name {
         _ if call.version >= BY_ID_SINCE && !asked.topic_id.is_nil() => TopicRef::Id(TopicId(asked.topic_id)),
-        Some(name) => TopicRef::Name(name.to_string()),
+        Some(name) => TopicRef::name(name),
         None => {
             let error = EngineError::InvalidRequest { reason: "a topic without a name".into() };
-            return failed(call, asked, &TopicRef::Name(String::new()), &error);
+            return failed(call, asked, &TopicRef::name(""), &error);
         }
     };
     let result = match &named {

@@ -8,7 +8,7 @@ use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use super::wire;
 use crate::coordinator::group::{Membership, OffsetToCommit};
 use crate::ids::{Generation, Offset, PartitionId, TopicName, TopicPartition};
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetCommitRequest) -> OffsetCommitResponse {

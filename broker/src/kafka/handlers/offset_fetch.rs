@@ -12,7 +12,7 @@ use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse}
 use super::wire;
 use crate::coordinator::group::{CommittedOffset, GroupError};
 use crate::ids::{PartitionId, TopicName, TopicPartition};
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 /// Several groups at once.

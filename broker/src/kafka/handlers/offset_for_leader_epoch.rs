@@ -5,9 +5,8 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset,
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 use super::wire;
-use crate::engine::produce::TopicRef;
-use crate::ids::{LeaderEpoch, PartitionId};
-use crate::kafka::dispatch::Call;
+use crate::ids::{LeaderEpoch, PartitionId, TopicRef};
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 pub(in crate::kafka) async fn handle(
@@ -16,7 +15,7 @@ pub(in crate::kafka) async fn handle(
 ) -> OffsetForLeaderEpochResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let named = TopicRef::Name(topic.topic.to_string());
+        let named = TopicRef::name(&topic.topic);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for part in &topic.partitions {
             partitions.push(one(call, &named, part).await);

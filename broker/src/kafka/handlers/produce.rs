@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::wire;
 use crate::engine::EngineError;
-use crate::engine::produce::{ProducePartition, TopicRef};
-use crate::ids::PartitionId;
+use crate::engine::produce::ProducePartition;
+use crate::ids::{PartitionId, TopicRef};
+use crate::kafka::call::{self, Call};
 use crate::kafka::connection::{InFlight, Outcome};
-use crate::kafka::dispatch::{self, Call};
 use crate::kafka::errors;
 use crate::kafka::write::Reply;
 use crate::log::Appended;
@@ -32,8 +32,8 @@ struct Asked {
 }
 
 /// Returns when every partition has appended or failed; the future, when what it answers is durable.
-pub(in crate::kafka) async fn begin(call: &Call<'_>, correlation: i32, request: ProduceRequest) -> InFlight {
-    let acks = request.acks;
+pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest) -> InFlight {
+    let (correlation, acks) = (call.correlation, request.acks);
     let refused = refusal(&request);
     let (asked, parts) = split(call, request);
     let version = call.version;
@@ -121,7 +121,7 @@ fn failed(index: i32, code: i16) -> PartitionProduceResponse {
 
 fn topic_response(topic: &Asked, partitions: Vec<PartitionProduceResponse>) -> TopicProduceResponse {
     let (name, id) = match &topic.named {
-        TopicRef::Name(name) => (wire::topic_name(name), Uuid::nil()),
+        TopicRef::Name(name) => (wire::topic_name(&**name), Uuid::nil()),
         TopicRef::Id(id) => (wire::topic_name(""), id.0),
     };
     TopicProduceResponse::default().with_name(name).with_topic_id(id).with_partition_responses(partitions)
@@ -136,5 +136,5 @@ fn respond(correlation: i32, version: i16, acks: i16, responses: Vec<TopicProduc
             None => Outcome::Silent,
         };
     }
-    dispatch::reply(Reply::encode(correlation, version, &ProduceResponse::default().with_responses(responses)))
+    call::reply(Reply::encode(correlation, version, &ProduceResponse::default().with_responses(responses)))
 }

@@ -6,7 +6,7 @@ use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use super::wire;
 use crate::coordinator::group::{SyncAnswer, SyncRequest};
 use crate::ids::Generation;
-use crate::kafka::dispatch::Call;
+use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 /// Protocol type and name, in both directions (KIP-559).
@@ -24,10 +24,10 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: SyncGroupRequest)
     };
     match call.engine.groups().sync(sync).await {
         Ok(SyncAnswer { protocol_type, protocol, assignment }) => {
-            let told = |text: String| (call.version >= PROTOCOL_SINCE).then(|| wire::text(text));
+            let known = |text: String| (call.version >= PROTOCOL_SINCE).then(|| wire::text(text));
             SyncGroupResponse::default()
-                .with_protocol_type(told(protocol_type))
-                .with_protocol_name(told(protocol))
+                .with_protocol_type(known(protocol_type))
+                .with_protocol_name(known(protocol))
                 .with_assignment(assignment)
         }
         Err(error) => SyncGroupResponse::default().with_error_code(errors::code_of_group(&error)),

@@ -5,9 +5,8 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::config::Context;
-use crate::engine::produce::TopicRef;
-use crate::ids::{LeaderEpoch, TopicId};
+use crate::context::Context;
+use crate::ids::{LeaderEpoch, TopicId, TopicRef};
 
 /// Owned text for a response.
 pub(super) fn text(text: impl Into<String>) -> StrBytes {
@@ -21,7 +20,7 @@ pub(super) fn topic_name(name: impl Into<String>) -> TopicName {
 
 /// How a request names a topic: by id from the version on that has no names (KIP-516).
 pub(super) fn topic_ref(by_id: bool, name: &TopicName, id: Uuid) -> TopicRef {
-    if by_id { TopicRef::Id(TopicId(id)) } else { TopicRef::Name(name.to_string()) }
+    if by_id { TopicRef::Id(TopicId(id)) } else { TopicRef::name(name) }
 }
 
 /// -1: not known, not checked.
@@ -46,5 +45,5 @@ pub(super) fn detached(bytes: &Bytes) -> Bytes {
 
 /// The peer as group descriptions show it (Kafka: `/127.0.0.1`).
 pub(super) fn client_host(ctx: &Context) -> String {
-    ctx.peer.map_or_else(String::new, |peer| format!("/{}", peer.ip()))
+    ctx.peer().map_or_else(String::new, |peer| format!("/{}", peer.ip()))
 }

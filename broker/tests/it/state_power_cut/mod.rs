@@ -8,6 +8,7 @@ mod model;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use sluice_broker::auth::Authorizer;
 use sluice_broker::chain::Partitioners;
 use sluice_broker::clock::{ManualClock, SharedClock};
 use sluice_broker::config::BrokerConfig;
@@ -81,7 +82,14 @@ impl World {
             let catalog = catalog.map_err(|error| error.to_string())?;
             let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await;
             let groups = groups.map_err(|error| error.to_string())?;
-            let engine = Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners());
+            let engine = Engine::new(
+                config,
+                clock,
+                Arc::clone(&catalog),
+                groups,
+                partitioners(),
+                Authorizer::granting_everything(),
+            );
             Ok::<_, String>(Open { log_dir, catalog, engine })
         })?;
         self.model.served(opened.catalog.term());

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use sluice_broker::coordinator::group::{Membership, OffsetToCommit};
-use sluice_broker::engine::produce::TopicRef;
+use sluice_broker::ids::TopicRef;
 use sluice_broker::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::{Dice, FaultyDisk};
@@ -186,7 +186,7 @@ impl Model {
     }
 
     async fn delete(&mut self, open: &Open, name: &str) {
-        let answer = open.engine.delete_topic(&http(), &TopicRef::Name(name.to_owned())).await;
+        let answer = open.engine.delete_topic(&http(), &TopicRef::name(name)).await;
         let answer = answer.map(drop).map_err(|error| error.to_string());
         if self.topics.contains_key(name) {
             self.settle(open, answer, vec![(name.to_owned(), None)]);

@@ -36,7 +36,7 @@ fn codec(version: i16, committed: bool, named: &[TopicRef]) -> FetchResponse {
     let topic = |named: &TopicRef, partitions| {
         let topic = FetchableTopicResponse::default().with_partitions(partitions);
         match named {
-            TopicRef::Name(name) => topic.with_topic(wire::topic_name(name)),
+            TopicRef::Name(name) => topic.with_topic(wire::topic_name(&**name)),
             TopicRef::Id(id) => topic.with_topic_id(id.0),
         }
     };
@@ -52,7 +52,7 @@ fn an_answer_has_the_codecs_bytes_in_every_version_and_its_records_are_never_nul
             let named = if version >= BY_ID_SINCE {
                 [TopicRef::Id(TopicId(Uuid::from_u128(5))), TopicRef::Id(TopicId(Uuid::from_u128(6)))]
             } else {
-                [TopicRef::Name("a".into()), TopicRef::Name("gone".into())]
+                [TopicRef::name("a"), TopicRef::name("gone")]
             };
             let asked = [
                 Asked { named: named[0].clone(), partitions: vec![0, 4] },
