@@ -67,7 +67,7 @@ impl<R: Right, T: fmt::Debug> fmt::Debug for Granted<R, T> {
 }
 
 /// What is asked: may this caller do that?
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Question<'a> {
     /// The caller.
     pub ctx: &'a Context,

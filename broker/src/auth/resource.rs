@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::ids::TopicRef;
+use crate::ids::{TopicName, TopicRef};
 
 /// The kind of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +34,10 @@ pub trait Resource: fmt::Display {
 }
 
 impl Resource for TopicRef {
+    const KIND: ResourceKind = ResourceKind::Topic;
+}
+
+impl Resource for TopicName {
     const KIND: ResourceKind = ResourceKind::Topic;
 }
 

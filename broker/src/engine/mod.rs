@@ -5,6 +5,7 @@ pub mod configs;
 pub mod delete_records;
 pub mod error;
 pub mod fetch;
+pub mod groups;
 pub mod offsets;
 pub mod produce;
 pub mod producer_ids;

@@ -28,6 +28,11 @@ pub(super) fn code(error: &EngineError) -> i16 {
     of_engine(error).code()
 }
 
+/// The code of a missing permission.
+pub(super) fn code_of_denied(denied: &Denied) -> i16 {
+    of_denied(denied).code()
+}
+
 /// The code of an error of a group.
 pub(super) fn code_of_group(error: &GroupError) -> i16 {
     of_group(error).code()

@@ -104,7 +104,7 @@ mod tests {
                 bytes.extend_from_slice(b"body");
                 let request = parse(bytes.freeze()).unwrap();
                 assert_eq!((request.key, request.version, request.correlation), (row.key, version, 7));
-                assert_eq!((request.client_id.as_str(), &request.body[..]), ("me", &b"body"[..]));
+                assert_eq!((&*request.client_id, &request.body[..]), ("me", &b"body"[..]));
             }
         }
     }

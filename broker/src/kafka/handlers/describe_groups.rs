@@ -5,6 +5,7 @@ use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, Gr
 
 use super::list_groups::state_name;
 use super::wire;
+use crate::auth::Group;
 use crate::coordinator::group::{GroupDescription, GroupError, GroupState, MemberDescription};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
@@ -16,9 +17,12 @@ const INSTANCE_SINCE: i16 = 4;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let groups = request.groups.iter().map(|group| {
-        let described = match call.engine.groups().describe(group) {
-            Ok(description) => described(call.version, description),
-            Err(error) => failed(call.version, &error),
+        let described = match call.ask(Group::named(group)) {
+            Ok(permit) => match call.engine.describe_group(&permit) {
+                Ok(description) => described(call.version, description),
+                Err(error) => failed(call.version, &error),
+            },
+            Err(denied) => DescribedGroup::default().with_error_code(errors::code_of_denied(&denied)),
         };
         described.with_group_id(GroupId(wire::text(group.as_str())))
     });

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinator
 use kafka_protocol::protocol::StrBytes;
 
 use super::wire;
+use crate::auth::{Describe, Group};
 use crate::engine::EngineError;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
@@ -19,43 +20,45 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let (code, message) = match refusal(call.version, request.key_type) {
-        None => (0, None),
-        Some((code, message)) => (code, Some(message)),
-    };
-    let found = code == 0;
-    let node = BrokerId(if found { call.node_id() } else { -1 });
-    let host = if found { wire::text(&call.advertised.host) } else { StrBytes::new() };
-    let port = if found { i32::from(call.advertised.port) } else { -1 };
     if call.version < BATCHED_SINCE {
+        let found = find(call, request.key_type, &request.key);
         return FindCoordinatorResponse::default()
-            .with_error_code(code)
-            .with_error_message(message)
-            .with_node_id(node)
-            .with_host(host)
-            .with_port(port);
+            .with_error_code(found.error_code)
+            .with_error_message(found.error_message)
+            .with_node_id(found.node_id)
+            .with_host(found.host)
+            .with_port(found.port);
     }
-    let coordinators = request.coordinator_keys.into_iter().map(|key| {
-        Coordinator::default()
-            .with_key(key)
-            .with_node_id(node)
-            .with_host(host.clone())
-            .with_port(port)
-            .with_error_code(code)
-            .with_error_message(message.clone())
-    });
+    let coordinators = request.coordinator_keys.into_iter().map(|key| find(call, request.key_type, &key).with_key(key));
     FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
 }
 
-fn refusal(version: i16, key_type: i8) -> Option<(i16, StrBytes)> {
+fn find(call: &Call<'_>, key_type: i8, key: &str) -> Coordinator {
+    match refusal(call, key_type, key) {
+        None => Coordinator::default()
+            .with_node_id(BrokerId(call.node_id()))
+            .with_host(wire::text(&call.advertised.host))
+            .with_port(i32::from(call.advertised.port)),
+        Some((code, message)) => Coordinator::default()
+            .with_node_id(BrokerId(-1))
+            .with_port(-1)
+            .with_error_code(code)
+            .with_error_message(Some(message)),
+    }
+}
+
+fn refusal(call: &Call<'_>, key_type: i8, key: &str) -> Option<(i16, StrBytes)> {
     match key_type {
-        GROUP => None,
+        GROUP => {
+            let denied = call.ask::<Describe, _>(Group::named(key)).err()?;
+            Some((errors::code_of_denied(&denied), errors::text(&denied)))
+        }
         TRANSACTION => {
             let error = EngineError::NoTransactions { what: "FindCoordinator for a transactional id" };
             // librdkafka (which sends version 2) gives up for one code alone and retries on all others; the Java client
             // (version 4 and later) shows the text for any code but that one.
             let batched = ResponseError::InvalidRequest.code();
-            let code = if version < BATCHED_SINCE { errors::code(&error) } else { batched };
+            let code = if call.version < BATCHED_SINCE { errors::code(&error) } else { batched };
             Some((code, errors::text(&error)))
         }
         other => {

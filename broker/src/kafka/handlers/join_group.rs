@@ -7,6 +7,7 @@ use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::wire;
+use crate::auth::{Group, Read};
 use crate::coordinator::group::{GroupError, JoinAnswer, JoinRequest};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
@@ -20,9 +21,19 @@ const PROTOCOL_TYPE_SINCE: i16 = 7;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
     let member = request.member_id.clone();
-    match call.engine.groups().join(translate(call, &request)).await {
+    let group = match call.ask::<Read, _>(Group::named(&request.group_id)) {
+        Ok(group) => group,
+        Err(denied) => return refused(call, &member, errors::code_of_denied(&denied)),
+    };
+    match call.engine.join_group(group, translate(call, &request)).await {
         Ok(answer) => joined(call, answer),
-        Err(error) => refused(call, &member, &error),
+        Err(error) => {
+            let member = match &error {
+                GroupError::MemberIdRequired { member } => member.as_str(),
+                _ => &member,
+            };
+            refused(call, member, errors::code_of_group(&error))
+        }
     }
 }
 
@@ -72,14 +83,10 @@ fn joined(call: &Call<'_>, answer: JoinAnswer) -> JoinGroupResponse {
         .with_members(members.collect())
 }
 
-fn refused(call: &Call<'_>, member: &StrBytes, error: &GroupError) -> JoinGroupResponse {
-    let member = match error {
-        GroupError::MemberIdRequired { member } => wire::text(member),
-        _ => wire::text(member.as_str()),
-    };
+fn refused(call: &Call<'_>, member: &str, code: i16) -> JoinGroupResponse {
     JoinGroupResponse::default()
-        .with_error_code(errors::code_of_group(error))
-        .with_member_id(member)
+        .with_error_code(code)
+        .with_member_id(wire::text(member))
         // Nullable since version 7.
         .with_protocol_name((call.version < PROTOCOL_TYPE_SINCE).then(StrBytes::new))
 }

@@ -4,6 +4,7 @@ use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::wire;
+use crate::auth::{Group, Read};
 use crate::coordinator::group::LeavingMember;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
@@ -12,6 +13,10 @@ use crate::kafka::errors;
 const BATCHED_SINCE: i16 = 3;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    let group = match call.ask::<Read, _>(Group::named(&request.group_id)) {
+        Ok(group) => group,
+        Err(denied) => return LeaveGroupResponse::default().with_error_code(errors::code_of_denied(&denied)),
+    };
     let batched = call.version >= BATCHED_SINCE;
     let leaving: Vec<_> = if batched {
         let one = |member: &kafka_protocol::messages::leave_group_request::MemberIdentity| LeavingMember {
@@ -22,7 +27,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: LeaveGroupRequest
     } else {
         vec![LeavingMember { member: request.member_id.to_string(), instance: None }]
     };
-    let outcomes = match call.engine.groups().leave(&request.group_id, &leaving).await {
+    let outcomes = match call.engine.leave_group(&group, &leaving).await {
         Ok(outcomes) => outcomes,
         Err(error) => return LeaveGroupResponse::default().with_error_code(errors::code_of_group(&error)),
     };

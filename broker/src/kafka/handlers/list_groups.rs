@@ -15,7 +15,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: ListGroupsRequest
     let wanted = |filter: &[StrBytes], value: &str| {
         filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
     };
-    let groups = call.engine.groups().list().into_iter().filter_map(|group| {
+    let groups = call.engine.list_groups(&call.ctx).into_iter().filter_map(|group| {
         let state = state_name(&group.state);
         let listed = wanted(&request.states_filter, state) && wanted(&request.types_filter, TYPE);
         listed.then(|| {

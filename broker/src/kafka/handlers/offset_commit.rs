@@ -6,8 +6,10 @@ use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponseParti
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::wire;
-use crate::coordinator::group::{Membership, OffsetToCommit};
-use crate::ids::{Generation, Offset, PartitionId, TopicName, TopicPartition};
+use crate::auth::{Granted, Group, Read};
+use crate::coordinator::group::Membership;
+use crate::engine::groups::{CommitPartition, CommitTopic};
+use crate::ids::{Generation, Offset, PartitionId, TopicName};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 
@@ -18,27 +20,27 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetCommitReque
         member: request.member_id.to_string(),
         instance: wire::nonempty(request.group_instance_id.as_ref()),
     };
-    let mut codes = Vec::new();
-    let mut wanted = Vec::new();
+    // What is refused here already, one a partition; `None` is the coordinator's to answer.
+    let mut refused = Vec::new();
+    let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
+        let permit = permit(call, &topic.name);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
         for part in &topic.partitions {
-            match offset_to_commit(&topic.name, part) {
+            match permit.as_ref().map_err(|code| *code).and_then(|_| offset_to_commit(part)) {
                 Ok(offset) => {
-                    codes.push(None);
-                    wanted.push(offset);
+                    refused.push(None);
+                    partitions.push(offset);
                 }
-                Err(code) => codes.push(Some(code)),
+                Err(code) => refused.push(Some(code)),
             }
         }
+        if let Ok(topic) = permit {
+            topics.push(CommitTopic { topic, partitions });
+        }
     }
-    let outcomes = call.engine.groups().commit(&call.ctx, &request.group_id, &who, wanted).await;
-    // One code a partition, in the order of the request: what was refused here, or what the coordinator says of it.
-    let mut outcomes = outcomes.map(Vec::into_iter);
-    let mut next = || match &mut outcomes {
-        Ok(each) => each.next().map_or(0, |one| one.map_or_else(|error| errors::code_of_group(&error), |()| 0)),
-        Err(error) => errors::code_of_group(error),
-    };
-    let mut codes = codes.into_iter().map(|refused| refused.unwrap_or_else(&mut next));
+    let mut codes = commit(call, &request.group_id, &who, topics).await;
+    let mut codes = refused.into_iter().map(|refused| refused.unwrap_or_else(&mut codes));
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|part| {
             OffsetCommitResponsePartition::default()
@@ -51,14 +53,33 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetCommitReque
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
 
-fn offset_to_commit(topic: &str, part: &OffsetCommitRequestPartition) -> Result<OffsetToCommit, i16> {
+/// What the coordinator says of each partition, as a code, one a call.
+async fn commit(call: &Call<'_>, group: &str, who: &Membership, topics: Vec<CommitTopic>) -> impl FnMut() -> i16 {
+    let mut outcomes = match call.ask(Group::named(group)) {
+        Ok(group) => {
+            let outcomes = call.engine.commit_offsets(&call.ctx, &group, who, topics).await;
+            outcomes.map(Vec::into_iter).map_err(|error| errors::code_of_group(&error))
+        }
+        Err(denied) => Err(errors::code_of_denied(&denied)),
+    };
+    move || match &mut outcomes {
+        Ok(each) => each.next().map_or(0, |one| one.map_or_else(|error| errors::code_of_group(&error), |()| 0)),
+        Err(code) => *code,
+    }
+}
+
+fn permit(call: &Call<'_>, topic: &str) -> Result<Granted<Read, TopicName>, i16> {
     let topic = TopicName::new(topic).map_err(|_| ResponseError::InvalidTopicException.code())?;
+    call.ask(topic).map_err(|denied| errors::code_of_denied(&denied))
+}
+
+fn offset_to_commit(part: &OffsetCommitRequestPartition) -> Result<CommitPartition, i16> {
     // -1 would read back as "nothing committed".
     if part.committed_offset < 0 {
         return Err(ResponseError::InvalidRequest.code());
     }
-    Ok(OffsetToCommit {
-        target: TopicPartition { topic, partition: PartitionId(part.partition_index) },
+    Ok(CommitPartition {
+        partition: PartitionId(part.partition_index),
         offset: Offset(part.committed_offset),
         epoch: wire::epoch(part.committed_leader_epoch),
         metadata: part.committed_metadata.as_ref().map(ToString::to_string),

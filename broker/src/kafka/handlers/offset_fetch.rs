@@ -10,6 +10,7 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse};
 
 use super::wire;
+use crate::auth::{Describe, Group};
 use crate::coordinator::group::{CommittedOffset, GroupError};
 use crate::ids::{PartitionId, TopicName, TopicPartition};
 use crate::kafka::call::Call;
@@ -27,6 +28,14 @@ type Asked = (String, Vec<i32>);
 /// One partition of an answer.
 type Committed = (i32, Option<CommittedOffset>);
 
+/// One topic of an answer.
+struct Found {
+    name: String,
+    partitions: Vec<Committed>,
+    /// Of each partition.
+    code: i16,
+}
+
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version < BATCHED_SINCE {
         let asked = request.topics.map(|topics| topics.into_iter().map(of_topic).collect());
@@ -37,7 +46,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetFetchReques
         let asked: Option<Vec<Asked>> = group.topics.map(|topics| topics.into_iter().map(of_topics).collect());
         let answer = match committed(call, &group.group_id, asked).await {
             Ok(topics) => OffsetFetchResponseGroup::default().with_topics(topics.into_iter().map(batched).collect()),
-            Err(error) => OffsetFetchResponseGroup::default().with_error_code(errors::code_of_group(&error)),
+            Err(code) => OffsetFetchResponseGroup::default().with_error_code(code),
         };
         groups.push(answer.with_group_id(GroupId(wire::text(group.group_id.as_str()))));
     }
@@ -52,55 +61,53 @@ fn of_topics(topic: OffsetFetchRequestTopics) -> Asked {
     (topic.name.to_string(), topic.partition_indexes)
 }
 
-/// Everything the group has for what is asked (`None`: for everything), topic by topic. A name that is none has no commits.
-async fn committed(
-    call: &Call<'_>,
-    group: &str,
-    asked: Option<Vec<Asked>>,
-) -> Result<Vec<(String, Vec<Committed>)>, GroupError> {
-    let groups = call.engine.groups();
+/// What the group has for what is asked (`None`: everything), topic by topic. What is no topic name has no commits.
+async fn committed(call: &Call<'_>, group: &str, asked: Option<Vec<Asked>>) -> Result<Vec<Found>, i16> {
+    let group = call.ask(Group::named(group)).map_err(|denied| errors::code_of_denied(&denied))?;
+    let failed = |error: GroupError| errors::code_of_group(&error);
     let Some(asked) = asked else {
         let mut topics: BTreeMap<String, Vec<Committed>> = BTreeMap::new();
-        for (target, commit) in groups.committed(group, None).await? {
+        for (target, commit) in call.engine.all_committed_offsets(&call.ctx, &group).await.map_err(failed)? {
             topics.entry(target.topic.to_string()).or_default().push((target.partition.0, commit));
         }
-        return Ok(topics.into_iter().collect());
+        return Ok(topics.into_iter().map(|(name, partitions)| Found { name, partitions, code: 0 }).collect());
     };
-    let mut wanted = Vec::new();
+    let mut permitted = Vec::with_capacity(asked.len());
+    let mut codes = Vec::with_capacity(asked.len());
     for (name, partitions) in &asked {
-        let Ok(topic) = TopicName::new(name) else { continue };
-        let target = |index: &i32| TopicPartition { topic: topic.clone(), partition: PartitionId(*index) };
-        wanted.extend(partitions.iter().map(target));
+        let topic = TopicName::new(name).ok().map(|topic| call.ask::<Describe, _>(topic)).transpose();
+        codes.push(topic.as_ref().err().map_or(0, errors::code_of_denied));
+        if let Ok(Some(topic)) = topic {
+            permitted.push((topic, partitions.iter().map(|index| PartitionId(*index)).collect()));
+        }
     }
-    let found: BTreeMap<_, _> = groups.committed(group, Some(&wanted)).await?.into_iter().collect();
+    let found = call.engine.committed_offsets(&group, &permitted).await.map_err(failed)?;
+    let found: BTreeMap<TopicPartition, _> = found.into_iter().collect();
     let look_up = |name: &str, index: i32| {
         let topic = TopicName::new(name).ok()?;
         found.get(&TopicPartition { topic, partition: PartitionId(index) }).cloned().flatten()
     };
-    Ok(asked
-        .into_iter()
-        .map(|(name, partitions)| {
-            let partitions = partitions.iter().map(|index| (*index, look_up(&name, *index))).collect();
-            (name, partitions)
-        })
-        .collect())
+    let topics = asked.into_iter().zip(codes).map(|((name, partitions), code)| {
+        let partitions = partitions.iter().map(|index| (*index, look_up(&name, *index))).collect();
+        Found { name, partitions, code }
+    });
+    Ok(topics.collect())
 }
 
 async fn single(call: &Call<'_>, group: &GroupId, asked: Option<Vec<Asked>>) -> OffsetFetchResponse {
     let names: Vec<Asked> = asked.clone().unwrap_or_default();
     match committed(call, group, asked).await {
         Ok(topics) => {
-            let topics = topics.into_iter().map(|(name, partitions)| {
+            let topics = topics.into_iter().map(|Found { name, partitions, code }| {
                 let partitions =
-                    partitions.into_iter().map(|(index, commit)| partition(call.version, index, commit, 0));
+                    partitions.into_iter().map(|(index, commit)| partition(call.version, index, commit, code));
                 OffsetFetchResponseTopic::default()
                     .with_name(wire::topic_name(name))
                     .with_partitions(partitions.collect())
             });
             OffsetFetchResponse::default().with_topics(topics.collect())
         }
-        Err(error) => {
-            let code = errors::code_of_group(&error);
+        Err(code) => {
             if call.version >= GROUP_ERROR_SINCE {
                 return OffsetFetchResponse::default().with_error_code(code);
             }
@@ -125,13 +132,14 @@ fn partition(version: i16, index: i32, commit: Option<CommittedOffset>, code: i1
         .with_error_code(code)
 }
 
-fn batched((name, partitions): (String, Vec<Committed>)) -> OffsetFetchResponseTopics {
+fn batched(Found { name, partitions, code }: Found) -> OffsetFetchResponseTopics {
     let partitions = partitions.into_iter().map(|(index, commit)| {
         OffsetFetchResponsePartitions::default()
             .with_partition_index(index)
             .with_committed_offset(commit.as_ref().map_or(-1, |commit| commit.offset.0))
             .with_committed_leader_epoch(wire::epoch_or_none(commit.as_ref().and_then(|commit| commit.epoch)))
             .with_metadata(Some(wire::text(commit.map_or_else(String::new, |commit| commit.metadata))))
+            .with_error_code(code)
     });
     OffsetFetchResponseTopics::default().with_name(wire::topic_name(name)).with_partitions(partitions.collect())
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
 use super::wire;
+use crate::auth::{Group, Read};
 use crate::coordinator::group::{SyncAnswer, SyncRequest};
 use crate::ids::Generation;
 use crate::kafka::call::Call;
@@ -13,6 +14,10 @@ use crate::kafka::errors;
 const PROTOCOL_SINCE: i16 = 5;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
+    let group = match call.ask::<Read, _>(Group::named(&request.group_id)) {
+        Ok(group) => group,
+        Err(denied) => return SyncGroupResponse::default().with_error_code(errors::code_of_denied(&denied)),
+    };
     let sync = SyncRequest {
         group: request.group_id.to_string(),
         generation: Generation(request.generation_id),
@@ -22,7 +27,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: SyncGroupRequest)
         protocol: request.protocol_name.as_ref().map(ToString::to_string),
         assignments: assignments(&request),
     };
-    match call.engine.groups().sync(sync).await {
+    match call.engine.sync_group(group, sync).await {
         Ok(SyncAnswer { protocol_type, protocol, assignment }) => {
             let known = |text: String| (call.version >= PROTOCOL_SINCE).then(|| wire::text(text));
             SyncGroupResponse::default()

@@ -1,0 +1,152 @@
+//! The verbs of groups: a thin step to the coordinator, which decides. Each takes the permits that Kafka asks for the request
+//! of that name, and no group or topic is reached without one.
+
+use super::Engine;
+use crate::auth::{Describe, Granted, Group, Read};
+use crate::context::Context;
+use crate::coordinator::group::{
+    CommittedOffset, GroupDescription, GroupError, JoinAnswer, JoinRequest, LeavingMember, Membership, OffsetToCommit,
+    SyncAnswer, SyncRequest,
+};
+use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
+
+/// The offsets of one topic in a commit.
+#[derive(Clone, Debug)]
+pub struct CommitTopic {
+    /// The topic.
+    pub topic: Granted<Read, TopicName>,
+    /// One a partition.
+    pub partitions: Vec<CommitPartition>,
+}
+
+/// The offset of one partition in a commit.
+#[derive(Clone, Debug)]
+pub struct CommitPartition {
+    /// Its number.
+    pub partition: PartitionId,
+    /// The next offset to read.
+    pub offset: Offset,
+    /// The leader epoch of the last record consumed.
+    pub epoch: Option<LeaderEpoch>,
+    /// The client's own text.
+    pub metadata: Option<String>,
+}
+
+/// The committed offset of one partition; `None` where nothing is committed.
+pub type Committed = (TopicPartition, Option<CommittedOffset>);
+
+impl Engine {
+    /// Joins the group of the permit; returns when its join phase has ended.
+    ///
+    /// # Errors
+    /// The coordinator's.
+    pub async fn join_group(
+        &self,
+        group: Granted<Read, Group>,
+        request: JoinRequest,
+    ) -> Result<JoinAnswer, GroupError> {
+        self.groups.join(JoinRequest { group: group.resource().id().to_owned(), ..request }).await
+    }
+
+    /// Hands the leader's assignments in and returns this member's own.
+    ///
+    /// # Errors
+    /// The coordinator's.
+    pub async fn sync_group(
+        &self,
+        group: Granted<Read, Group>,
+        request: SyncRequest,
+    ) -> Result<SyncAnswer, GroupError> {
+        self.groups.sync(SyncRequest { group: group.resource().id().to_owned(), ..request }).await
+    }
+
+    /// A sign of life of one member.
+    ///
+    /// # Errors
+    /// The coordinator's; `RebalanceInProgress` asks the member to join again.
+    pub async fn heartbeat(&self, group: &Granted<Read, Group>, who: &Membership) -> Result<(), GroupError> {
+        self.groups.heartbeat(group.resource().id(), who).await
+    }
+
+    /// Members leave; one outcome each, in order.
+    ///
+    /// # Errors
+    /// The coordinator's.
+    pub async fn leave_group(
+        &self,
+        group: &Granted<Read, Group>,
+        leaving: &[LeavingMember],
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        self.groups.leave(group.resource().id(), leaving).await
+    }
+
+    /// One group with its members.
+    ///
+    /// # Errors
+    /// `NotFound`, and the coordinator's.
+    pub fn describe_group(&self, group: &Granted<Describe, Group>) -> Result<GroupDescription, GroupError> {
+        self.groups.describe(group.resource().id())
+    }
+
+    /// Every group that the caller may describe.
+    #[must_use]
+    pub fn list_groups(&self, ctx: &Context) -> Vec<GroupDescription> {
+        let may_see = |group: &GroupDescription| self.auth.ask::<Describe, _>(ctx, Group::named(&group.group)).is_ok();
+        self.groups.list().into_iter().filter(may_see).collect()
+    }
+
+    /// Commits offsets; durable when this returns. One outcome a partition, in the order of the request.
+    ///
+    /// # Errors
+    /// The coordinator's, for the commit as a whole.
+    pub async fn commit_offsets(
+        &self,
+        ctx: &Context,
+        group: &Granted<Read, Group>,
+        who: &Membership,
+        topics: Vec<CommitTopic>,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        let offsets = topics.into_iter().flat_map(|CommitTopic { topic, partitions }| {
+            let topic = topic.into_resource();
+            partitions.into_iter().map(move |part| OffsetToCommit {
+                target: TopicPartition { topic: topic.clone(), partition: part.partition },
+                offset: part.offset,
+                epoch: part.epoch,
+                metadata: part.metadata,
+            })
+        });
+        self.groups.commit(ctx, group.resource().id(), who, offsets.collect()).await
+    }
+
+    /// What the group has committed for these partitions, in their order.
+    ///
+    /// # Errors
+    /// The coordinator's.
+    pub async fn committed_offsets(
+        &self,
+        group: &Granted<Describe, Group>,
+        topics: &[(Granted<Describe, TopicName>, Vec<PartitionId>)],
+    ) -> Result<Vec<Committed>, GroupError> {
+        let asked = topics.iter().flat_map(|(topic, partitions)| {
+            let of_topic =
+                |partition: &PartitionId| TopicPartition { topic: topic.resource().clone(), partition: *partition };
+            partitions.iter().map(of_topic)
+        });
+        let asked: Vec<TopicPartition> = asked.collect();
+        self.groups.committed(group.resource().id(), Some(&asked)).await
+    }
+
+    /// Everything that the group has committed, of the topics that the caller may describe.
+    ///
+    /// # Errors
+    /// The coordinator's.
+    pub async fn all_committed_offsets(
+        &self,
+        ctx: &Context,
+        group: &Granted<Describe, Group>,
+    ) -> Result<Vec<Committed>, GroupError> {
+        let mut all = self.groups.committed(group.resource().id(), None).await?;
+        all.retain(|(target, _)| self.auth.ask::<Describe, _>(ctx, target.topic.clone()).is_ok());
+        Ok(all)
+    }
+}
