@@ -70,7 +70,7 @@ impl Delivery<'_> {
         let messages = self.messages(lane);
         match self.door.append_once(self.stream, lane.first, lane.topic, lane.partition, &messages).await {
             Ok(AppendOnce::Written(_) | AppendOnce::Duplicate(_)) => Outcome::Delivered,
-            Ok(AppendOnce::TargetGone) => Outcome::Gone,
+            Ok(AppendOnce::TopicMissing) => Outcome::Gone,
             Err(DoorError::Record(error) | DoorError::Append(AppendError::Record(error))) => {
                 Outcome::Refused(error.to_string())
             }

@@ -8,7 +8,7 @@ use super::plan::Destination;
 use crate::context::Context;
 use crate::door::error::{ChainError, TopicError};
 use crate::door::follow::Followed;
-use crate::door::partition::{partition_for_key, size_bound};
+use crate::door::plugins::{partition_for_key, size_bound};
 use crate::door::{Door, DoorError, Message};
 use crate::ids::PartitionId;
 use crate::limits::BATCH_HEADER_BYTES;
@@ -139,23 +139,21 @@ impl Router {
         messages: &[Message],
     ) -> Result<Vec<Result<PartitionId, String>>, DoorError> {
         let ctx = Context::internal("delay");
-        match self.door.bound_partitions(&ctx, target, messages).await {
+        match self.door.bound_partitions(&ctx, target.id(), messages).await {
             Ok(partitions) => return Ok(partitions.into_iter().flatten().map(Ok).collect()),
-            Err(error @ (ChainError::Unavailable { .. } | ChainError::BadBinding { .. })) => return Err(error.into()),
-            Err(ChainError::Failed { .. }) => {}
+            Err(DoorError::Chain(ChainError::Failed { .. })) => {}
+            Err(error) => return Err(error),
         }
         let mut choices = Vec::with_capacity(messages.len());
         for message in messages {
-            let choice = self.door.bound_partitions(&ctx, target, std::slice::from_ref(message)).await;
+            let choice = self.door.bound_partitions(&ctx, target.id(), std::slice::from_ref(message)).await;
             choices.push(match choice {
                 Ok(partitions) => {
                     let first = partitions.and_then(|partitions| partitions.first().copied());
                     first.ok_or_else(|| "the partitioner was silent".to_owned())
                 }
-                Err(error @ (ChainError::Unavailable { .. } | ChainError::BadBinding { .. })) => {
-                    return Err(error.into());
-                }
-                Err(error) => Err(error.to_string()),
+                Err(error @ DoorError::Chain(ChainError::Failed { .. })) => Err(error.to_string()),
+                Err(error) => return Err(error),
             });
         }
         Ok(choices)

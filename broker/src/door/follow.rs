@@ -1,6 +1,7 @@
-//! Follows one partition record by record, for a service that works through all of it: by topic id, so that a topic made
-//! anew is another one, and without the wait of a long poll. A batch that cannot be opened (a client can compress anything)
-//! is given as one record that holds its bytes, at the same offset every time: it must not stop whoever follows.
+//! Follows one partition record by record, for a service that works through all of it: by topic id, so that a topic which
+//! was deleted and recreated is another one, and without the wait of a long poll. A client can compress anything, so a batch
+//! may be impossible to open: it is returned as one record that holds its bytes, at the same offset every time, and does not
+//! stop the service.
 
 use std::sync::Arc;
 
@@ -8,15 +9,15 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Door, DoorError, RecordView};
-use crate::ids::{Offset, PartitionId, TopicId, TopicRef};
-use crate::log::Partition;
+use crate::engine::follow;
+use crate::ids::{Offset, PartitionId, TopicId};
 use crate::log::WatchGuard;
-use crate::record::{self, RecordError, StoredBatch};
+use crate::record::{RecordError, StoredBatch};
 
-/// A partition that is being worked through.
+/// A partition that a service works through.
 #[derive(Clone, Debug)]
 pub struct Follower {
-    partition: Arc<Partition>,
+    partition: follow::Follower,
 }
 
 /// One record of it.
@@ -24,39 +25,40 @@ pub struct Follower {
 pub struct Followed {
     /// The record; of a batch that cannot be opened, its bytes as the value.
     pub record: RecordView,
-    /// It stands for the rest of a batch that cannot be opened, and why.
+    /// The record stands for the rest of a batch that cannot be opened, for this reason.
     pub unreadable: Option<String>,
-    /// Where to go on behind it.
+    /// The offset to continue at.
     pub next: Offset,
 }
 
 impl Door {
-    /// That partition of that very topic.
+    /// That partition of the topic with this id.
     ///
     /// # Errors
     /// `IdNotFound`, `NoPartition`.
     pub fn follow(&self, topic: TopicId, partition: PartitionId) -> Result<Follower, DoorError> {
-        Ok(Follower { partition: self.engine.resolve(&TopicRef::Id(topic))?.partition(partition)? })
+        Ok(Follower { partition: self.engine.follow(topic, partition)? })
     }
 }
 
 impl Follower {
-    /// What is before it has been removed.
+    /// The first offset that is still in the log.
     #[must_use]
     pub fn log_start(&self) -> Offset {
-        self.partition.offsets().log_start
+        self.partition.log_start()
     }
 
-    /// What is at and above is still needed here: nothing removes it.
+    /// Records at and above `from` are still needed: nothing removes them.
     pub fn hold(&self, from: Offset) {
         self.partition.hold(from);
     }
 
-    /// Gives the records from `from` on to `take`, in order, until it says `false` or about `bytes_max` bytes of whole
-    /// batches are through. Returns where to go on: behind the last record taken and the holes after it; `from` at the end.
+    /// Passes the records from `from` on to `take`, in order, until `take` returns `false` or about `bytes_max` bytes of whole
+    /// batches have been read. Returns the offset to continue at: behind the last record taken and the holes after it; `from`
+    /// at the end of the log.
     ///
     /// # Errors
-    /// The log's; stored bytes that are no batch, which is damage and no client's doing.
+    /// The log's; a damaged log.
     pub fn read(
         &self,
         from: Offset,
@@ -64,10 +66,8 @@ impl Follower {
         take: &mut dyn FnMut(Followed) -> bool,
     ) -> Result<Offset, DoorError> {
         let mut next = from;
-        let mut bytes = self.partition.read(from, bytes_max)?.records;
-        while !bytes.is_empty() {
-            let batch = record::check_stored(bytes.clone())?;
-            let _ = bytes.split_to(batch.header().size);
+        for batch in self.partition.read(from, bytes_max)? {
+            let batch = batch?;
             let mut take_from = |found: Followed| {
                 let behind = found.next;
                 let goes_on = found.record.offset < from || take(found);
@@ -84,13 +84,13 @@ impl Follower {
         Ok(next)
     }
 
-    /// `notify` is told of new records, and of the partition's end.
+    /// Wakes `notify` on new records and on the partition's end, until the guard is dropped.
     pub fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
         self.partition.watch(notify)
     }
 }
 
-/// Whether the batch was gone through to its end.
+/// `true` when every record of the batch was taken.
 fn scan(batch: &StoredBatch, take: &mut dyn FnMut(Followed) -> bool) -> bool {
     let mut at = batch.header().base_offset;
     let records = match batch.iter() {

@@ -8,7 +8,6 @@ pub mod error;
 pub mod follow;
 pub mod groups;
 pub mod keyed_log;
-pub mod partition;
 pub mod plugins;
 pub mod produce;
 pub mod read;

@@ -1,88 +1,57 @@
-//! Plugins uploaded, listed, removed. What topics are bound to stays whole: a new version must take every bound topic's
-//! configuration, and a plugin in use is not removed.
+//! Plugins uploaded, listed, removed, and asked for partitions. A thin step to the engine.
 
 use bytes::Bytes;
-use sluice_plugins::Bound;
+
+use super::{Context, Door, DoorError, Message};
+use crate::ids::{PartitionId, TopicId};
+
+pub use crate::engine::plugins::PluginError;
+pub use crate::record::{partition_for_key, size_bound};
 pub use sluice_plugins::{PluginInfo, UploadError, VersionInfo};
 
-use super::{Context, Door};
-use crate::chain::plugin_of;
-
-/// Why a verb about plugins failed.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum PluginError {
-    /// The upload was refused; nothing has changed.
-    #[error(transparent)]
-    Upload(#[from] UploadError),
-    /// No plugin of that name.
-    #[error("there is no plugin '{name}'")]
-    NotFound {
-        /// The name asked for.
-        name: String,
-    },
-    /// Topics are bound to it.
-    #[error("plugin '{name}' is in use by {topics:?}: unbind it there first")]
-    InUse {
-        /// The plugin.
-        name: String,
-        /// The topics.
-        topics: Vec<String>,
-    },
-}
-
 impl Door {
-    /// The next version of a plugin, durable and active when this returns. Topics bound to the name follow from their next
+    /// The next version of a plugin, durable and active when this returns. Topics bound to the name use it from their next
     /// batch on; those bound to `name@3` stay.
     ///
     /// # Errors
     /// What is wrong with the bytes, or the topics whose configuration the new version refuses.
-    pub async fn upload_plugin(&self, _ctx: &Context, name: &str, wasm: Bytes) -> Result<VersionInfo, PluginError> {
-        let bound = self.bound_to(name).filter(|(reference, _)| reference == name).map(|(_, bound)| bound);
-        let bound: Vec<Bound> = bound.collect();
-        Ok(self.engine.partitioners().host().upload_for(name, &wasm, &bound).await?)
+    pub async fn upload_plugin(&self, ctx: &Context, name: &str, wasm: Bytes) -> Result<VersionInfo, PluginError> {
+        self.engine.upload_plugin(ctx, name, wasm).await
     }
 
     /// Every plugin, in order of names.
     #[must_use]
-    pub fn plugins(&self, _ctx: &Context) -> Vec<PluginInfo> {
-        self.engine.partitioners().host().list()
+    pub fn plugins(&self, ctx: &Context) -> Vec<PluginInfo> {
+        self.engine.plugins(ctx)
     }
 
     /// One plugin.
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn plugin(&self, _ctx: &Context, name: &str) -> Result<PluginInfo, PluginError> {
-        let found = self.engine.partitioners().host().get(name);
-        found.ok_or_else(|| PluginError::NotFound { name: name.to_owned() })
+    pub fn plugin(&self, ctx: &Context, name: &str) -> Result<PluginInfo, PluginError> {
+        self.engine.plugin(ctx, name)
     }
 
     /// Removes a plugin with all its versions.
     ///
     /// # Errors
     /// `NotFound`, and `InUse` while a topic is bound to it or to one of its versions.
-    pub async fn delete_plugin(&self, _ctx: &Context, name: &str) -> Result<(), PluginError> {
-        let topics: Vec<String> = self.bound_to(name).map(|(_, bound)| bound.topic).collect();
-        let host = self.engine.partitioners().host();
-        if host.get(name).is_none() {
-            return Err(PluginError::NotFound { name: name.to_owned() });
-        }
-        if !topics.is_empty() {
-            return Err(PluginError::InUse { name: name.to_owned(), topics });
-        }
-        match host.delete(name).await.map_err(UploadError::from)? {
-            true => Ok(()),
-            false => Err(PluginError::NotFound { name: name.to_owned() }),
-        }
+    pub async fn delete_plugin(&self, ctx: &Context, name: &str) -> Result<(), PluginError> {
+        self.engine.delete_plugin(ctx, name).await
     }
 
-    /// The topics bound to any version of a plugin, with how they name it.
-    fn bound_to(&self, name: &str) -> impl Iterator<Item = (String, Bound)> {
-        self.engine.catalog().topics().into_iter().filter_map(move |topic| {
-            let configs = topic.configs();
-            let reference = configs.partitioner().filter(|reference| plugin_of(reference) == name)?;
-            let config = configs.plugin_config(name).to_owned();
-            Some((reference.to_owned(), Bound { topic: topic.name().as_str().to_owned(), config }))
-        })
+    /// The bound plugin's choice, one partition for each message, in order; `None` when no plugin is bound to the topic. For
+    /// a service that appends to a chosen partition itself.
+    ///
+    /// # Errors
+    /// An unknown topic; `Unavailable` when the plugin cannot be loaded now, `Failed` when it failed on these messages.
+    pub async fn bound_partitions(
+        &self,
+        ctx: &Context,
+        topic: TopicId,
+        messages: &[Message],
+    ) -> Result<Option<Vec<PartitionId>>, DoorError> {
+        self.engine.bound_partitions(ctx, topic, messages).await
     }
 }

@@ -100,13 +100,14 @@ impl Door {
         wanted: Vec<Option<PartitionId>>,
         messages: &[Message],
     ) -> Result<Vec<PartitionId>, DoorError> {
-        let partitioners = self.engine.partitioners();
+        let target = TopicRef::Id(topic.id());
         if wanted.iter().all(Option::is_none) {
-            return Ok(partitioners.choose(ctx, topic, messages).await?);
+            return self.engine.choose_partitions(ctx, &target, messages).await;
         }
         let free = wanted.iter().zip(messages).filter(|(wanted, _)| wanted.is_none());
         let free: Vec<Message> = free.map(|(_, message)| message.clone()).collect();
-        let chosen = if free.is_empty() { Vec::new() } else { partitioners.choose(ctx, topic, &free).await? };
+        let chosen =
+            if free.is_empty() { Vec::new() } else { self.engine.choose_partitions(ctx, &target, &free).await? };
         let mut chosen = chosen.into_iter();
         let mut partitions = Vec::with_capacity(wanted.len());
         for wanted in wanted {

@@ -1,12 +1,16 @@
 //! Raw verbs over topics, logs and groups: what the Kafka port and the door's local half call. Rank 5. Authorisation and
 //! quotas have their place here, once, when they come. Never remote, knows no wire format.
 
+pub mod append_once;
 pub mod configs;
 pub mod delete_records;
 pub mod error;
 pub mod fetch;
+pub mod follow;
 pub mod groups;
+pub mod keyed_log;
 pub mod offsets;
+pub mod plugins;
 pub mod produce;
 pub mod producer_ids;
 pub mod topics;

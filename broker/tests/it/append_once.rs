@@ -100,9 +100,9 @@ async fn a_topic_that_is_gone_or_made_anew_is_gone() {
     let stream = rooms.door.new_stream().await.unwrap();
     append(&rooms.door, stream, 0, topic, &messages(0..1)).await;
     rooms.door.delete_topic(&http(), "target").await.unwrap();
-    assert_eq!(append(&rooms.door, stream, 1, topic, &messages(1..2)).await, AppendOnce::TargetGone, "rule 18");
+    assert_eq!(append(&rooms.door, stream, 1, topic, &messages(1..2)).await, AppendOnce::TopicMissing, "rule 18");
     rooms.topic("target", 1, &[]).await;
-    assert_eq!(append(&rooms.door, stream, 1, topic, &messages(1..2)).await, AppendOnce::TargetGone, "rule 18");
+    assert_eq!(append(&rooms.door, stream, 1, topic, &messages(1..2)).await, AppendOnce::TopicMissing, "rule 18");
     let unknown = rooms.door.stream_last(stream, topic, P0).await.unwrap_err();
     assert!(matches!(unknown, DoorError::Topic(TopicError::IdNotFound { .. })), "{unknown}");
     assert!(values(&rooms.door, "target").await.is_empty());

@@ -59,6 +59,7 @@ const HOMES: [Home; 2] = [
             "broker/src/chain/",
             "broker/src/delay/route.rs",
             "broker/src/door/plugins.rs",
+            "broker/src/engine/plugins.rs",
             "broker/src/node.rs",
         ],
         advice: "the plugin host is called by `chain/` and shown by `door/plugins.rs`: go through them",

@@ -1,0 +1,81 @@
+//! Follows one partition batch by batch, for a service of the broker that works through all of it (delays): by topic id, so
+//! that a topic which was deleted and recreated is another one, and without the wait of a long poll. Never opens a batch.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::{Engine, EngineError};
+use crate::ids::{Offset, PartitionId, TopicId, TopicRef};
+use crate::log::{Partition, WatchGuard};
+use crate::record::{StoredBatch, check_stored};
+
+/// A partition that a service works through.
+#[derive(Clone, Debug)]
+pub struct Follower {
+    partition: Arc<Partition>,
+}
+
+/// Batches that were read, in order of offsets.
+#[derive(Debug)]
+pub struct Batches {
+    rest: Bytes,
+}
+
+impl Engine {
+    /// That partition of the topic with this id.
+    ///
+    /// # Errors
+    /// `IdNotFound`, `NoPartition`.
+    pub fn follow(&self, topic: TopicId, partition: PartitionId) -> Result<Follower, EngineError> {
+        Ok(Follower { partition: self.resolve(&TopicRef::Id(topic))?.partition(partition)? })
+    }
+}
+
+impl Follower {
+    /// The first offset that is still in the log.
+    #[must_use]
+    pub fn log_start(&self) -> Offset {
+        self.partition.offsets().log_start
+    }
+
+    /// Records at and above `from` are still needed: neither retention nor DeleteRecords removes them.
+    pub fn hold(&self, from: Offset) {
+        self.partition.hold(from);
+    }
+
+    /// About `bytes_max` bytes of whole batches below HW, from the batch that holds `from` on; none at the end of the log.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn read(&self, from: Offset, bytes_max: usize) -> Result<Batches, EngineError> {
+        Ok(Batches { rest: self.partition.read(from, bytes_max)?.records })
+    }
+
+    /// Wakes `notify` on new records and on the partition's end, until the guard is dropped.
+    pub fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
+        self.partition.watch(notify)
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<StoredBatch, EngineError>;
+
+    /// An error is damage of the log: the client's bytes were checked before they were written.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        match check_stored(self.rest.clone()) {
+            Ok(batch) => {
+                let _ = self.rest.split_to(batch.header().size);
+                Some(Ok(batch))
+            }
+            Err(error) => {
+                self.rest.clear();
+                Some(Err(error.into()))
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Hands out keyed logs: the small durable state of a service, under the name of its internal topic.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::topics::KeyedLog;
+
+impl Engine {
+    /// The keyed log of that name; one handle for one service.
+    #[must_use]
+    pub fn keyed_log(&self, name: &'static str) -> KeyedLog {
+        KeyedLog::new(Arc::clone(&self.catalog), Arc::clone(&self.clock), name)
+    }
+}
