@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use tokio::time::error::Elapsed;
+
 use crate::ids::TimestampMs;
 
 /// A source of wall and monotonic time.
@@ -65,6 +67,14 @@ impl Clock for ManualClock {
         let passed = self.wall_ms.load(Ordering::SeqCst) - self.start_wall_ms;
         self.start + Duration::from_millis(u64::try_from(passed).unwrap_or(0))
     }
+}
+
+/// Gives `work` so much time on the runtime's timer, then drops it.
+///
+/// # Errors
+/// The time is over.
+pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+    tokio::time::timeout(limit, work).await
 }
 
 /// Waits on the runtime's timer. For real intervals (expiry ticks, back-off), never in place of an event.

@@ -10,7 +10,7 @@
 //! 3 topics        what exists
 //! 2 log           one partition
 //! 1 record        record batch v2
-//! 0 ids config context auth limits clock memory
+//! 0 ids config context auth limits clock memory tasks
 //! ```
 
 pub mod auth;
@@ -29,4 +29,5 @@ pub mod log;
 pub mod memory;
 pub mod node;
 pub mod record;
+pub mod tasks;
 pub mod topics;
