@@ -19,6 +19,10 @@ pub const FRAME_BODY_MS_MIN: u64 = 30_000;
 pub const FRAME_BODY_BYTES_PER_S_MIN: usize = 256 * 1024;
 /// How long connections may finish what is in flight when the broker stops, in ms.
 pub const DRAIN_MS: u64 = 10_000;
+/// How long the broker may take to stop in order after a vital task has failed.
+pub const FAILED_DRAIN: Duration = Duration::from_secs(5);
+/// The process ends at the latest so long after a vital task has failed, whatever hangs: a supervisor starts it again.
+pub const FAILED_END: Duration = Duration::from_secs(8);
 /// Bytes of a fetch answer: Kafka's `fetch.max.bytes` on the broker.
 pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
 /// Records of one partition up to so many bytes are copied into a fetch answer; more stay in their file and are sent from
@@ -91,6 +95,7 @@ pub const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
 /// Delay steps in memory at once, over all delay topics: a flood of due records waits its turn.
 pub const DELAY_STEPS_AT_ONCE: usize = 16;
 
+const _: () = assert!(FAILED_DRAIN.as_millis() < FAILED_END.as_millis());
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_COPIED_BYTES_MAX < SEND_STEP_BYTES);

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::auth::Authorizer;
 use crate::chain::Partitioners;
-use crate::clock::{MachineClock, SharedClock};
+use crate::clock::{self, MachineClock, SharedClock};
 use crate::config::{BrokerConfig, KafkaListener};
 use crate::coordinator::group::{GroupError, Groups};
 use crate::delay::DelayService;
@@ -18,6 +17,7 @@ use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
 use crate::limits;
 use crate::log::{LogDir, LogDirSettings, LogError, UpkeepSettings};
+use crate::tasks::{self, TaskFailure, Tasks, Vital, VitalTask};
 use crate::topics::{Catalog, TopicError};
 
 /// Why a broker does not start. Each is one line that says what to do.
@@ -41,9 +41,9 @@ pub enum NodeError {
     /// A port.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// A thread of the broker ended abnormally; a bug.
-    #[error("a task of the broker ended abnormally: {0}")]
-    Task(#[from] tokio::task::JoinError),
+    /// A task that the broker cannot go on without failed; a bug. Whoever supervises the process starts it again.
+    #[error("{0}; this is a bug: the broker stops, so that it can be started again")]
+    Failed(#[from] TaskFailure),
 }
 
 /// One broker over one data directory.
@@ -54,7 +54,8 @@ pub struct Node {
     delay: DelayService,
     kafka: KafkaServer,
     stop: CancellationToken,
-    clients: TaskTracker,
+    tasks: Tasks,
+    clients: Vec<VitalTask>,
 }
 
 impl Node {
@@ -77,14 +78,16 @@ impl Node {
         settings: LogDirSettings,
         clock: SharedClock,
     ) -> Result<Node, NodeError> {
+        let tasks = Tasks::new();
+        #[cfg(feature = "injected-panics")]
+        tasks.inject_panics_from_outside();
         let for_log = Arc::clone(&clock);
-        let log_dir = tokio::task::spawn_blocking(move || LogDir::open(settings, for_log)).await??;
+        let log_dir = tasks::blocking("log-open", move || LogDir::open_for(settings, for_log, tasks)).await??;
         match Node::assemble(config, listeners, Arc::clone(&log_dir), clock).await {
             Ok(node) => Ok(node),
             Err(error) => {
                 // A port in use is no crash: the next start should not have to recover.
-                let closing = tokio::task::spawn_blocking(move || log_dir.close()).await?;
-                if let Err(second) = closing {
+                if let Err(second) = close(log_dir).await {
                     tracing::warn!("the data directory was not closed cleanly: {second}");
                 }
                 Err(error)
@@ -124,7 +127,8 @@ impl Node {
         let delay = DelayService::open(Door::new(Arc::clone(&engine)), catalog, clock).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
         log_dir.begin_upkeep(upkeep)?;
-        Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new(), clients: TaskTracker::new() })
+        let tasks = log_dir.tasks().clone();
+        Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new(), tasks, clients: Vec::new() })
     }
 
     /// The door for the gateway.
@@ -145,34 +149,55 @@ impl Node {
         self.stop.clone()
     }
 
-    /// For whatever uses the door and has to end before the logs are closed (the gateway): spawn it here, and let it end
-    /// when the stop token is cancelled.
+    /// Who owns the broker's tasks.
     #[must_use]
-    pub fn clients(&self) -> TaskTracker {
-        self.clients.clone()
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Runs a vital task that uses the door and has to end before the logs are closed, as the gateway. It ends when the
+    /// stop token is cancelled.
+    pub fn run_client(&mut self, name: &'static str, client: impl Future<Output = ()> + Send + 'static) {
+        self.clients.push(self.tasks.vital(Vital::new(name, self.stop.clone()), client));
     }
 
     /// Serves until the stop token is cancelled, then drains: ports first, then the delay service, then the logs are flushed
-    /// and the shutdown is marked as clean.
+    /// and the shutdown is marked as clean. When a vital task fails, drains what still works, `limits::FAILED_DRAIN` at most.
     ///
     /// # Errors
-    /// What kept the shutdown from being clean.
+    /// `Failed` with the vital task; else what kept the shutdown from being clean.
     pub async fn serve(self) -> Result<(), NodeError> {
-        let Node { log_dir, engine, delay, kafka, stop, clients } = self;
+        let (tasks, stop) = (self.tasks.clone(), self.stop.clone());
+        let mut drained = std::pin::pin!(self.serve_and_drain());
+        let failure = tokio::select! {
+            biased;
+            failure = tasks.failed() => failure,
+            outcome = &mut drained => return outcome,
+        };
+        stop.cancel();
+        match clock::timeout(limits::FAILED_DRAIN, drained).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the broker did not stop cleanly: {error}"),
+            Err(_) => tracing::warn!("the broker did not stop within {:?}", limits::FAILED_DRAIN),
+        }
+        Err(failure.into())
+    }
+
+    async fn serve_and_drain(self) -> Result<(), NodeError> {
+        let Node { log_dir, engine, delay, kafka, stop, tasks, clients } = self;
         let delays_stop = CancellationToken::new();
-        let delays = tokio::spawn(delay.run(delays_stop.clone()));
-        let ports = tokio::spawn(kafka.serve(stop.clone()));
+        let delays = tasks.vital(Vital::new("delay-service", delays_stop.clone()), delay.run(delays_stop.clone()));
+        let ports = kafka.start(&stop);
         stop.cancelled().await;
         engine.begin_stop();
-        ports.await?;
-        clients.close();
-        clients.wait().await;
+        for task in ports.iter().chain(&clients) {
+            task.ended().await;
+        }
         delays_stop.cancel();
-        delays.await?;
+        delays.ended().await;
         engine.groups().closed().await;
         engine.catalog().closed().await;
-        tokio::task::spawn_blocking(move || log_dir.close()).await??;
-        Ok(())
+        close(log_dir).await
     }
 
     /// Closes without having served; for tools and tests.
@@ -183,4 +208,9 @@ impl Node {
         self.stop.cancel();
         self.serve().await
     }
+}
+
+/// Flushes the logs and marks the stop as clean.
+async fn close(log_dir: Arc<LogDir>) -> Result<(), NodeError> {
+    Ok(tasks::blocking("log-close", move || log_dir.close()).await??)
 }

@@ -8,9 +8,9 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sluice_broker::door::{Context, Door};
+use sluice_broker::tasks::Changes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::GatewayConfig;
 use crate::guard::Guard;
@@ -27,20 +27,14 @@ pub(crate) struct App {
     /// Cancelled when the gateway stops: long polls end.
     pub(crate) stopping: CancellationToken,
     /// Changes under way; `serve` waits for them.
-    pub(crate) changes: TaskTracker,
+    pub(crate) changes: Changes,
 }
 
 impl App {
     pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door) -> Arc<App> {
         let held = Arc::clone(door.memory().permits());
-        Arc::new(App {
-            door,
-            config,
-            guard: Arc::new(guard),
-            held,
-            stopping: CancellationToken::new(),
-            changes: TaskTracker::new(),
-        })
+        let changes = door.tasks().changes("http-request");
+        Arc::new(App { door, config, guard: Arc::new(guard), held, stopping: CancellationToken::new(), changes })
     }
 
     /// Runs a change to its end, also when the client hangs up in the middle: a handler's future is dropped then.
@@ -49,17 +43,13 @@ impl App {
         T: Send + 'static,
         F: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        match self.changes.spawn(change).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::error!("a request ended abnormally: {error}");
-                Err(Problem::coded(
-                    http::StatusCode::INTERNAL_SERVER_ERROR,
-                    50002,
-                    "the request ended abnormally; whether it was carried out is not known",
-                ))
-            }
-        }
+        self.changes.run(change).await.unwrap_or_else(|_| {
+            Err(Problem::coded(
+                http::StatusCode::INTERNAL_SERVER_ERROR,
+                50002,
+                "the request ended abnormally; whether it was carried out is not known",
+            ))
+        })
     }
 }
 

@@ -10,8 +10,8 @@ use futures::StreamExt;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use serde::de::DeserializeOwned;
+use sluice_broker::clock::timeout;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 use crate::limits::{BODY_PAUSE_MAX, BODY_TIME_MAX, REFUSED_BODY_DRAIN_BYTES_MAX, REFUSED_BODY_DRAIN_TIME_MAX};
 use crate::problem::Problem;

@@ -10,13 +10,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sluice_broker::clock::timeout;
 use sluice_broker::door::Door;
+use sluice_broker::tasks::{Requests, Vital};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -76,20 +76,27 @@ impl Gateway {
             idle: Duration::from_millis(app.config.idle_timeout_ms),
             stop: stop.clone(),
         });
-        let mut acceptors = JoinSet::new();
-        for listener in listeners {
-            acceptors.spawn(Arc::clone(&server).accept(listener));
-        }
+        let tasks = app.door.tasks();
+        let cut_off = CancellationToken::new();
+        let start = |listener: TcpListener| {
+            let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+            let connections = tasks.requests("http-connection");
+            let accepting = Arc::clone(&server).accept(listener, connections, cut_off.clone());
+            tasks.vital(Vital::new(format!("http-port {address}"), stop.clone()), accepting)
+        };
+        let acceptors: Vec<_> = listeners.into_iter().map(start).collect();
         stop.cancelled().await;
         app.stopping.cancel();
-        app.changes.close();
-        // An acceptor ends when its connections have; dropping the set cuts off what does not end in time.
+        // An acceptor ends when its connections have.
         let drained = async {
-            while acceptors.join_next().await.is_some() {}
-            app.changes.wait().await;
+            for acceptor in &acceptors {
+                acceptor.ended().await;
+            }
+            app.changes.closed().await;
         };
         if timeout(DRAIN_TIME_MAX, drained).await.is_err() {
             tracing::warn!("HTTP requests were cut off: they did not end within {DRAIN_TIME_MAX:?}");
+            cut_off.cancel();
         }
     }
 }
@@ -106,14 +113,13 @@ struct Server {
 }
 
 impl Server {
-    /// Owns the connections of one listener until the last has ended.
-    async fn accept(self: Arc<Server>, listener: TcpListener) {
-        let mut connections = JoinSet::new();
+    /// Owns the connections of one listener until the last has ended, or until they are to be cut off.
+    async fn accept(self: Arc<Server>, listener: TcpListener, mut connections: Requests, cut_off: CancellationToken) {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
-                Some(_) = connections.join_next() => continue,
+                Some(()) = connections.next_ended() => continue,
             };
             match accepted {
                 Ok((stream, peer)) => match Arc::clone(&self.slots).try_acquire_owned() {
@@ -133,7 +139,10 @@ impl Server {
             }
         }
         drop(listener);
-        while connections.join_next().await.is_some() {}
+        tokio::select! {
+            () = connections.all_ended() => {}
+            () = cut_off.cancelled() => {}
+        }
     }
 
     async fn connection(self: Arc<Server>, stream: TcpStream, peer: Peer, _slot: OwnedSemaphorePermit) {

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::proxy::{Proxy, Shared};
@@ -16,6 +15,7 @@ use crate::clock::SharedClock;
 use crate::door::{Door, DoorError};
 use crate::ids::PartitionId;
 use crate::limits;
+use crate::tasks::{self, Parts};
 use crate::topics::{Catalog, Topic};
 
 /// The delay service of one broker.
@@ -40,8 +40,7 @@ impl DelayService {
         let steps = Semaphore::new(limits::DELAY_STEPS_AT_ONCE);
         let shared = Arc::new(Shared { store, clock, steps });
         let loading = Arc::clone(&shared);
-        let loaded =
-            tokio::task::spawn_blocking(move || loading.store.load()).await.map_err(|_| DoorError::Stopping)?;
+        let loaded = tasks::blocking("delay-load", move || loading.store.load()).await?;
         let (states, unreadable) = match loaded {
             Ok(states) => (states, None),
             Err(error) => (HashMap::new(), Some(error)),
@@ -58,13 +57,13 @@ impl DelayService {
         self.forget_deleted().await;
         let mut changes = self.catalog.changes();
         let mut running: HashSet<ProxyKey> = HashSet::new();
-        let mut tasks: JoinSet<ProxyKey> = JoinSet::new();
+        let mut proxies: Parts<ProxyKey> = Parts::default();
         loop {
             changes.mark_unchanged();
             for proxy in self.proxies(&running) {
                 running.insert(proxy.key);
                 let (key, stop) = (proxy.key, stop.clone());
-                tasks.spawn(async move {
+                proxies.spawn(async move {
                     proxy.run(stop).await;
                     key
                 });
@@ -72,16 +71,12 @@ impl DelayService {
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = changes.changed() => if changed.is_err() { break },
-                Some(ended) = tasks.join_next() => {
-                    if let Ok(key) = ended {
-                        running.remove(&key);
-                    } else {
-                        tracing::error!("a task of the delay service ended abnormally; a restart takes it up again");
-                    }
+                Some(key) = proxies.next_ended() => {
+                    running.remove(&key);
                 }
             }
         }
-        while tasks.join_next().await.is_some() {}
+        while proxies.next_ended().await.is_some() {}
     }
 
     /// States of topics that were deleted while the broker was on its way down.

@@ -65,10 +65,19 @@ impl Door {
         self.engine.config().node_id
     }
 
-    /// Readiness: `Some(why not)` when a partition is poisoned, damaged or offline; the text names it and says how many more.
+    /// Who owns the broker's tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &crate::tasks::Tasks {
+        self.engine.tasks()
+    }
+
+    /// Readiness: `Some(why not)` when a vital task has failed or a partition is poisoned, damaged or offline; the text names it and says how many more.
     /// Costs a look at every partition.
     #[must_use]
     pub fn unready(&self) -> Option<String> {
+        if let Some(failure) = self.tasks().failure() {
+            return Some(format!("the broker stops: {failure}"));
+        }
         let mut first = None;
         let mut more = 0;
         for topic in self.engine.catalog().topics() {

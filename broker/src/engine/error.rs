@@ -6,6 +6,7 @@ use crate::coordinator::group::GroupError;
 use crate::ids::Offset;
 use crate::log::{AppendError, LogError};
 use crate::record::RecordError;
+use crate::tasks::TaskFailure;
 use crate::topics::TopicError;
 
 /// Why a verb failed.
@@ -50,13 +51,19 @@ pub enum EngineError {
         /// How.
         reason: String,
     },
-    /// A bug of ours: what cannot happen has happened.
-    #[error("internal error: {what}")]
-    Internal {
-        /// What.
-        what: &'static str,
-    },
     /// The broker stops.
     #[error("the broker is shutting down")]
     Stopping,
+    /// A bug of ours.
+    #[error("internal error: {what}")]
+    Internal {
+        /// What went wrong.
+        what: String,
+    },
+}
+
+impl From<TaskFailure> for EngineError {
+    fn from(failure: TaskFailure) -> EngineError {
+        EngineError::Internal { what: failure.to_string() }
+    }
 }

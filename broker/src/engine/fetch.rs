@@ -14,6 +14,7 @@ use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
 use crate::limits::FETCH_COPIED_BYTES_MAX;
 use crate::log::{FileSlice, Located, LogError, Offsets, Partition, Patience};
 use crate::memory::{MemoryBudget, hold};
+use crate::tasks;
 
 /// A fetch over several partitions.
 #[derive(Clone, Debug)]
@@ -133,13 +134,13 @@ impl Engine {
         }
         let (request, partitions, memory) = (request.clone(), partitions.clone(), self.memory.clone());
         let count = partitions.len();
-        let waited =
-            tokio::task::spawn_blocking(move || read_all(&request, &partitions, Patience::Wait, &memory)).await;
-        waited.ok().flatten().unwrap_or_else(|| Pass {
-            outcomes: (0..count).map(|_| Err(abnormal())).collect(),
-            bytes: 0,
-            failed: true,
-        })
+        let read = move || read_all(&request, &partitions, Patience::Wait, &memory);
+        let error = match tasks::blocking("fetch-read", read).await {
+            Ok(Some(pass)) => return pass,
+            Ok(None) => EngineError::Internal { what: "a read that may wait did not".to_owned() },
+            Err(failure) => failure.into(),
+        };
+        Pass { outcomes: vec![Err(error); count], bytes: 0, failed: true }
     }
 
     fn fetchable(&self, part: &FetchPartition) -> Result<Arc<Partition>, EngineError> {
@@ -147,10 +148,6 @@ impl Engine {
         partition.check_epoch(part.epoch)?;
         Ok(partition)
     }
-}
-
-fn abnormal() -> EngineError {
-    EngineError::Internal { what: "a read from the disk ended abnormally" }
 }
 
 /// `None`: the disk would have to be waited for.

@@ -27,6 +27,7 @@ use crate::config::BrokerConfig;
 use crate::coordinator::group::Groups;
 use crate::limits;
 use crate::memory::MemoryBudget;
+use crate::tasks::Tasks;
 use crate::topics::Catalog;
 
 pub use error::EngineError;
@@ -98,6 +99,12 @@ impl Engine {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    /// Who owns the broker's tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        self.catalog.tasks()
     }
 
     /// What exists.

@@ -6,6 +6,7 @@ use super::{Engine, EngineError};
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicRef};
 use crate::log::{LogError, Partition, TimedOffset};
+use crate::tasks;
 
 /// Which offset is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +75,13 @@ impl Engine {
         look: impl FnOnce(&Partition) -> Result<Option<TimedOffset>, LogError> + Send + 'static,
     ) -> Result<Option<TimedOffset>, EngineError> {
         let turn = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
-        let found = tokio::task::spawn_blocking(move || {
+        let found = tasks::blocking("offset-lookup", move || {
             let found = look(&partition);
             // Here, not where a request that is given up would end.
             drop(turn);
             found
         });
-        Ok(found.await.map_err(|_| EngineError::Stopping)??)
+        Ok(found.await??)
     }
 
     /// Where an epoch ends: the largest epoch known that is not above `asked`, and its end; `None` when none is as old.

@@ -12,6 +12,7 @@ use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits;
 use crate::log::{AppendRefused, Appended, ConditionalAppendError, Origin, Partition};
 use crate::record::{ProducedBatch, check_produced};
+use crate::tasks;
 use crate::topics::{Topic, TopicError};
 
 /// Who waits for the answer.
@@ -143,14 +144,13 @@ impl Engine {
             return Ok(rules.apply(batch, now)?);
         }
         let turn = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
-        let applied = tokio::task::spawn_blocking(move || {
+        let applied = tasks::blocking("batch-rules", move || {
             let applied = rules.apply(batch, now);
             // Here, not where a request that is given up would end.
             drop(turn);
             applied
         });
-        let applied = applied.await;
-        Ok(applied.map_err(|_| EngineError::Stopping)??)
+        Ok(applied.await??)
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::call::Advertised;
@@ -50,12 +49,12 @@ impl Shared {
 
 /// Accepts on one socket until `stop`, then lets its connections finish what is in flight, `limits::DRAIN_MS` at most.
 pub(super) async fn run(socket: TcpListener, listener: Listener, shared: Arc<Shared>, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
+    let mut connections = shared.engine.tasks().requests("kafka-connection");
     loop {
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => continue,
+            Some(()) = connections.next_ended() => continue,
             accepted = socket.accept() => accepted,
         };
         match accepted {
@@ -73,10 +72,9 @@ pub(super) async fn run(socket: TcpListener, listener: Listener, shared: Arc<Sha
         }
     }
     drop(socket);
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_millis(limits::DRAIN_MS), drained).await.is_err() {
-        tracing::warn!("{} connections did not finish in time and are closed", connections.len());
-        connections.shutdown().await;
+    if clock::timeout(Duration::from_millis(limits::DRAIN_MS), connections.all_ended()).await.is_err() {
+        let count = connections.cut_off().await;
+        tracing::warn!("{count} connections did not finish in time and are closed");
     }
 }
 

@@ -89,6 +89,7 @@ fn of_topic(error: &TopicError) -> Code {
         TopicError::Refused { .. } => Code::PolicyViolation,
         TopicError::Metadata { .. } => Code::KafkaStorageError,
         TopicError::Log(error) => of_log(error),
+        TopicError::Internal { .. } => Code::UnknownServerError,
     }
 }
 
@@ -101,7 +102,7 @@ fn of_log(error: &LogError) -> Code {
         LogError::OutOfRange { .. } => Code::OffsetOutOfRange,
         LogError::FencedEpoch { .. } => Code::FencedLeaderEpoch,
         LogError::UnknownEpoch { .. } => Code::UnknownLeaderEpoch,
-        LogError::InUse { .. } => Code::UnknownServerError,
+        LogError::InUse { .. } | LogError::Internal { .. } => Code::UnknownServerError,
     }
 }
 
@@ -148,5 +149,6 @@ fn of_group(error: &GroupError) -> Code {
         GroupError::Stopping | GroupError::Log(_) | GroupError::Append(_) => Code::CoordinatorNotAvailable,
         GroupError::Topic(TopicError::Log(_)) => Code::CoordinatorNotAvailable,
         GroupError::Topic(error) => of_topic(error),
+        GroupError::Internal { .. } => Code::UnknownServerError,
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use tokio::time::timeout;
-
+use crate::clock::timeout;
 use crate::limits;
 use crate::memory::{MemoryBudget, Share};
 

@@ -23,12 +23,12 @@ mod write;
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Bound;
 use crate::config::KafkaListener;
 use crate::engine::Engine;
+use crate::tasks::{Vital, VitalTask};
 
 /// A port could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -66,20 +66,21 @@ impl KafkaServer {
         self.bound.iter().map(|bound| bound.shown.clone()).collect()
     }
 
-    /// Accepts until `stop`; then lets every connection finish what is in flight (`limits::DRAIN_MS` at most), closes, returns.
-    pub async fn serve(self, stop: CancellationToken) {
+    /// Accepts until `stop`; then lets every connection finish what is in flight (`limits::DRAIN_MS` at most), and closes.
+    /// One vital task a socket.
+    #[must_use]
+    pub fn start(self, stop: &CancellationToken) -> Vec<VitalTask> {
+        let tasks = self.engine.tasks().clone();
         let shared = accept::Shared::new(self.engine);
-        let mut sockets = JoinSet::new();
-        for Bound { sockets: bound, advertised, shown } in self.bound {
+        let mut ports = Vec::new();
+        for Bound { sockets, advertised, shown } in self.bound {
+            let name = format!("kafka-port {shown}");
             let listener = accept::Listener { name: shown.into(), advertised };
-            for socket in bound {
-                sockets.spawn(accept::run(socket, listener.clone(), Arc::clone(&shared), stop.clone()));
+            for socket in sockets {
+                let accepting = accept::run(socket, listener.clone(), Arc::clone(&shared), stop.clone());
+                ports.push(tasks.vital(Vital::new(&*name, stop.clone()), accepting));
             }
         }
-        while let Some(ended) = sockets.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!("a task of the Kafka port ended abnormally: {error}");
-            }
-        }
+        ports
     }
 }

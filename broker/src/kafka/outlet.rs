@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::time::timeout;
 
+use crate::clock::timeout;
 use crate::limits::SEND_STEP_BYTES;
 use crate::log::{FileSlice, Patience};
+use crate::tasks;
 
 /// Something that answers are written to.
 pub(super) trait Outlet: AsyncWrite + Unpin + Send {
@@ -53,7 +54,7 @@ pub(super) async fn send_slice<W: Outlet>(stream: &mut W, mut slice: FileSlice, 
         let step = slice.len().min(SEND_STEP_BYTES);
         if !slice.is_cached(step) {
             let cold = slice.clone();
-            tokio::task::spawn_blocking(move || cold.warm(step)).await.map_err(io::Error::other)??;
+            tasks::blocking("file-read-ahead", move || cold.warm(step)).await.map_err(io::Error::other)??;
         }
         let sent = timeout(stall, stream.send_file(&slice, step)).await??;
         if sent == 0 {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
 
 use super::outlet::{Outlet, send_slice};
+use crate::clock::timeout;
 use crate::log::FileSlice;
 
 /// Slices of one system call.

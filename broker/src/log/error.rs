@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
 use crate::record::RecordError;
+use crate::tasks::TaskFailure;
 
 /// A failure of the log or its files.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -83,6 +84,18 @@ pub enum LogError {
         /// The lock file.
         path: PathBuf,
     },
+    /// A bug of ours.
+    #[error("internal error: {what}")]
+    Internal {
+        /// What went wrong.
+        what: String,
+    },
+}
+
+impl From<TaskFailure> for LogError {
+    fn from(failure: TaskFailure) -> LogError {
+        LogError::Internal { what: failure.to_string() }
+    }
 }
 
 impl LogError {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 
 use super::configs::TopicConfigs;
 use super::delay_name::DelayName;
@@ -25,13 +24,14 @@ use crate::ids::{LeaderEpoch, PartitionId, TopicId, TopicName};
 use crate::limits;
 use crate::log::partition::RESERVED_PRODUCER_IDS;
 use crate::log::{LogConfig, LogDir, Partition, PartitionIdent};
+use crate::tasks::{self, Changes, Tasks};
 
 /// What exists.
 #[derive(Debug)]
 pub struct Catalog {
     pub(super) shared: Arc<Shared>,
     /// Changes under way: a caller that goes away must not leave a durable record that memory does not know of.
-    tasks: TaskTracker,
+    under_way: Changes,
 }
 
 /// What a change needs, held by the caller and by the change's own task.
@@ -93,6 +93,7 @@ impl Catalog {
             partitions: config.num_partitions,
             delay_topics: config.delay_topics,
         };
+        let under_way = dir.tasks().changes("topic-change");
         let shared = Shared {
             dir,
             log,
@@ -104,7 +105,7 @@ impl Catalog {
             cluster_id,
             term,
         };
-        Ok(Arc::new(Catalog { shared: Arc::new(shared), tasks: TaskTracker::new() }))
+        Ok(Arc::new(Catalog { shared: Arc::new(shared), under_way }))
     }
 
     /// 22 characters, as Kafka's cluster ids; made at the first start and kept.
@@ -117,6 +118,12 @@ impl Catalog {
     #[must_use]
     pub fn term(&self) -> LeaderEpoch {
         self.shared.term
+    }
+
+    /// Who owns the broker's tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        self.shared.dir.tasks()
     }
 
     /// The topic of that name.
@@ -176,8 +183,7 @@ impl Catalog {
 
     /// Waits for the changes under way, before the log directory is closed.
     pub async fn closed(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.under_way.closed().await;
     }
 
     /// Runs a change to its end, whether or not the caller stays to hear of it.
@@ -185,7 +191,7 @@ impl Catalog {
         &self,
         change: impl Future<Output = Result<T, TopicError>> + Send + 'static,
     ) -> Result<T, TopicError> {
-        ended(self.tasks.spawn(change).await)
+        self.under_way.run(change).await?
     }
 }
 
@@ -232,15 +238,7 @@ impl Index {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TopicError> + Send + 'static,
 ) -> Result<T, TopicError> {
-    ended(tokio::task::spawn_blocking(work).await)
-}
-
-fn ended<T>(result: Result<Result<T, TopicError>, tokio::task::JoinError>) -> Result<T, TopicError> {
-    match result.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(answer) => answer,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_cancelled)) => Err(TopicError::Refused { reason: "the broker is shutting down".to_owned() }),
-    }
+    tasks::blocking("topic-files", work).await?
 }
 
 /// Rule 5: cluster id and term, durable before anything is served.

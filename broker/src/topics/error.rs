@@ -2,6 +2,7 @@
 
 use crate::ids::{BadTopicName, TopicId, TopicName};
 use crate::log::LogError;
+use crate::tasks::TaskFailure;
 
 /// Why a topic was not made, changed or found.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -74,4 +75,16 @@ pub enum TopicError {
     /// The log could not be made, read or written.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A bug of ours.
+    #[error("internal error: {what}")]
+    Internal {
+        /// What went wrong.
+        what: String,
+    },
+}
+
+impl From<TaskFailure> for TopicError {
+    fn from(failure: TaskFailure) -> TopicError {
+        TopicError::Internal { what: failure.to_string() }
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::log::{LogConfig, LogDir, LogError, Partition, PartitionIdent};
+use crate::tasks;
 
 /// Logs opened or made at once. The disk orders the syncs; more threads than this only hold more buffers.
 const THREADS_MAX: usize = 8;
@@ -64,18 +65,16 @@ fn on_threads<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut 
     let (next, work) = (&AtomicUsize::new(0), &work);
     let (done, all_done) = sync_channel::<(usize, R)>(THREADS_MAX);
     let mut results: Vec<(usize, R)> = Vec::with_capacity(items.len());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let done = done.clone();
-            scope.spawn(move || {
-                while let Some((at, item)) = take(next, items) {
-                    if done.send((at, work(item))).is_err() {
-                        return;
-                    }
+    let works = std::iter::repeat_n(done, threads).map(|done| {
+        move || {
+            while let Some((at, item)) = take(next, items) {
+                if done.send((at, work(item))).is_err() {
+                    return;
                 }
-            });
+            }
         }
-        drop(done);
+    });
+    tasks::on_threads(works, || {
         loop {
             match all_done.recv_timeout(PROGRESS_EVERY) {
                 Ok(result) => results.push(result),

@@ -4,15 +4,21 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use sluice_broker::limits;
 use sluice_broker::node::{Node, NodeError};
+use sluice_broker::tasks::TaskFailure;
 use sluice_gateway::{Gateway, GatewayConfig, ListenError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{PrintFormat, ServeArgs};
 use crate::config::{BadConfig, Config, Settings};
-use crate::output::{Banner, say};
+use crate::output::{Banner, complain, say};
 use crate::reference;
+
+/// The exit code of a bug: `EX_SOFTWARE` of `sysexits.h`.
+const BUG: u8 = 70;
 
 /// Why the command did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +41,18 @@ pub(crate) enum Failure {
     /// The broker did not stop cleanly.
     #[error("the broker did not stop cleanly: {0}")]
     Stop(NodeError),
+    /// A vital task of the broker failed while it served.
+    #[error(transparent)]
+    Failed(TaskFailure),
 }
 
 impl Failure {
-    /// 2 before anything was served, 1 after.
+    /// 2 before anything was served, 1 after; 70 (`EX_SOFTWARE` of `sysexits.h`) for a bug of ours, after which a
+    /// supervisor should start the broker again.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Failure::Stop(_) => 1,
+            Failure::Failed(_) => BUG,
             _ => 2,
         }
     }
@@ -67,12 +78,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Failure::System { doing: "the runtime does not start", cause })?;
-    runtime.block_on(serve(config))
+    let ended = runtime.block_on(serve(config));
+    if matches!(ended, Err(Failure::Failed(_))) {
+        // A thread that hangs would keep the process.
+        runtime.shutdown_background();
+    }
+    ended
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
     let broker = Arc::new(config.broker);
-    let node = Node::open(Arc::clone(&broker), &config.kafka).await.map_err(Failure::Start)?;
+    let mut node = Node::open(Arc::clone(&broker), &config.kafka).await.map_err(Failure::Start)?;
     let (gateway, signals) = match open_rest(&config.gateway, &node).await {
         Ok(opened) => opened,
         Err(failure) => {
@@ -88,23 +104,38 @@ async fn serve(config: Config) -> Result<(), Failure> {
         cluster_id: node.door().cluster_id().to_owned(),
     };
     say(&banner.text());
-    node.clients().spawn(gateway.serve(node.stop_token()));
-    let stop = node.stop_token();
-    let waiting = tokio::spawn(async move {
-        signals.await;
-        stop.cancel();
+    node.tasks().last_resort(limits::FAILED_END, |failure| {
+        complain(&Failure::Failed(failure.clone()).to_string());
+        std::process::exit(BUG.into());
     });
-    let ended = node.serve().await.map_err(Failure::Stop);
-    waiting.abort();
-    ended
+    let stop = node.stop_token();
+    node.run_client("gateway", gateway.serve(stop.clone()));
+    let ended = until_stopped(node.serve(), &stop, signals).await;
+    ended.map_err(|error| match error {
+        NodeError::Failed(failure) => Failure::Failed(failure),
+        error => Failure::Stop(error),
+    })
 }
 
-async fn open_rest(
-    config: &GatewayConfig,
-    node: &Node,
-) -> Result<(Gateway, impl Future<Output = ()> + use<>), Failure> {
+/// The first signal stops the broker in order; the second one, whenever it comes, ends the process as it stands.
+async fn until_stopped<T>(serving: impl Future<Output = T>, stop: &CancellationToken, mut signals: Signals) -> T {
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        (name, _) = signals.next() => {
+            tracing::info!("{name}: finishing what is in flight; a second signal stops at once");
+            stop.cancel();
+        }
+    }
+    tokio::select! {
+        ended = serving => ended,
+        (_, code) = signals.next() => std::process::exit(code),
+    }
+}
+
+async fn open_rest(config: &GatewayConfig, node: &Node) -> Result<(Gateway, Signals), Failure> {
     let gateway = Gateway::bind(config, node.door()).await?;
-    let signals = signals().map_err(|cause| Failure::System { doing: "signals cannot be waited for", cause })?;
+    let signals = Signals::new().map_err(|cause| Failure::System { doing: "signals cannot be waited for", cause })?;
     Ok((gateway, signals))
 }
 
@@ -120,24 +151,24 @@ fn http_addresses(listen: &[String], bound: Vec<String>) -> Vec<String> {
     shown
 }
 
-/// Ends at the first signal to stop; the second one, whenever it comes, ends the process as it stands.
-fn signals() -> Result<impl Future<Output = ()>, std::io::Error> {
-    let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut terminations = signal(SignalKind::terminate())?;
-    Ok(async move {
-        let name = tokio::select! {
-            _ = interrupts.recv() => "SIGINT",
-            _ = terminations.recv() => "SIGTERM",
-        };
-        tracing::info!("{name}: finishing what is in flight; a second signal stops at once");
-        tokio::spawn(async move {
-            let code = tokio::select! {
-                _ = interrupts.recv() => 130,
-                _ = terminations.recv() => 143,
-            };
-            std::process::exit(code);
-        });
-    })
+/// The signals that stop the broker.
+struct Signals {
+    interrupts: Signal,
+    terminations: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, std::io::Error> {
+        Ok(Signals { interrupts: signal(SignalKind::interrupt())?, terminations: signal(SignalKind::terminate())? })
+    }
+
+    /// The next one's name, and the exit code of a process that it ends.
+    async fn next(&mut self) -> (&'static str, i32) {
+        tokio::select! {
+            _ = self.interrupts.recv() => ("SIGINT", 130),
+            _ = self.terminations.recv() => ("SIGTERM", 143),
+        }
+    }
 }
 
 fn start_logging() -> Result<(), Failure> {

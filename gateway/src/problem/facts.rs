@@ -36,7 +36,7 @@ impl From<TopicError> for Problem {
     fn from(error: TopicError) -> Problem {
         let (status, code) = match error {
             TopicError::Log(error) => return error.into(),
-            TopicError::Metadata { .. } => return broken(error.to_string()),
+            TopicError::Metadata { .. } | TopicError::Internal { .. } => return broken(error.to_string()),
             TopicError::NotFound { .. } | TopicError::IdNotFound { .. } => (StatusCode::NOT_FOUND, 40401),
             TopicError::NoPartition { .. } => (StatusCode::NOT_FOUND, 40402),
             TopicError::Exists { .. } => (StatusCode::CONFLICT, 409),
@@ -59,7 +59,7 @@ impl From<LogError> for Problem {
             ref full if full.is_no_space() => Problem::busy(text, OPERATOR_SECONDS),
             LogError::Io { .. } => broken(text),
             LogError::Poisoned { .. } | LogError::Offline { .. } => Problem::busy(text, OPERATOR_SECONDS),
-            LogError::Corrupt { .. } | LogError::InUse { .. } => broken(text),
+            LogError::Corrupt { .. } | LogError::InUse { .. } | LogError::Internal { .. } => broken(text),
             LogError::Deleted { .. } => Problem::coded(StatusCode::NOT_FOUND, 40401, text),
             LogError::OutOfRange { log_start, end, .. } => Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, text)
                 .with("beginning_offset", log_start.0)
@@ -110,6 +110,7 @@ impl From<GroupError> for Problem {
             GroupError::Full { .. } => return Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             GroupError::Loading => return Problem::busy(error.to_string(), 1),
             GroupError::Stopping => return Problem::busy(error.to_string(), RESTART_SECONDS),
+            GroupError::Internal { .. } => return broken(error.to_string()),
             GroupError::UnknownMember { .. } => (StatusCode::NOT_FOUND, 40403),
             GroupError::IllegalGeneration { .. } | GroupError::RebalanceInProgress { .. } => {
                 (StatusCode::CONFLICT, 40904)

@@ -2,6 +2,7 @@
 
 use crate::ids::Generation;
 use crate::log::{AppendError, LogError};
+use crate::tasks::TaskFailure;
 use crate::topics::TopicError;
 
 /// Why a group request failed; each is a Kafka error code.
@@ -106,4 +107,16 @@ pub enum GroupError {
     /// The group's log refused a record: of a commit or a group that is larger than a batch may be, or for want of room.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// A bug of ours.
+    #[error("internal error: {what}")]
+    Internal {
+        /// What went wrong.
+        what: String,
+    },
+}
+
+impl From<TaskFailure> for GroupError {
+    fn from(failure: TaskFailure) -> GroupError {
+        GroupError::Internal { what: failure.to_string() }
+    }
 }

@@ -5,13 +5,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OnceCell, oneshot};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::classic::{ClassicGroup, Effect, Now, Rules, Then, Ticket};
 use super::error::GroupError;
@@ -25,6 +24,7 @@ use crate::ids::{Offset, PartitionId};
 use crate::limits;
 use crate::log::{Origin, Partition};
 use crate::record::{self, Compression, Message};
+use crate::tasks::{self, Changes, Tasks, Vital, VitalTask};
 use crate::topics::{Catalog, NewTopic, Topic, TopicError};
 
 /// Where groups and offsets live.
@@ -45,7 +45,9 @@ pub struct Groups {
     pub(super) timer: Timer,
     next_retention: Mutex<Instant>,
     stopping: CancellationToken,
-    tasks: TaskTracker,
+    /// Records on their way, and what follows them.
+    under_way: Changes,
+    timer_task: OnceLock<VitalTask>,
 }
 
 /// One group's place.
@@ -101,11 +103,13 @@ impl Groups {
         let loaded = match &topic {
             Some(topic) => {
                 let topic = Arc::clone(topic);
-                tokio::task::spawn_blocking(move || load::load(&topic)).await.map_err(|_| GroupError::Stopping)?
+                tasks::blocking("group-load", move || load::load(&topic)).await?
             }
             None => load::Loaded::default(),
         };
         let now = Now { mono: clock.monotonic(), wall: clock.wall() };
+        let tasks = catalog.tasks().clone();
+        let under_way = tasks.changes("group-change");
         let groups = Arc::new_cyclic(|me| Groups {
             me: me.clone(),
             catalog,
@@ -119,11 +123,25 @@ impl Groups {
             timer: Timer::default(),
             next_retention: Mutex::new(now.mono + limits::OFFSETS_RETENTION_CHECK),
             stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            under_way,
+            timer_task: OnceLock::new(),
         });
         groups.restore(loaded.groups, now);
-        groups.tasks.spawn(timer::run(groups.me.clone(), groups.stopping.clone()));
+        groups.start_timer(&tasks);
         Ok(groups)
+    }
+
+    /// Without it no member ever times out: when it fails, the coordinator takes no more requests.
+    fn start_timer(&self, tasks: &Tasks) {
+        let me = self.me.clone();
+        let vital = Vital::new("group-timer", self.stopping.clone()).poisons(move |_| {
+            if let Some(groups) = me.upgrade() {
+                groups.stop();
+            }
+        });
+        let task = tasks.vital(vital, timer::run(self.me.clone(), self.stopping.clone()));
+        // Called once.
+        let _ = self.timer_task.set(task);
     }
 
     fn restore(&self, remains: HashMap<String, load::Remains>, now: Now) {
@@ -259,7 +277,6 @@ impl Groups {
     /// Ends waiting joins and syncs with `Stopping`, and takes no new ones.
     pub fn stop(&self) {
         self.stopping.cancel();
-        self.tasks.close();
         for cell in self.all() {
             let mut inner = cell.inner.lock();
             let effects = inner.classic.give_up(&GroupError::Stopping);
@@ -269,8 +286,10 @@ impl Groups {
 
     /// Waits until the timer task and every record on its way have ended, after `stop`.
     pub async fn closed(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.under_way.closed().await;
+        if let Some(timer) = self.timer_task.get() {
+            timer.ended().await;
+        }
     }
 
     /// Ticks every group that is due, and retention when its time has come.
@@ -342,7 +361,7 @@ impl Groups {
     fn when_durable(&self, cell: &Arc<Cell>, written: Written, then: Then) {
         let (Some(me), false) = (self.me.upgrade(), matches!(then, Then::Nothing)) else { return };
         let cell = Arc::clone(cell);
-        self.tasks.spawn(async move {
+        self.under_way.spawn(async move {
             let outcome = written.durable().await;
             let now = me.now();
             let mut inner = cell.inner.lock();

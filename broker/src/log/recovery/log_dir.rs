@@ -21,6 +21,7 @@ use crate::log::sync::flusher::{FlushQueue, Flusher};
 use crate::log::sync::registry::Registry;
 use crate::log::upkeep::passes::Upkeep;
 use crate::log::upkeep::unlinker::Remover;
+use crate::tasks::Tasks;
 
 /// The marker's text, as Kafka 4 writes it; that it is there is all that counts.
 const CLEAN_SHUTDOWN_TEXT: &str = "{\"version\":0,\"brokerEpoch\":-1}";
@@ -51,6 +52,7 @@ pub struct LogDir {
     pub(in crate::log) remover: Remover,
     pub(in crate::log) upkeep: Arc<Upkeep>,
     pub(in crate::log) reports: Mutex<Vec<CutReport>>,
+    pub(in crate::log) tasks: Tasks,
     flusher: Flusher,
     unclean: bool,
     /// `None` once closed.
@@ -64,6 +66,14 @@ impl LogDir {
     /// # Errors
     /// `InUse` when another process has the lock; `Io` when the folder cannot be made, read or written.
     pub fn open(settings: LogDirSettings, clock: SharedClock) -> Result<Arc<LogDir>, LogError> {
+        LogDir::open_for(settings, clock, Tasks::new())
+    }
+
+    /// As `open`; its threads are spawned by the broker's `tasks`.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_for(settings: LogDirSettings, clock: SharedClock, tasks: Tasks) -> Result<Arc<LogDir>, LogError> {
         let LogDirSettings { path, disk } = settings;
         make_dir(&*disk, &path).map_err(|error| LogError::io("cannot make the data directory", &path, error))?;
         let lock_path = path.join(LOCK);
@@ -88,6 +98,7 @@ impl LogDir {
         let registry = Arc::new(Registry::new(points));
         let queue = Arc::new(FlushQueue::new());
         let flusher = Flusher::start(
+            &tasks,
             Arc::clone(&queue),
             Arc::clone(&disk),
             path.clone(),
@@ -103,7 +114,8 @@ impl LogDir {
             path,
             around,
             registry,
-            remover: Remover::new(disk),
+            remover: Remover::new(disk, tasks.clone()),
+            tasks,
             upkeep,
             reports: Mutex::default(),
             flusher,
@@ -116,6 +128,12 @@ impl LogDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Who owns the broker's tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// The last stop left no marker (and the folder was not new).

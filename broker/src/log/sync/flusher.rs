@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::ids::Offset;
@@ -18,6 +18,7 @@ use crate::log::layout::{SegmentFile, segment_file};
 use crate::log::partition::{Mark, Partition, View, Writer};
 use crate::log::sync::commit::{GroupCommit, Step, Way};
 use crate::log::sync::registry::Registry;
+use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
 
 /// Where appends hand their partition over. Bounded: a partition is in it once at most.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ struct Dirt {
 #[derive(Debug)]
 pub(in crate::log) struct Flusher {
     queue: Arc<FlushQueue>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: VitalThread,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,20 @@ impl FlushQueue {
         self.wake.notify_one();
     }
 
+    /// Makes the thread look again at what it has to do.
+    fn wake(&self) {
+        // Under the lock: the thread either waits already, or has yet to look.
+        let _state = self.state.lock();
+        self.wake.notify_all();
+    }
+
+    /// Nothing is synced any more.
+    fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.abandoned = true;
+        state.commit = GroupCommit::new();
+    }
+
     /// How many times run.
     #[cfg(test)]
     pub(in crate::log) fn timed(&self) -> usize {
@@ -114,46 +129,46 @@ impl State {
 }
 
 impl Flusher {
+    /// Starts the thread. When it fails, every partition is poisoned: nobody would ever sync what is appended.
     pub(in crate::log) fn start(
+        tasks: &Tasks,
         queue: Arc<FlushQueue>,
         disk: Arc<dyn Disk>,
         root: PathBuf,
         registry: Arc<Registry>,
         clock: SharedClock,
     ) -> std::io::Result<Flusher> {
+        let (abandoned, poisoned, woken) = (Arc::clone(&queue), Arc::clone(&registry), Arc::clone(&queue));
+        let vital = Vital::new("log-flusher", CancellationToken::new()).poisons(move |failure| {
+            abandoned.abandon();
+            poisoned.poison_all(&failure.to_string());
+        });
         let worker = Worker { queue: Arc::clone(&queue), disk, root, registry, clock };
-        let thread = std::thread::Builder::new().name("log-flusher".to_owned()).spawn(move || worker.run())?;
-        Ok(Flusher { queue, thread: Mutex::new(Some(thread)) })
+        let thread = tasks.vital_thread(vital, move || woken.wake(), move |pulse| worker.run(pulse))?;
+        Ok(Flusher { queue, thread })
     }
 
     /// Syncs what is queued, then ends the thread and waits for it.
     pub(in crate::log) fn finish(&self) {
+        self.thread.may_end();
         self.queue.state.lock().commit.stop();
-        self.join();
+        self.thread.end();
+        self.queue.state.lock().abandoned = true;
     }
 
     /// Ends the thread without syncing anything more, as a crash would.
     pub(in crate::log) fn abandon(&self) {
+        self.thread.may_end();
         self.queue.state.lock().abandoned = true;
-        self.join();
-        self.queue.state.lock().commit = GroupCommit::new();
-    }
-
-    fn join(&self) {
-        self.queue.wake.notify_all();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the log flusher panicked");
-        }
-        self.queue.state.lock().abandoned = true;
+        self.thread.end();
+        self.queue.abandon();
     }
 }
 
 impl Worker {
-    fn run(&self) {
+    fn run(&self, pulse: &Pulse) {
         loop {
-            match self.next() {
+            match self.next(pulse) {
                 Step::Sync(group) => {
                     group.iter().for_each(|partition| partition.taken());
                     self.sync(group);
@@ -166,12 +181,13 @@ impl Worker {
     }
 
     /// Waits for something to do.
-    fn next(&self) -> Step<Arc<Partition>> {
+    fn next(&self, pulse: &Pulse) -> Step<Arc<Partition>> {
         let mut state = self.queue.state.lock();
         loop {
             if state.abandoned {
                 return Step::Stop;
             }
+            pulse.beat();
             let now = self.clock.monotonic();
             let due = state.due(now);
             if !due.is_empty() {
@@ -228,7 +244,7 @@ impl Worker {
                 // Its directory went while it was being synced: nobody waits for it any more.
                 Err(_) if partition.deleted() => {}
                 Err(cause) => {
-                    self.poison(&partition, &cause);
+                    self.registry.poison(&partition, &cause);
                     failed = Some(cause);
                 }
             }
@@ -241,7 +257,7 @@ impl Worker {
                     .open()
                     .iter()
                     .filter(|other| other.unsynced())
-                    .for_each(|other| self.poison(other, &cause));
+                    .for_each(|other| self.registry.poison(other, &cause));
             }
         }
         if moved {
@@ -270,13 +286,6 @@ impl Worker {
             file.sync_data()?;
         }
         if dirt.dir { self.disk.sync_dir(&partition.dir) } else { Ok(()) }
-    }
-
-    fn poison(&self, partition: &Partition, cause: &str) {
-        let error = LogError::Poisoned { partition: partition.label(), cause: cause.to_owned() };
-        tracing::error!(%error, "a sync failed");
-        self.registry.failed(&error);
-        partition.end(error);
     }
 
     fn checkpoint(&self) {

@@ -21,15 +21,42 @@ pub(in crate::log) struct Registry {
     /// Removed, and perhaps still in the file of recovery points.
     gone: Mutex<BTreeSet<TopicPartition>>,
     failure: Mutex<Option<String>>,
+    /// Why nothing can be synced any more.
+    poisoned: Mutex<Option<String>>,
 }
 
 impl Registry {
     pub(in crate::log) fn new(points: CheckpointFile) -> Registry {
-        Registry { open: Mutex::default(), points, gone: Mutex::default(), failure: Mutex::default() }
+        Registry {
+            open: Mutex::default(),
+            points,
+            gone: Mutex::default(),
+            failure: Mutex::default(),
+            poisoned: Mutex::default(),
+        }
     }
 
     pub(in crate::log) fn add(&self, partition: &Arc<Partition>) {
         self.open.lock().insert(partition.ident().name(), Arc::clone(partition));
+        let poisoned = self.poisoned.lock().clone();
+        if let Some(cause) = poisoned {
+            self.poison(partition, &cause);
+        }
+    }
+
+    /// Nothing is synced any more: every partition, of now and of later, says so to whoever waits and whoever comes.
+    pub(in crate::log) fn poison_all(&self, cause: &str) {
+        // Before the open ones are looked at: one that is added meanwhile sees it.
+        *self.poisoned.lock() = Some(cause.to_owned());
+        self.open().iter().for_each(|partition| self.poison(partition, cause));
+    }
+
+    /// Rule 8: nothing of this partition is trusted until the next start.
+    pub(in crate::log) fn poison(&self, partition: &Partition, cause: &str) {
+        let error = LogError::Poisoned { partition: partition.label(), cause: cause.to_owned() };
+        tracing::error!(%error, "a sync failed");
+        self.failed(&error);
+        partition.end(error);
     }
 
     /// Open, with a log: its directory must not be touched.

@@ -4,6 +4,7 @@
 use crate::ids::{Offset, TopicPartition};
 use crate::log::error::LogError;
 use crate::log::partition::Partition;
+use crate::tasks;
 
 /// Up to where records are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +67,7 @@ impl Partition {
         // Rule 1: a power cut must not leave a log that ends before it begins.
         self.settle(until).await?;
         let Some(me) = self.me() else { return Ok(offsets.log_start) };
-        let moved = tokio::task::spawn_blocking(move || me.move_start(until)).await;
-        let shutting_down =
-            |_| LogError::Offline { partition: self.label(), reason: "the broker is shutting down".into() };
-        moved.map_err(shutting_down)??;
+        tasks::blocking("delete-records", move || me.move_start(until)).await.map_err(LogError::from)??;
         Ok(self.offsets().log_start)
     }
 

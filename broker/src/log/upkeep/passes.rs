@@ -4,10 +4,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use tokio_util::sync::CancellationToken;
 
 use crate::ids::{Offset, TimestampMs};
 use crate::limits;
@@ -17,6 +17,7 @@ use crate::log::recovery::log_dir::LogDir;
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::registry::Registry;
 use crate::log::upkeep::rewrite::{Ended, Pace};
+use crate::tasks::{Pulse, Vital, VitalThread};
 
 /// How often idle producers are looked for: Kafka's `producer.id.expiration.check.interval.ms`.
 const PRODUCERS_CHECK: Duration = Duration::from_secs(600);
@@ -44,7 +45,7 @@ pub(in crate::log) struct Upkeep {
     doomed: Mutex<Vec<Doomed>>,
     stopping: Mutex<bool>,
     wake: Condvar,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<VitalThread>>,
 }
 
 #[derive(Debug)]
@@ -81,13 +82,14 @@ impl LogDir {
     /// # Errors
     /// `Io` when there is no thread to be had.
     pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
-        let start = |name: &str, run: Box<dyn FnOnce(&Upkeep) + Send>| {
-            let upkeep = Arc::clone(&self.upkeep);
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&upkeep));
+        let start = |name: &'static str, run: Box<dyn FnOnce(&Upkeep, &Pulse) + Send>| {
+            let (upkeep, woken) = (Arc::clone(&self.upkeep), Arc::clone(&self.upkeep));
+            let vital = Vital::new(name, CancellationToken::new());
+            let thread = self.tasks.vital_thread(vital, move || woken.wake(), move |pulse| run(&upkeep, pulse));
             self.upkeep.threads.lock().push(thread?);
             Ok(())
         };
-        start("log-retention", Box::new(move |upkeep| upkeep.run(settings)))
+        start("log-retention", Box::new(move |upkeep, pulse| upkeep.run(settings, pulse)))
             .and_then(|()| start("log-cleaner", Box::new(Upkeep::run_cleaner)))
             .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))
     }
@@ -123,13 +125,16 @@ impl Upkeep {
 
     /// Ends the threads and waits for them: a pass under way comes to its end. While the flusher still works.
     pub(in crate::log) fn stop(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads.iter().for_each(VitalThread::may_end);
         *self.stopping.lock() = true;
+        threads.iter().for_each(VitalThread::end);
+    }
+
+    fn wake(&self) {
+        // Under the lock: a thread either waits already, or has yet to look.
+        let _stopping = self.stopping.lock();
         self.wake.notify_all();
-        for thread in std::mem::take(&mut *self.threads.lock()) {
-            if thread.join().is_err() {
-                tracing::error!("the upkeep of the logs panicked");
-            }
-        }
     }
 
     /// Unlinks everything that was renamed, due or not: readers are gone.
@@ -138,11 +143,12 @@ impl Upkeep {
         all.iter().for_each(|doomed| self.unlink(doomed));
     }
 
-    fn run(&self, settings: UpkeepSettings) {
+    fn run(&self, settings: UpkeepSettings, pulse: &Pulse) {
         let clock = &self.around.clock;
         let mut retention = Every::new(settings.retention_check, clock.monotonic());
         let mut producers = Every::new(PRODUCERS_CHECK, clock.monotonic());
         loop {
+            pulse.beat();
             {
                 let mut stopping = self.stopping.lock();
                 if *stopping {
@@ -164,8 +170,9 @@ impl Upkeep {
         }
     }
 
-    fn run_cleaner(&self) {
+    fn run_cleaner(&self, pulse: &Pulse) {
         loop {
+            pulse.beat();
             // As long as there is work it goes on, at its own pace.
             let more = self.compact(limits::CLEANER_KEYS_BYTES_MAX, Some(limits::CLEANER_BYTES_PER_S));
             let mut stopping = self.stopping.lock();

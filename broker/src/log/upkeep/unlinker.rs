@@ -3,30 +3,32 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::log::error::LogError;
 use crate::log::io::Disk;
+use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
 
 /// The queue and its thread. A clone of the queue is the thread's.
 #[derive(Debug)]
 pub(in crate::log) struct Remover {
     disk: Arc<dyn Disk>,
+    tasks: Tasks,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<PathBuf>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<VitalThread>,
     working: bool,
 }
 
 impl Remover {
-    pub(in crate::log) fn new(disk: Arc<dyn Disk>) -> Remover {
-        Remover { disk, state: Arc::default() }
+    pub(in crate::log) fn new(disk: Arc<dyn Disk>, tasks: Tasks) -> Remover {
+        Remover { disk, tasks, state: Arc::default() }
     }
 
     /// Queues a directory whose name says that it is deleted.
@@ -40,9 +42,19 @@ impl Remover {
             return Ok(());
         }
         let (disk, shared) = (Arc::clone(&self.disk), Arc::clone(&self.state));
-        let thread = std::thread::Builder::new()
-            .name("log-remover".to_owned())
-            .spawn(move || work(&*disk, &shared))
+        // It may end as soon as nothing is left to do, which it says itself.
+        let done = CancellationToken::new();
+        let vital = Vital::new("log-remover", done.clone());
+        let thread = self
+            .tasks
+            .vital_thread(
+                vital,
+                || {},
+                move |pulse| {
+                    work(&*disk, &shared, pulse);
+                    done.cancel();
+                },
+            )
             .map_err(|error| LogError::io("cannot start a thread to remove", &dir, error))?;
         state.working = true;
         // The one before has nothing left to do.
@@ -53,16 +65,15 @@ impl Remover {
     /// Returns when everything queued is gone.
     pub(in crate::log) fn finish(&self) {
         let thread = self.state.lock().thread.take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the log remover panicked");
+        if let Some(thread) = thread {
+            thread.end();
         }
     }
 }
 
-fn work(disk: &dyn Disk, state: &Mutex<State>) {
+fn work(disk: &dyn Disk, state: &Mutex<State>, pulse: &Pulse) {
     loop {
+        pulse.beat();
         let dir = {
             let mut state = state.lock();
             let Some(dir) = state.waiting.pop() else {
