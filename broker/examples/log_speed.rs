@@ -88,20 +88,18 @@ fn log_appends(path: &Path, batch: &Bytes, batches: usize) -> Result<f64, Failur
     Ok(rate)
 }
 
-fn fill(partition: &Partition, batch: &Bytes, batches: usize) -> Result<(), Failure> {
+fn fill(partition: &Arc<Partition>, batch: &Bytes, batches: usize) -> Result<(), Failure> {
     let mut waiting = std::collections::VecDeque::new();
     for _ in 0..batches {
-        let appended =
-            partition.append(check_produced(batch.clone(), 1 << 20)?, Origin::Client).map_err(|r| r.error)?;
-        waiting.push_back(appended.durable_at);
+        waiting.push_back(partition.append(check_produced(batch.clone(), 1 << 20)?, Origin::Client));
         if waiting.len() > UNSYNCED_BATCHES_MAX
-            && let Some(until) = waiting.pop_front()
+            && let Some(oldest) = waiting.pop_front()
         {
-            futures::executor::block_on(partition.durable(until))?;
+            futures::executor::block_on(oldest.durable())?;
         }
     }
-    if let Some(until) = waiting.back() {
-        futures::executor::block_on(partition.durable(*until))?;
+    for ticket in waiting {
+        futures::executor::block_on(ticket.durable())?;
     }
     Ok(())
 }
@@ -160,7 +158,7 @@ fn open_many(path: &Path) -> Result<(), Failure> {
         for n in 0..PARTITIONS {
             let partition = dir.create(ident(n)?, config(true))?;
             let one = build(&[message(100)], TimestampMs(1), Compression::None, None)?;
-            partition.append(one, Origin::Client).map_err(|refused| refused.error)?;
+            partition.append(one, Origin::Client).placed().cloned().map_err(Clone::clone)?;
         }
         println!("make {PARTITIONS} partitions with a record each: {:.2} s", start.elapsed().as_secs_f64());
         dir.close()?;

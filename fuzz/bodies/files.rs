@@ -66,7 +66,7 @@ pub fn config() -> LogConfig {
 }
 
 /// One record, by an idempotent producer for every second batch.
-pub fn append(partition: &Partition, number: i32) -> bool {
+pub fn append(partition: &Arc<Partition>, number: i32) -> bool {
     let message = Message {
         key: (number % 3 == 0).then(|| Bytes::from_static(b"key")),
         value: Some(Bytes::from(format!("{number} and some more"))),
@@ -78,7 +78,7 @@ pub fn append(partition: &Partition, number: i32) -> bool {
     let producer = (number % 2 == 0).then_some(stamp);
     let codec = codecs[number as usize % codecs.len()];
     let batch = build(&[message], TimestampMs(1_000), codec, producer).expect("a batch can be built");
-    partition.append(batch, Origin::Client).is_ok()
+    partition.append(batch, Origin::Client).placed().is_ok()
 }
 
 /// Every file that a broker leaves which stops in order.

@@ -120,8 +120,7 @@ impl Rig {
         let topic = self.catalog.topic(PROXY).expect("the delay topic");
         let partition = topic.partition(PartitionId(partition)).expect("a partition");
         let batch = record::build(messages, self.clock.wall(), Compression::None, None).expect("a batch");
-        let appended = partition.append(batch, Origin::Broker).expect("an append");
-        partition.durable(appended.durable_at).await.expect("durable");
+        partition.append(batch, Origin::Broker).durable().await.expect("durable");
     }
 
     /// Everything in a partition.

@@ -42,12 +42,11 @@ impl Engine {
         partition: PartitionId,
     ) -> Result<Option<Sequence>, EngineError> {
         let target = self.resolve(&TopicRef::Id(topic))?.partition(partition)?;
-        let Some(last) = target.stream_last(stream) else {
+        let last = target.stream_last(stream).synced().await?;
+        if last.is_none() {
             target.usable()?;
-            return Ok(None);
-        };
-        synced(&target, last.offset.next()).await?;
-        Ok(Some(last.sequence))
+        }
+        Ok(last.map(|last| last.sequence))
     }
 
     /// Appends `messages` unless they are there. Each record takes one sequence, from `first` on. `first` is one more than the
@@ -90,12 +89,13 @@ impl Engine {
         let Some(message) = messages.first() else {
             return Err(EngineError::InvalidRequest { reason: "an append needs at least one message".into() });
         };
-        if let Some(last) = target.stream_last(stream) {
+        let earlier = target.stream_last(stream);
+        if let Ok(Some(last)) = earlier.placed().copied() {
             let written = written_of(first, last.sequence);
             if written >= messages.len() {
-                synced(&target, last.offset.next()).await?;
+                earlier.synced().await?;
                 let again = batches(std::slice::from_ref(message), stream, first, limits, self.clock.wall())?;
-                return Ok(AppendOnce::Duplicate(known_offset(&target, again)));
+                return Ok(AppendOnce::Duplicate(known_offset(&target, again).await));
             }
             // An earlier call has written the messages up to `last`.
             let rest = batches(&messages[written..], stream, advance(first, written), limits, self.clock.wall())?;
@@ -107,31 +107,26 @@ impl Engine {
 
 /// Appends batch after batch, in order, and syncs them together.
 async fn append_all(target: &Arc<Partition>, batches: Vec<ProducedBatch>) -> Result<AppendOnce, EngineError> {
-    let mut first = None;
-    let mut end = Offset::ZERO;
+    let mut tickets = Vec::with_capacity(batches.len());
     for batch in batches {
-        match target.append(batch, Origin::Stream) {
-            Ok(appended) => {
-                first.get_or_insert(appended.base_offset);
-                end = end.max(appended.durable_at);
-            }
-            Err(refused) => {
-                // What the refusal reveals must be durable before it is answered (rule 2).
-                if let Some(revealed) = refused.reveals {
-                    synced(target, revealed).await?;
-                }
-                return Err(refused.error.into());
-            }
+        let ticket = target.append(batch, Origin::Stream);
+        let refused = ticket.placed().is_err();
+        tickets.push(ticket);
+        if refused {
+            break;
         }
     }
-    synced(target, end).await?;
+    let mut first = None;
+    for ticket in tickets {
+        first.get_or_insert(ticket.synced().await?.base_offset);
+    }
     first.map(AppendOnce::Written).ok_or_else(|| EngineError::InvalidRequest { reason: "nothing to append".into() })
 }
 
 /// The first offset of records that an earlier call wrote: the partition remembers the last few batches. Never appends, since
 /// the caller has seen that the sequence is old and is the only writer of the stream.
-fn known_offset(target: &Partition, again: Vec<ProducedBatch>) -> Option<Offset> {
-    let appended = target.append(again.into_iter().next()?, Origin::Stream).ok()?;
+async fn known_offset(target: &Arc<Partition>, again: Vec<ProducedBatch>) -> Option<Offset> {
+    let appended = target.append(again.into_iter().next()?, Origin::Stream).synced().await.ok()?;
     Some(appended.base_offset)
 }
 
@@ -209,12 +204,6 @@ fn written_of(first: Sequence, last: Sequence) -> usize {
 fn advance(first: Sequence, count: usize) -> Sequence {
     // More records than fit 32 bits are refused by the builder.
     first.advance(i32::try_from(count).unwrap_or(i32::MAX))
-}
-
-/// Waits until `until` is synced, whatever the topic's flush policy, and below HW.
-async fn synced(target: &Partition, until: Offset) -> Result<(), LogError> {
-    target.sync_now(until).await?;
-    target.durable(until).await
 }
 
 fn is_missing(error: &EngineError) -> bool {

@@ -4,7 +4,7 @@ use crate::auth::Denied;
 use crate::chain::ChainError;
 use crate::coordinator::group::GroupError;
 use crate::ids::Offset;
-use crate::log::{AppendError, LogError};
+use crate::log::{AppendError, ConditionalAppendError, LogError};
 use crate::record::RecordError;
 use crate::tasks::TaskFailure;
 use crate::topics::TopicError;
@@ -23,7 +23,7 @@ pub enum EngineError {
     Log(#[from] LogError),
     /// About an append.
     #[error(transparent)]
-    Append(#[from] AppendError),
+    Append(AppendError),
     /// About the bytes of records.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -65,5 +65,24 @@ pub enum EngineError {
 impl From<TaskFailure> for EngineError {
     fn from(failure: TaskFailure) -> EngineError {
         EngineError::Internal { what: failure.to_string() }
+    }
+}
+
+impl From<AppendError> for EngineError {
+    fn from(error: AppendError) -> EngineError {
+        match error {
+            // One fact, one variant, whichever verb met it.
+            AppendError::Log(error) => EngineError::Log(error),
+            error => EngineError::Append(error),
+        }
+    }
+}
+
+impl From<ConditionalAppendError> for EngineError {
+    fn from(error: ConditionalAppendError) -> EngineError {
+        match error {
+            ConditionalAppendError::WrongEnd { end } => EngineError::WrongEnd { end },
+            ConditionalAppendError::Append(error) => error.into(),
+        }
     }
 }

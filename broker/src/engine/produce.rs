@@ -10,7 +10,7 @@ use super::{Engine, EngineError};
 use crate::context::{Context, Source};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits;
-use crate::log::{AppendRefused, Appended, ConditionalAppendError, Origin, Partition};
+use crate::log::{Appended, Origin, Ticket};
 use crate::record::{ProducedBatch, check_produced};
 use crate::tasks;
 use crate::topics::{Topic, TopicError};
@@ -43,27 +43,8 @@ pub struct ProduceInFlight {
 
 #[derive(Debug)]
 enum Pending {
-    Appended(Arc<Partition>, Appended),
-    Refused(Arc<Partition>, AppendRefused),
+    Appended(Ticket),
     Failed(EngineError),
-}
-
-impl Pending {
-    async fn outcome(self) -> Result<Appended, EngineError> {
-        match self {
-            Pending::Appended(partition, appended) => {
-                partition.durable(appended.durable_at).await?;
-                Ok(appended)
-            }
-            Pending::Refused(partition, refused) => {
-                if let Some(revealed) = refused.reveals {
-                    partition.durable(revealed).await?;
-                }
-                Err(refused.error.into())
-            }
-            Pending::Failed(error) => Err(error),
-        }
-    }
 }
 
 impl ProduceInFlight {
@@ -71,7 +52,10 @@ impl ProduceInFlight {
     pub async fn outcome(self) -> Vec<Result<Appended, EngineError>> {
         let mut outcomes = Vec::with_capacity(self.pending.len());
         for pending in self.pending {
-            outcomes.push(pending.outcome().await);
+            outcomes.push(match pending {
+                Pending::Appended(ticket) => ticket.durable().await.map_err(EngineError::from),
+                Pending::Failed(error) => Err(error),
+            });
         }
         outcomes
     }
@@ -104,15 +88,7 @@ impl Engine {
         writable(ctx, &topic)?;
         let partition = topic.partition(partition)?;
         let batch = self.as_asked(&topic, batch).await?;
-        let pending = match partition.append_if_end(batch, origin(ctx), expected) {
-            Ok(appended) => Pending::Appended(partition, appended),
-            Err(ConditionalAppendError::Refused(refused)) => Pending::Refused(partition, refused),
-            Err(ConditionalAppendError::WrongEnd { end }) => {
-                partition.durable(end).await?;
-                return Err(EngineError::WrongEnd { end });
-            }
-        };
-        pending.outcome().await
+        Ok(partition.append_if_end(batch, origin(ctx), expected).durable().await?)
     }
 
     async fn append(&self, ctx: &Context, part: ProducePartition) -> Result<Pending, EngineError> {
@@ -128,10 +104,7 @@ impl Engine {
         // The topic's own limit is checked by the log, whose config it is, on what is stored.
         let batch = check_produced(records, limits::FRAME_BYTES_MAX)?;
         let batch = self.as_asked(&topic, batch).await?;
-        Ok(match partition.append(batch, origin(ctx)) {
-            Ok(appended) => Pending::Appended(partition, appended),
-            Err(refused) => Pending::Refused(partition, refused),
-        })
+        Ok(Pending::Appended(partition.append(batch, origin(ctx))))
     }
 }
 

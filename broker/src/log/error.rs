@@ -157,26 +157,43 @@ pub enum AppendError {
     },
 }
 
-/// A refusal, and what it reveals: the caller must not hear of it before that is durable (rule 2).
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{error}")]
-pub struct AppendRefused {
-    /// Why.
-    pub error: AppendError,
-    /// Answer only once HW has reached this.
-    pub reveals: Option<Offset>,
-}
-
 /// Why a conditional append (`Partition::append_if_end`) did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConditionalAppendError {
-    /// The log does not end where the caller said. Answer only once HW has reached `end` (rule 2).
+    /// The log does not end where the caller said.
     #[error("the log ends at {end}")]
     WrongEnd {
         /// Where it ends.
         end: Offset,
     },
-    /// The batch was refused.
+    /// The append failed for another reason.
     #[error(transparent)]
-    Refused(#[from] AppendRefused),
+    Append(#[from] AppendError),
+}
+
+impl From<LogError> for ConditionalAppendError {
+    fn from(error: LogError) -> ConditionalAppendError {
+        ConditionalAppendError::Append(AppendError::Log(error))
+    }
+}
+
+/// A refusal, and what it reveals: the caller must not hear of it before that is durable (rule 2).
+#[derive(Debug)]
+pub(in crate::log) struct Refused<E = AppendError> {
+    pub(in crate::log) error: E,
+    /// Answer only once HW has reached this.
+    pub(in crate::log) reveals: Option<Offset>,
+}
+
+impl<E> Refused<E> {
+    /// It says nothing about what the log contains.
+    pub(in crate::log) fn reveals_nothing(error: E) -> Refused<E> {
+        Refused { error, reveals: None }
+    }
+}
+
+impl From<Refused> for Refused<ConditionalAppendError> {
+    fn from(refused: Refused) -> Refused<ConditionalAppendError> {
+        Refused { error: refused.error.into(), reveals: refused.reveals }
+    }
 }

@@ -23,10 +23,11 @@ pub mod repair;
 mod sync;
 #[cfg(test)]
 mod tests;
+pub mod ticket;
 mod upkeep;
 mod write;
 
-pub use error::{AppendError, AppendRefused, ConditionalAppendError, LogError};
+pub use error::{AppendError, ConditionalAppendError, LogError};
 pub use partition::{
     Appended, FlushEvery, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
 };
@@ -34,6 +35,7 @@ pub use read::locate::{FileSlice, Located, Patience};
 pub use read::watch::WatchGuard;
 pub use recovery::CutReport;
 pub use recovery::log_dir::{LogDir, LogDirSettings};
+pub use ticket::Ticket;
 pub use upkeep::delete_records::{DeleteRecordsError, DeleteUntil};
 pub use upkeep::passes::UpkeepSettings;
 pub use upkeep::policy::{Cleanup, Compaction};

@@ -113,8 +113,6 @@ pub struct Appended {
     pub log_start: Offset,
     /// The batch was there before (KIP-98).
     pub duplicate: bool,
-    /// Whoever tells anybody of this waits until HW has reached it (`Partition::durable`).
-    pub durable_at: Offset,
 }
 
 /// log start <= recovery point <= HW <= LEO (rule 1). LSO <= HW.
@@ -312,7 +310,7 @@ impl Partition {
     ///
     /// # Errors
     /// `Poisoned` or `Deleted` when that will not happen any more; `Offline` when the log was closed.
-    pub async fn durable(&self, until: Offset) -> Result<(), LogError> {
+    pub(crate) async fn durable(&self, until: Offset) -> Result<(), LogError> {
         self.shown.until(until).await
     }
 
@@ -378,12 +376,6 @@ impl Partition {
             Some(asked) if asked > current => Err(LogError::UnknownEpoch { asked, current }),
             _ => Ok(()),
         }
-    }
-
-    /// The last thing that a stream wrote here; it may not be durable yet.
-    #[must_use]
-    pub fn stream_last(&self, stream: ProducerId) -> Option<StreamLast> {
-        self.writer.lock().producers.stream_last(stream)
     }
 
     /// Puts changed topic configs in force, from the next append on.

@@ -103,8 +103,8 @@ impl KeyedLog {
         let log = self.log.get_or_try_init(|| self.open()).await?;
         let message = Message { key: Some(key), value, ..Message::default() };
         let batch = record::build(&[message], self.clock.wall(), Compression::None, None)?;
-        let appended = log.append(batch, Origin::Broker).map_err(|refused| refused.error)?;
-        Ok(log.durable(appended.durable_at).await?)
+        log.append(batch, Origin::Broker).durable().await?;
+        Ok(())
     }
 
     async fn open(&self) -> Result<Arc<Partition>, KeyedLogError> {

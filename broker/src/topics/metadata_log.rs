@@ -66,12 +66,12 @@ impl MetadataLog {
             batch.iter().map(|record| Message { value: Some(record.encode()), ..Message::default() }).collect();
         let too_large = |cause| TopicError::Refused { reason: format!("the change cannot be recorded: {cause}") };
         let batch = build(&messages, self.clock.wall(), Compression::None, None).map_err(too_large)?;
-        let appended = self.partition.append(batch, Origin::Broker).map_err(|refused| match refused.error {
+        let appended = self.partition.append(batch, Origin::Broker).durable().await;
+        appended.map(|_| ()).map_err(|error| match error {
             AppendError::Log(cause) => TopicError::Log(cause),
             AppendError::Record(cause) => too_large(cause),
             other => TopicError::Metadata { reason: other.to_string() },
-        })?;
-        Ok(self.partition.durable(appended.durable_at).await?)
+        })
     }
 
     /// `false` after a failed sync (rule 8): what was written last may or may not be there at the next start.

@@ -115,7 +115,7 @@ impl Groups {
         };
         let messages: Vec<Message> = changes.iter().map(message).collect();
         let written = self.append(group, &messages, now)?;
-        inner.offsets.appended(written.durable_at, changes);
+        inner.offsets.appended(written.end, changes);
         Ok(written)
     }
 

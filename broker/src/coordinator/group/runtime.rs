@@ -22,7 +22,7 @@ use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::ids::{Offset, PartitionId};
 use crate::limits;
-use crate::log::{Origin, Partition};
+use crate::log::{self, Origin, Partition};
 use crate::record::{self, Compression, Message};
 use crate::tasks::{self, Changes, Tasks, Vital, VitalTask};
 use crate::topics::{Catalog, NewTopic, Topic, TopicError};
@@ -73,13 +73,14 @@ pub(super) struct Inner {
 /// Where a record ends up: it is durable when the partition's HW is there.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
-    pub(super) partition: Arc<Partition>,
-    pub(super) durable_at: Offset,
+    ticket: log::Ticket,
+    pub(super) end: Offset,
 }
 
 impl Written {
-    pub(super) async fn durable(&self) -> Result<(), GroupError> {
-        Ok(self.partition.durable(self.durable_at).await?)
+    pub(super) async fn durable(self) -> Result<(), GroupError> {
+        self.ticket.durable().await?;
+        Ok(())
     }
 }
 
@@ -390,9 +391,10 @@ impl Groups {
         let partition = partition.ok_or_else(|| TopicError::NotFound { name: OFFSETS_TOPIC.to_owned() })?;
         let refused = |error: record::RecordError| GroupError::Append(error.into());
         let batch = record::build(messages, now.wall, Compression::None, None).map_err(refused)?;
-        match partition.append(batch, Origin::Broker) {
-            Ok(appended) => Ok(Written { durable_at: appended.durable_at, partition }),
-            Err(refused) => Err(refused.error.into()),
+        let ticket = partition.append(batch, Origin::Broker);
+        match ticket.placed() {
+            Ok(appended) => Ok(Written { end: appended.last_offset.next(), ticket }),
+            Err(refused) => Err(refused.clone().into()),
         }
     }
 

@@ -149,8 +149,7 @@ async fn a_batch_that_cannot_be_opened_is_one_dead_letter_and_the_next_ones_go_o
     let crc = crc32c::crc32c(&bytes[21..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     let batch = record::check_produced(bytes.into(), 1 << 20).expect("compressed records are not opened");
-    let appended = partition.append(batch, Origin::Client).expect("an append");
-    partition.durable(appended.durable_at).await.expect("durable");
+    partition.append(batch, Origin::Client).durable().await.expect("durable");
     rig.produce(0, &[message("b")]).await;
     rig.pass(Duration::from_secs(5));
     settle(&mut rig.proxy(0)).await;
@@ -169,8 +168,7 @@ async fn a_delay_topic_may_deliver_to_a_delay_topic_and_the_first_time_stays() {
     let partition = outer.partition(PartitionId(0)).expect("a partition");
     let sent = Message { timestamp: Some(TimestampMs(777)), ..message("a") };
     let batch = record::build(&[sent], rig.clock.wall(), Compression::None, None).expect("a batch");
-    let appended = partition.append(batch, Origin::Broker).expect("an append");
-    partition.durable(appended.durable_at).await.expect("durable");
+    partition.append(batch, Origin::Broker).durable().await.expect("durable");
     let mut first = rig.proxy(0);
     first.key.topic = outer.id();
     first.delay = Duration::from_secs(2);

@@ -5,8 +5,8 @@ use crate::log::error::{AppendError, ConditionalAppendError, LogError};
 use crate::log::partition::RESERVED_PRODUCER_IDS;
 use crate::record::{RecordError, check_produced};
 
-fn refused(partition: &Partition, batch: ProducedBatch, origin: Origin) -> AppendError {
-    partition.append(batch, origin).unwrap_err().error
+fn refused(partition: &Arc<Partition>, batch: ProducedBatch, origin: Origin) -> AppendError {
+    partition.append(batch, origin).placed().unwrap_err().clone()
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn the_topics_policy_is_applied_to_every_batch() {
     // Compressed batches of clients are opened before they come here, for this and other reasons (`record::AppendRules`).
     let keyed = |key: Option<&'static str>| Message { key: key.map(Bytes::from), ..message("v", 1) };
     let good = build(&[keyed(Some("k"))], TimestampMs(0), Compression::None, None).unwrap();
-    compacted.append(good, Origin::Client).unwrap();
+    compacted.append(good, Origin::Client).placed().unwrap();
     let bad = build(&[keyed(Some("k")), keyed(None)], TimestampMs(0), Compression::None, None).unwrap();
     let error = refused(&compacted, bad, Origin::Client);
     assert!(matches!(error, AppendError::Record(RecordError::Invalid { .. })), "{error}");
@@ -75,15 +75,15 @@ fn segments_roll_by_bytes_and_by_time() {
     let size = batch("x").bytes().len() as u64;
     let by_bytes = dir.create(ident("bytes"), LogConfig { segment_bytes: 2 * size, ..config() }).unwrap();
     for _ in 0..5 {
-        append(&by_bytes, "x");
+        add(&by_bytes, "x");
     }
     let by_time = dir.create(ident("time"), LogConfig { segment_ms: 100, ..config() }).unwrap();
     for timestamp in [1_000, 1_100, 1_101, 900, 1_201, 1_202] {
-        by_time.append(batch_at(&[("x", timestamp)]), Origin::Client).unwrap();
+        by_time.append(batch_at(&[("x", timestamp)]), Origin::Client).placed().unwrap();
     }
     let huge = dir.create(ident("huge"), LogConfig { segment_bytes: 10, ..config() }).unwrap();
-    append(&huge, "larger than a segment");
-    append(&huge, "another");
+    add(&huge, "larger than a segment");
+    add(&huge, "another");
     dir.close().unwrap();
     let bases = |dir: &str| -> Vec<i64> {
         bench.names(dir).iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect()
@@ -154,8 +154,7 @@ async fn rules_18_19_a_stream_is_deduplicated_over_restarts_and_closed_to_client
         let reserved = refused(&partition, stamped("v", stream, 0), Origin::Client);
         assert!(matches!(reserved, AppendError::ReservedProducerId { .. }));
         for n in 0..8 {
-            let appended = partition.append(stamped(&n.to_string(), stream, n), Origin::Stream).unwrap();
-            partition.durable(appended.durable_at).await.unwrap();
+            partition.append(stamped(&n.to_string(), stream, n), Origin::Stream).durable().await.unwrap();
         }
     }
     bench.kill();
@@ -163,14 +162,14 @@ async fn rules_18_19_a_stream_is_deduplicated_over_restarts_and_closed_to_client
     bench.clock.advance_ms(10 * 86_400_000);
     let dir = bench.open();
     let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
-    let last = partition.stream_last(ProducerId(stream)).unwrap();
+    let last = partition.stream_last(ProducerId(stream)).placed().unwrap().unwrap();
     assert_eq!((last.sequence, last.offset), (Sequence(7), Offset(7)));
-    assert!(partition.append(stamped("7", stream, 7), Origin::Stream).unwrap().duplicate);
+    assert!(partition.append(stamped("7", stream, 7), Origin::Stream).placed().unwrap().duplicate);
     let done = refused(&partition, stamped("0", stream, 0), Origin::Stream);
     assert!(matches!(done, AppendError::DuplicateSequence { .. }), "rule 18: done, where is forgotten: {done}");
     let gap = refused(&partition, stamped("9", stream, 9), Origin::Stream);
     assert!(matches!(gap, AppendError::OutOfOrderSequence { expected: Sequence(8), .. }), "{gap}");
-    assert_eq!(partition.append(stamped("8", stream, 8), Origin::Stream).unwrap().base_offset, Offset(8));
+    assert_eq!(partition.append(stamped("8", stream, 8), Origin::Stream).placed().unwrap().base_offset, Offset(8));
     let nameless = refused(&partition, batch("v"), Origin::Stream);
     assert!(matches!(nameless, AppendError::Record(RecordError::Invalid { .. })));
 }
@@ -180,16 +179,17 @@ fn rule_19_what_the_broker_moves_is_not_measured_again() {
     let bench = Bench::new();
     let dir = bench.open();
     let partition = dir.create(ident("t"), LogConfig { message_bytes_max: 10, ..config() }).unwrap();
-    partition.append(stamped("v", RESERVED_PRODUCER_IDS.0, 0), Origin::Stream).unwrap();
+    partition.append(stamped("v", RESERVED_PRODUCER_IDS.0, 0), Origin::Stream).placed().unwrap();
 }
 
-#[test]
-fn an_append_may_be_bound_to_the_end_of_the_log() {
+#[tokio::test]
+async fn an_append_may_be_bound_to_the_end_of_the_log() {
     let bench = Bench::new();
     let dir = bench.open();
     let partition = dir.create(ident("t"), config()).unwrap();
-    partition.append_if_end(batch("a"), Origin::Broker, Offset(0)).unwrap();
-    let wrong = partition.append_if_end(batch("b"), Origin::Broker, Offset(0)).unwrap_err();
+    partition.append_if_end(batch("a"), Origin::Broker, Offset(0)).placed().unwrap();
+    let wrong = partition.append_if_end(batch("b"), Origin::Broker, Offset(0)).durable().await.unwrap_err();
     assert!(matches!(wrong, ConditionalAppendError::WrongEnd { end: Offset(1) }));
-    assert_eq!(partition.append_if_end(batch("b"), Origin::Broker, Offset(1)).unwrap().base_offset, Offset(1));
+    let right = partition.append_if_end(batch("b"), Origin::Broker, Offset(1)).durable().await.unwrap();
+    assert_eq!(right.base_offset, Offset(1));
 }

@@ -28,13 +28,12 @@ fn keyed(key: &str, value: Option<&str>, time: i64) -> Message {
 }
 
 /// Appends one batch and notes it.
-async fn put(bench: &Bench, partition: &Partition, records: &mut Records, batch: &[(String, Option<String>)]) {
+async fn put(bench: &Bench, partition: &Arc<Partition>, records: &mut Records, batch: &[(String, Option<String>)]) {
     let now = bench.clock.wall().0;
     let messages: Vec<Message> = batch.iter().map(|(key, value)| keyed(key, value.as_deref(), now)).collect();
     let compression = if batch.len() > 1 { Compression::Lz4 } else { Compression::None };
     let built = build(&messages, TimestampMs(now), compression, None).unwrap();
-    let appended = partition.append(built, Origin::Client).unwrap();
-    partition.durable(appended.durable_at).await.unwrap();
+    let appended = partition.append(built, Origin::Client).durable().await.unwrap();
     records.extend((appended.base_offset.0..).zip(batch.iter().cloned()));
 }
 
@@ -158,7 +157,7 @@ async fn rule_19_sequences_go_on_though_every_record_of_a_producer_is_superseded
     };
     let mut written = Records::new();
     for first in 0..3 {
-        partition.append(stamped(first), Origin::Client).unwrap();
+        partition.append(stamped(first), Origin::Client).placed().unwrap();
         written.insert(i64::from(first), ("a".to_owned(), Some("mine".to_owned())));
     }
     for n in 0..20 {
@@ -178,9 +177,9 @@ async fn rule_19_sequences_go_on_though_every_record_of_a_producer_is_superseded
     assert!(first.size > 0);
     let dir = bench.open();
     let partition = dir.open_existing(ident("t"), compacted(0)).unwrap();
-    assert!(partition.append(stamped(2), Origin::Client).unwrap().duplicate, "the last batch is known");
-    assert!(partition.append(stamped(9), Origin::Client).is_err(), "a gap is one");
-    assert!(!partition.append(stamped(3), Origin::Client).unwrap().duplicate);
+    assert!(partition.append(stamped(2), Origin::Client).placed().unwrap().duplicate, "the last batch is known");
+    assert!(partition.append(stamped(9), Origin::Client).placed().is_err(), "a gap is one");
+    assert!(!partition.append(stamped(3), Origin::Client).placed().unwrap().duplicate);
 }
 
 #[tokio::test]

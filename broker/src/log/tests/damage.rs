@@ -66,7 +66,7 @@ async fn rule_10_below_the_recovery_point_it_is_damage_read_only_and_nothing_is_
         assert_eq!(partition.read(Offset(0), 1_000).unwrap().records.len(), 2 * size, "readable up to there");
         assert!(matches!(partition.read(Offset(2), 100), Err(LogError::Corrupt { .. })), "not 'out of range'");
         assert!(matches!(partition.read(Offset(3), 100), Err(LogError::Corrupt { .. })));
-        assert!(partition.append(batch("x"), Origin::Client).is_err());
+        assert!(partition.append(batch("x"), Origin::Client).placed().is_err());
         assert!(dir.first_failure().unwrap().contains("sluice log repair"));
         dir.close().unwrap();
         // A clean stop does not make the damage forgotten.
@@ -139,7 +139,7 @@ async fn rule_4_a_stored_batch_may_have_holes() {
         let dir = bench.open();
         let partition = dir.create(ident("t"), config()).unwrap();
         let three = batch_at(&[("a", 1), ("b", 2), ("c", 3)]);
-        partition.append(three, Origin::Client).unwrap();
+        partition.append(three, Origin::Client).placed().unwrap();
         dir.close().unwrap();
     }
     // Compaction takes records out and leaves the offsets: here all three, the count says 0.
@@ -173,7 +173,7 @@ async fn indexes_that_are_missing_torn_or_wrong_are_rebuilt() {
             let partition = dir.create(ident("t"), small_segments()).unwrap();
             for n in 0..9 {
                 let value = batch_at(&[(&n.to_string(), n)]);
-                partition.append(value, Origin::Client).unwrap();
+                partition.append(value, Origin::Client).placed().unwrap();
             }
             dir.close().unwrap();
         }
@@ -200,7 +200,7 @@ async fn after_a_clean_stop_nothing_is_written_again() {
         let dir = bench.open();
         let partition = dir.create(ident("t"), small_segments()).unwrap();
         for n in 0..9 {
-            append(&partition, &n.to_string());
+            add(&partition, &n.to_string());
         }
         dir.close().unwrap();
     }
@@ -222,17 +222,16 @@ async fn idempotence_survives_a_crash() {
         let dir = bench.open();
         let partition = dir.create(ident("t"), small_segments()).unwrap();
         for n in 0..9 {
-            let appended = partition.append(stamped(&n.to_string(), 5, n), Origin::Client).unwrap();
-            partition.durable(appended.durable_at).await.unwrap();
+            partition.append(stamped(&n.to_string(), 5, n), Origin::Client).durable().await.unwrap();
         }
     }
     bench.kill();
     let dir = bench.open();
     let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
-    let again = partition.append(stamped("5", 5, 5), Origin::Client).unwrap();
+    let again = partition.append(stamped("5", 5, 5), Origin::Client).placed().cloned().unwrap();
     assert!(again.duplicate);
-    assert_eq!((again.base_offset, again.durable_at), (Offset(5), Offset(6)));
-    assert_eq!(partition.append(stamped("9", 5, 9), Origin::Client).unwrap().base_offset, Offset(9));
+    assert_eq!((again.base_offset, again.last_offset), (Offset(5), Offset(5)));
+    assert_eq!(partition.append(stamped("9", 5, 9), Origin::Client).placed().unwrap().base_offset, Offset(9));
 }
 
 #[test]

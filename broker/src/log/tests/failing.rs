@@ -7,8 +7,9 @@ use futures::FutureExt;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::log::error::{AppendError, LogError};
+use crate::log::error::{AppendError, ConditionalAppendError, LogError};
 use crate::log::io::faulty::WriteFault;
+use crate::log::partition::RESERVED_PRODUCER_IDS;
 
 #[tokio::test]
 async fn rule_2_nothing_is_shown_or_answered_before_its_sync() {
@@ -20,23 +21,30 @@ async fn rule_2_nothing_is_shown_or_answered_before_its_sync() {
     let notify = Arc::new(Notify::new());
     let _watch = partition.watch(&notify);
 
-    let appended = partition.append(stamped("new", 5, 0), Origin::Client).unwrap();
-    let again = partition.append(stamped("new", 5, 0), Origin::Client).unwrap();
-    assert!(again.duplicate && again.durable_at == appended.durable_at, "a duplicate reveals what it repeats");
-    let refused = partition.append(stamped("gap", 5, 9), Origin::Client).unwrap_err();
-    assert_eq!(refused.reveals, Some(appended.durable_at), "an error reveals what it compares with");
+    let appended = partition.append(stamped("new", 5, 0), Origin::Client);
+    let again = partition.append(stamped("new", 5, 0), Origin::Client);
+    assert!(again.placed().unwrap().duplicate);
+    let refused = partition.append(stamped("gap", 5, 9), Origin::Client);
+    let wrong_end = partition.append_if_end(batch("b"), Origin::Client, Offset(1));
 
     assert_eq!(values(&partition), ["old"]);
     assert!(partition.read(Offset(1), 100).unwrap().records.is_empty());
     assert!(matches!(partition.read(Offset(2), 100), Err(LogError::OutOfRange { end: Offset(1), .. })));
     assert_eq!(partition.find_time(TimestampMs(0)).unwrap().unwrap().offset, Offset(0));
     assert_eq!(partition.epoch_end(LeaderEpoch(0)), Some((LeaderEpoch(0), Offset(1))));
-    let mut durable = Box::pin(partition.durable(appended.durable_at));
-    assert!(durable.as_mut().now_or_never().is_none());
+    assert!(appended.clone().durable().now_or_never().is_none());
+    assert!(again.clone().durable().now_or_never().is_none(), "a duplicate reveals what it repeats");
+    assert!(refused.clone().durable().now_or_never().is_none(), "an error reveals what it compares with");
+    assert!(wrong_end.clone().durable().now_or_never().is_none(), "so does the end of the log");
+    let unrelated = partition.append(stamped("v", RESERVED_PRODUCER_IDS.0, 0), Origin::Client);
+    assert!(matches!(unrelated.durable().now_or_never(), Some(Err(AppendError::ReservedProducerId { .. }))));
     assert!(notify.notified().now_or_never().is_none());
 
     bench.disk.hold_syncs(false);
-    durable.await.unwrap();
+    assert_eq!(appended.durable().await.unwrap().base_offset, Offset(1));
+    assert_eq!(again.durable().await.unwrap().base_offset, Offset(1));
+    assert!(matches!(refused.durable().await, Err(AppendError::OutOfOrderSequence { expected: Sequence(1), .. })));
+    assert!(matches!(wrong_end.durable().await, Err(ConditionalAppendError::WrongEnd { end: Offset(2) })));
     notify.notified().await;
     assert_eq!(values(&partition), ["old", "new"]);
     let offsets = partition.offsets();
@@ -50,13 +58,13 @@ async fn rule_1_without_waiting_for_syncs_hw_is_leo_and_only_a_sync_moves_the_re
     let partition = dir.create(ident("t"), LogConfig { sync: false, ..config() }).unwrap();
     let syncs = bench.disk.syncs();
     let appended = append(&partition, "a");
-    partition.durable(appended.durable_at).await.unwrap();
+    appended.clone().durable().await.unwrap();
     assert_eq!(values(&partition), ["a"]);
     let offsets = partition.offsets();
     assert_eq!((offsets.recovery_point, offsets.hw, offsets.leo), (Offset(0), Offset(1), Offset(1)));
     assert_eq!(bench.disk.syncs(), syncs + 1, "only the epoch entry of the term's first append was synced");
     // Rule 18: a deduplicated append is synced all the same.
-    partition.sync_now(appended.durable_at).await.unwrap();
+    appended.synced().await.unwrap();
     assert_eq!(partition.offsets().recovery_point, Offset(1));
     assert!(bench.disk.syncs() > syncs + 1);
 }
@@ -70,10 +78,10 @@ async fn a_change_of_flush_is_in_force_at_once() {
     bench.disk.hold_syncs(true);
     let appended = append(&partition, "a");
     partition.reconfigure(LogConfig { sync: false, ..config() });
-    partition.durable(appended.durable_at).await.unwrap();
+    appended.clone().durable().await.unwrap();
     bench.disk.hold_syncs(false);
     partition.reconfigure(config());
-    partition.sync_now(appended.durable_at).await.unwrap();
+    appended.synced().await.unwrap();
     assert_eq!(partition.offsets().recovery_point, Offset(2));
 }
 
@@ -82,16 +90,16 @@ async fn rule_2_what_was_begun_before_the_topic_syncs_is_not_shown_before_its_sy
     let bench = Bench::new();
     let dir = bench.open();
     let partition = dir.create(ident("t"), LogConfig { sync: false, ..config() }).unwrap();
-    append(&partition, "a");
+    add(&partition, "a");
     bench.disk.hold_syncs(true);
     partition.reconfigure(config());
     let appended = append(&partition, "b");
     // The last step of an append that looked at the config before it was changed.
     partition.show_everything();
     assert_eq!(partition.offsets().hw, Offset(1));
-    assert!(partition.durable(appended.durable_at).now_or_never().is_none());
+    assert!(appended.clone().durable().now_or_never().is_none());
     bench.disk.hold_syncs(false);
-    partition.durable(appended.durable_at).await.unwrap();
+    appended.durable().await.unwrap();
 }
 
 #[tokio::test]
@@ -106,16 +114,16 @@ async fn rule_8_a_failed_sync_poisons_until_restart_and_leaves_the_others_alone(
         let _watch = bad.watch(&notify);
         bench.disk.fail_sync(1);
         let lost = append(&bad, "lost");
-        assert!(matches!(bad.durable(lost.durable_at).await, Err(LogError::Poisoned { .. })));
+        assert!(matches!(lost.clone().durable().await, Err(AppendError::Log(LogError::Poisoned { .. }))));
         notify.notified().await;
         assert!(dir.first_failure().unwrap().contains("bad-0"));
-        let refused = bad.append(batch("more"), Origin::Client).unwrap_err();
-        assert!(matches!(refused.error, AppendError::Log(LogError::Poisoned { .. })));
+        let refused = bad.append(batch("more"), Origin::Client).placed().unwrap_err().clone();
+        assert!(matches!(refused, AppendError::Log(LogError::Poisoned { .. })));
         assert_eq!((bad.offsets().hw, values(&bad)), (Offset(1), vec!["kept".to_owned()]));
         settle(&good, "fine").await;
         // The pages are clean now: whoever syncs them again is told that all is well. Nobody does.
         let syncs = bench.disk.syncs();
-        assert!(matches!(bad.sync_now(lost.durable_at).await, Err(LogError::Poisoned { .. })));
+        assert!(matches!(lost.synced().await, Err(AppendError::Log(LogError::Poisoned { .. }))));
         assert_eq!(bench.disk.syncs(), syncs);
         assert!(matches!(dir.close(), Err(LogError::Poisoned { .. })));
     }
@@ -142,10 +150,10 @@ async fn rule_8_a_failed_sync_of_many_poisons_all_that_it_was_for() {
     let waits: Vec<_> = partitions[1..].iter().map(|partition| append(partition, "in the next group")).collect();
     bench.disk.fail_sync(1);
     bench.disk.hold_syncs(false);
-    partitions[0].durable(first.durable_at).await.unwrap();
-    for (partition, appended) in partitions[1..].iter().zip(waits) {
-        let outcome = partition.durable(appended.durable_at).await;
-        assert!(matches!(outcome, Err(LogError::Poisoned { .. })), "{outcome:?}");
+    first.durable().await.unwrap();
+    for appended in waits {
+        let outcome = appended.durable().await;
+        assert!(matches!(outcome, Err(AppendError::Log(LogError::Poisoned { .. }))), "{outcome:?}");
     }
 }
 
@@ -168,11 +176,11 @@ async fn rule_8_a_failed_sync_of_many_is_believed_by_nobody_also_when_its_partit
         let (dir, going) = (Arc::clone(&dir), Arc::clone(&going));
         move || dir.remove(&going)
     });
-    assert!(matches!(going.durable(lost.durable_at).await, Err(LogError::Deleted { .. })));
+    assert!(matches!(lost.durable().await, Err(AppendError::Log(LogError::Deleted { .. }))));
     bench.disk.hold_syncs(false);
-    for (partition, appended) in others.iter().zip(waits) {
-        let outcome = partition.durable(appended.durable_at).await;
-        assert!(matches!(outcome, Err(LogError::Poisoned { .. })), "{outcome:?}");
+    for appended in waits {
+        let outcome = appended.durable().await;
+        assert!(matches!(outcome, Err(AppendError::Log(LogError::Poisoned { .. }))), "{outcome:?}");
     }
     removing.join().unwrap().unwrap();
 }
@@ -186,13 +194,13 @@ async fn rule_8_a_failed_write_is_no_poison() {
     let whole = bench.len("/data/t-0/00000000000000000000.log");
     for fault in [WriteFault::Short, WriteFault::NoSpace, WriteFault::Io] {
         bench.disk.fail_write(1, fault);
-        let refused = partition.append(batch("does not fit"), Origin::Client).unwrap_err();
-        assert!(matches!(refused.error, AppendError::Log(LogError::Io { .. })), "{fault:?}: {refused}");
+        let refused = partition.append(batch("does not fit"), Origin::Client).placed().unwrap_err().clone();
+        assert!(matches!(refused, AppendError::Log(LogError::Io { .. })), "{fault:?}: {refused}");
         assert_eq!(bench.len("/data/t-0/00000000000000000000.log"), whole, "rule 15: cut back to the last whole batch");
         partition.usable().unwrap();
     }
     bench.disk.set_space(Some(0));
-    assert!(partition.append(batch("no room"), Origin::Client).is_err());
+    assert!(partition.append(batch("no room"), Origin::Client).placed().is_err());
     bench.disk.set_space(None);
     assert_eq!(settle(&partition, "b").await.base_offset, Offset(1));
     assert_eq!(values(&partition), ["a", "b"]);
@@ -203,10 +211,10 @@ async fn a_sequence_that_was_refused_for_want_of_room_is_taken_when_there_is_som
     let bench = Bench::new();
     let dir = bench.open();
     let partition = dir.create(ident("t"), config()).unwrap();
-    partition.append(stamped("0", 5, 0), Origin::Client).unwrap();
+    partition.append(stamped("0", 5, 0), Origin::Client).placed().unwrap();
     bench.disk.fail_write(1, WriteFault::Short);
-    assert!(partition.append(stamped("1", 5, 1), Origin::Client).is_err());
-    let retried = partition.append(stamped("1", 5, 1), Origin::Client).unwrap();
+    assert!(partition.append(stamped("1", 5, 1), Origin::Client).placed().is_err());
+    let retried = partition.append(stamped("1", 5, 1), Origin::Client).placed().cloned().unwrap();
     assert!(!retried.duplicate);
     assert_eq!(retried.base_offset, Offset(1));
 }
@@ -246,12 +254,12 @@ async fn many_waiters_of_many_partitions_share_few_syncs() {
     let mut waits = Vec::new();
     for n in 0..50 {
         for partition in &partitions {
-            waits.push((partition, append(partition, &n.to_string()).durable_at));
+            waits.push(append(partition, &n.to_string()));
         }
     }
     bench.disk.hold_syncs(false);
-    for (partition, until) in waits {
-        partition.durable(until).await.unwrap();
+    for ticket in waits {
+        ticket.durable().await.unwrap();
     }
     assert!(bench.disk.syncs() - before <= 3, "{} syncs for 1,000 appends", bench.disk.syncs() - before);
 }
@@ -262,7 +270,7 @@ fn rule_15_files_end_where_their_content_does() {
     let dir = bench.open();
     let partition = dir.create(ident("t"), small_segments()).unwrap();
     for n in 0..10 {
-        append(&partition, &n.to_string());
+        add(&partition, &n.to_string());
     }
     dir.close().unwrap();
     let logs: Vec<String> = bench.names("/data/t-0").into_iter().filter(|name| name.ends_with(".log")).collect();

@@ -3,9 +3,9 @@
 use super::*;
 use crate::log::error::AppendError;
 
-fn refused_for_space(partition: &Partition) -> bool {
+fn refused_for_space(partition: &Arc<Partition>) -> bool {
     let refused = partition.append(batch("no room"), Origin::Client);
-    matches!(refused, Err(refused) if matches!(&refused.error, AppendError::Log(error) if error.is_no_space()))
+    matches!(refused.placed(), Err(AppendError::Log(error)) if error.is_no_space())
 }
 
 #[tokio::test]

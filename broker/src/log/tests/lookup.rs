@@ -14,7 +14,7 @@ fn a_read_begins_with_the_batch_that_holds_the_offset_and_never_skips() {
     for n in 0..60 {
         let records: Vec<String> = (0..=n % 4).map(|of| format!("{n}/{of}/{}", "x".repeat(n % 7 * 10))).collect();
         let records: Vec<(&str, i64)> = records.iter().map(|value| (value.as_str(), 1)).collect();
-        bases.push(partition.append(batch_at(&records), Origin::Client).unwrap());
+        bases.push(partition.append(batch_at(&records), Origin::Client).placed().cloned().unwrap());
     }
     let end = partition.offsets().hw;
     for appended in &bases {
@@ -41,8 +41,8 @@ fn a_batch_larger_than_the_limit_is_returned_whole() {
     let bench = Bench::new();
     let dir = bench.open();
     let partition = dir.create(ident("t"), LogConfig { sync: false, ..config() }).unwrap();
-    append(&partition, &"x".repeat(100_000));
-    append(&partition, "small");
+    add(&partition, &"x".repeat(100_000));
+    add(&partition, "small");
     let slice = partition.read(Offset(0), 10).unwrap();
     assert!(slice.records.len() > 100_000);
     assert_eq!(slice.offsets.hw, Offset(2));
@@ -67,7 +67,7 @@ fn offsets_by_time_are_those_of_the_first_record_at_or_after_it() {
     for n in 0..80 {
         let times: Vec<i64> = (0..3).map(|_| n * 10 + i64::try_from(dice.roll(60)).unwrap()).collect();
         let records: Vec<(&str, i64)> = times.iter().map(|time| ("v", *time)).collect();
-        let base = partition.append(batch_at(&records), Origin::Client).unwrap().base_offset.0;
+        let base = partition.append(batch_at(&records), Origin::Client).placed().unwrap().base_offset.0;
         all.extend(times.iter().zip(base..).map(|(time, offset)| (offset, *time)));
     }
     let check = |partition: &Partition| {
@@ -92,12 +92,11 @@ async fn the_largest_timestamp_is_looked_for_below_hw_only() {
     let dir = bench.open();
     let partition = dir.create(ident("t"), LogConfig { index_interval_bytes: 1, ..config() }).unwrap();
     for timestamp in [10, 30, 20] {
-        let appended = partition.append(batch_at(&[("v", timestamp)]), Origin::Client).unwrap();
-        partition.durable(appended.durable_at).await.unwrap();
+        partition.append(batch_at(&[("v", timestamp)]), Origin::Client).durable().await.unwrap();
     }
     bench.disk.hold_syncs(true);
     for timestamp in [40, 50] {
-        partition.append(batch_at(&[("v", timestamp)]), Origin::Client).unwrap();
+        partition.append(batch_at(&[("v", timestamp)]), Origin::Client).placed().unwrap();
     }
     let found = partition.find_max_time().unwrap().unwrap();
     assert_eq!((found.offset, found.timestamp), (Offset(1), TimestampMs(30)));
@@ -114,9 +113,9 @@ fn under_log_append_time_every_record_of_a_batch_has_the_batchs_time() {
     let dir = bench.open();
     let config = LogConfig { sync: false, timestamp_type: TimestampType::LogAppendTime, ..config() };
     let partition = dir.create(ident("t"), config).unwrap();
-    partition.append(batch_at(&[("a", 1), ("b", 99)]), Origin::Client).unwrap();
+    partition.append(batch_at(&[("a", 1), ("b", 99)]), Origin::Client).placed().unwrap();
     bench.clock.advance_ms(10);
-    partition.append(batch_at(&[("c", 1)]), Origin::Client).unwrap();
+    partition.append(batch_at(&[("c", 1)]), Origin::Client).placed().unwrap();
     let find = |at| partition.find_time(TimestampMs(at)).unwrap().map(|found| found.offset.0);
     assert_eq!([find(0), find(1_000_000), find(1_000_001), find(1_000_011)], [Some(0), Some(0), Some(2), None]);
     assert_eq!(partition.find_max_time().unwrap().unwrap().offset, Offset(2));
@@ -140,7 +139,7 @@ fn a_read_never_ends_at_empty_batches_when_a_full_one_follows() {
         let dir = bench.open();
         let partition = dir.create(ident("t"), config()).unwrap();
         for value in ["a", "b", "c", "d"] {
-            append(&partition, value);
+            add(&partition, value);
         }
         dir.close().unwrap();
     }
@@ -174,7 +173,7 @@ fn a_range_begins_at_the_batch_that_holds_the_offset_and_stays_below_the_high_wa
     let dir = bench.open();
     let partition = dir.create(ident("t"), small_segments()).unwrap();
     for n in 0..30 {
-        partition.append(batch_at(&[("a", n), ("b", n)]), Origin::Client).unwrap();
+        partition.append(batch_at(&[("a", n), ("b", n)]), Origin::Client).placed().unwrap();
     }
     futures::executor::block_on(partition.durable(Offset(60))).unwrap();
     for from in 0..60 {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Cleanup, LogDir, LogDirSettings};
+use super::{Cleanup, LogDir, LogDirSettings, Ticket};
 use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{
     LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicName,
@@ -104,15 +104,20 @@ fn stamped(value: &str, id: i64, first: i32) -> ProducedBatch {
     build(&[message(value, 1_000)], TimestampMs(0), Compression::None, Some(stamp)).unwrap()
 }
 
-fn append(partition: &Partition, value: &str) -> Appended {
-    partition.append(batch(value), Origin::Client).unwrap()
+fn append(partition: &Arc<Partition>, value: &str) -> Ticket {
+    let ticket = partition.append(batch(value), Origin::Client);
+    ticket.placed().unwrap();
+    ticket
+}
+
+/// Appends; nobody waits for it.
+fn add(partition: &Arc<Partition>, value: &str) {
+    append(partition, value).forget();
 }
 
 /// Appends and waits until it is durable.
-async fn settle(partition: &Partition, value: &str) -> Appended {
-    let appended = append(partition, value);
-    partition.durable(appended.durable_at).await.unwrap();
-    appended
+async fn settle(partition: &Arc<Partition>, value: &str) -> Appended {
+    append(partition, value).durable().await.unwrap()
 }
 
 /// Everything below HW: offset, leader epoch and value, read in pieces of `max_bytes`.

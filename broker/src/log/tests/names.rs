@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::log::error::LogError;
+use crate::log::error::{AppendError, LogError};
 use crate::log::io::Disk;
 
 #[tokio::test]
@@ -24,13 +24,13 @@ async fn rule_16_waiters_of_a_deleted_topic_end_and_its_files_go() {
         std::thread::spawn(move || dir.remove(&partition))
     };
     // Without the disk: the sync is still held.
-    assert!(matches!(partition.durable(waiting.durable_at).await, Err(LogError::Deleted { .. })));
+    assert!(matches!(waiting.durable().await, Err(AppendError::Log(LogError::Deleted { .. }))));
     notify.notified().await;
     bench.disk.hold_syncs(false);
     remover.join().unwrap().unwrap();
     assert!(matches!(partition.read(Offset(0), 100), Err(LogError::Deleted { .. })));
     assert!(matches!(partition.usable(), Err(LogError::Deleted { .. })));
-    assert!(partition.append(batch("c"), Origin::Client).is_err());
+    assert!(partition.append(batch("c"), Origin::Client).placed().is_err());
     dir.close().unwrap();
     assert!(bench.names("/data").iter().all(|name| !name.starts_with("t-0")), "{:?}", bench.names("/data"));
 }
@@ -124,7 +124,7 @@ async fn rule_17_what_should_be_there_and_is_not_is_offline_and_never_a_new_log(
         assert_eq!(name, partition.ident().name().to_string());
         assert!(matches!(partition.read(Offset(0), 100), Err(LogError::Offline { .. })));
         assert!(matches!(partition.find_time(TimestampMs(0)), Err(LogError::Offline { .. })));
-        assert!(partition.append(batch("a"), Origin::Client).is_err());
+        assert!(partition.append(batch("a"), Origin::Client).placed().is_err());
         assert!(partition.durable(Offset(1)).await.is_err(), "nobody waits for ever");
     }
     assert!(!bench.names("/data").contains(&"missing-0".to_owned()));

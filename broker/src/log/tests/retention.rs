@@ -22,11 +22,10 @@ fn logs(bench: &Bench) -> Vec<String> {
 }
 
 /// Ten records with these values, at the clock's time, durable.
-async fn fill(bench: &Bench, partition: &Partition, from: i64) {
+async fn fill(bench: &Bench, partition: &Arc<Partition>, from: i64) {
     use crate::clock::Clock;
     for n in from..from + 10 {
-        let appended = partition.append(batch_at(&[(&n.to_string(), bench.clock.wall().0)]), Origin::Client).unwrap();
-        partition.durable(appended.durable_at).await.unwrap();
+        partition.append(batch_at(&[(&n.to_string(), bench.clock.wall().0)]), Origin::Client).durable().await.unwrap();
     }
 }
 
@@ -251,8 +250,7 @@ async fn rule_19_what_a_stream_wrote_last_is_known_when_its_segment_is_gone() {
     let dir = bench.open();
     let partition = dir.create(ident("t"), kept_for_a_day()).unwrap();
     let stream = RESERVED_PRODUCER_IDS;
-    let appended = partition.append(stamped("delivered", stream.0, 0), Origin::Stream).unwrap();
-    partition.durable(appended.durable_at).await.unwrap();
+    partition.append(stamped("delivered", stream.0, 0), Origin::Stream).durable().await.unwrap();
     fill(&bench, &partition, 1).await;
     bench.clock.advance_ms(2 * DAY_MS);
     dir.retain();
@@ -261,8 +259,8 @@ async fn rule_19_what_a_stream_wrote_last_is_known_when_its_segment_is_gone() {
     bench.kill();
     let dir = bench.open();
     let partition = dir.open_existing(ident("t"), kept_for_a_day()).unwrap();
-    assert_eq!(partition.stream_last(stream).map(|last| last.offset), Some(Offset(0)));
-    let again = partition.append(stamped("delivered", stream.0, 0), Origin::Stream).unwrap();
+    assert_eq!(partition.stream_last(stream).placed().unwrap().map(|last| last.offset), Some(Offset(0)));
+    let again = partition.append(stamped("delivered", stream.0, 0), Origin::Stream).placed().cloned().unwrap();
     assert!(again.duplicate);
 }
 
@@ -275,8 +273,7 @@ async fn rule_19_an_index_or_epochs_that_are_rebuilt_cost_no_producer_whose_segm
         let mut bench = Bench::new();
         let dir = bench.open();
         let partition = dir.create(ident("t"), kept_for_a_day()).unwrap();
-        let appended = partition.append(stamped("delivered", stream.0, 0), Origin::Stream).unwrap();
-        partition.durable(appended.durable_at).await.unwrap();
+        partition.append(stamped("delivered", stream.0, 0), Origin::Stream).durable().await.unwrap();
         fill(&bench, &partition, 1).await;
         partition.delete_records(DeleteUntil::Offset(Offset(5))).await.unwrap();
         dir.retain();
@@ -293,6 +290,10 @@ async fn rule_19_an_index_or_epochs_that_are_rebuilt_cost_no_producer_whose_segm
         let partition = dir.open_existing(ident("t"), kept_for_a_day()).unwrap();
         partition.usable().unwrap();
         assert_eq!(values(&partition), numbers(start..11));
-        assert_eq!(partition.stream_last(stream).map(|last| last.offset), Some(Offset(0)), "without {lost}: {clean}");
+        assert_eq!(
+            partition.stream_last(stream).placed().unwrap().map(|last| last.offset),
+            Some(Offset(0)),
+            "without {lost}: {clean}"
+        );
     }
 }

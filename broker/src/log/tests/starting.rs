@@ -13,7 +13,7 @@ fn many_segments(bench: &mut Bench, stop: Stop) {
     let dir = bench.open();
     let partition = dir.create(ident("t"), small_segments()).unwrap();
     for n in 0..BATCHES {
-        partition.append(stamped(&n.to_string(), 5, n), Origin::Client).unwrap();
+        partition.append(stamped(&n.to_string(), 5, n), Origin::Client).placed().unwrap();
     }
     futures::executor::block_on(partition.durable(Offset(i64::from(BATCHES)))).unwrap();
     if stop == Stop::Clean {
@@ -36,14 +36,14 @@ fn snapshots(bench: &Bench) -> Vec<String> {
 }
 
 /// The last five batches are answered as duplicates with their offsets, the next one is taken.
-fn knows_its_producer(partition: &Partition) {
+fn knows_its_producer(partition: &Arc<Partition>) {
     for n in BATCHES - 5..BATCHES {
-        let again = partition.append(stamped(&n.to_string(), 5, n), Origin::Client).unwrap();
+        let again = partition.append(stamped(&n.to_string(), 5, n), Origin::Client).placed().cloned().unwrap();
         assert!(again.duplicate);
         assert_eq!((again.base_offset, again.last_offset), (Offset(i64::from(n)), Offset(i64::from(n))));
     }
-    assert!(partition.append(stamped("gap", 5, BATCHES + 1), Origin::Client).is_err());
-    let next = partition.append(stamped("next", 5, BATCHES), Origin::Client).unwrap();
+    assert!(partition.append(stamped("gap", 5, BATCHES + 1), Origin::Client).placed().is_err());
+    let next = partition.append(stamped("next", 5, BATCHES), Origin::Client).placed().cloned().unwrap();
     assert_eq!(next.base_offset, Offset(i64::from(BATCHES)));
 }
 
@@ -74,7 +74,7 @@ fn a_large_log_costs_a_start_no_more_than_its_ends() {
         let dir = bench.open();
         let partition = dir.create(ident("t"), config()).unwrap();
         for n in 0..1_000 {
-            partition.append(stamped(&value, 5, n), Origin::Client).unwrap();
+            partition.append(stamped(&value, 5, n), Origin::Client).placed().unwrap();
         }
         dir.close().unwrap();
     }
@@ -87,7 +87,7 @@ fn a_large_log_costs_a_start_no_more_than_its_ends() {
     assert!(read < 20_000, "{read} bytes of {}", bench.len("/data/t-0/00000000000000000000.log"));
     // Entries go on where they left off: the index is what one life would have made of it.
     for n in 1_000..1_200 {
-        partition.append(stamped(&value, 5, n), Origin::Client).unwrap();
+        partition.append(stamped(&value, 5, n), Origin::Client).placed().unwrap();
     }
     dir.close().unwrap();
     let index = bench.disk.bytes(Path::new("/data/t-0/00000000000000000000.index")).unwrap();
@@ -135,7 +135,7 @@ fn a_snapshot_above_the_recovery_point_is_not_believed() {
     assert!(bench.disk.bytes(&log).is_none(), "set aside");
     // What was cut with its batch is no duplicate any more.
     let end = i32::try_from(partition.offsets().leo.0).unwrap();
-    let appended = partition.append(stamped("again", 5, end), Origin::Client).unwrap();
+    let appended = partition.append(stamped("again", 5, end), Origin::Client).placed().cloned().unwrap();
     assert!(!appended.duplicate && appended.base_offset == Offset(i64::from(end)));
     assert!(snapshots(&bench).iter().all(|name| *name <= format!("{end:020}.snapshot")));
 }
@@ -153,7 +153,7 @@ fn one_snapshot_a_segment_and_one_of_the_last_stop_are_kept() {
         bench.kill();
         let dir = bench.open();
         let partition = dir.open_existing(ident("t"), config()).unwrap();
-        partition.append(stamped("x", 5, life), Origin::Client).unwrap();
+        partition.append(stamped("x", 5, life), Origin::Client).placed().unwrap();
         dir.close().unwrap();
         assert_eq!(snapshots(&bench), [format!("{:020}.snapshot", life + 1)]);
     }
@@ -161,7 +161,7 @@ fn one_snapshot_a_segment_and_one_of_the_last_stop_are_kept() {
     let dir = bench.open();
     let partition = dir.open_existing(ident("t"), small_segments()).unwrap();
     for n in 3..12 {
-        partition.append(stamped("x", 5, n), Origin::Client).unwrap();
+        partition.append(stamped("x", 5, n), Origin::Client).placed().unwrap();
     }
     dir.close().unwrap();
     let bases = bench.names("/data/t-0").into_iter().filter(|name| name.ends_with(".log"));

@@ -1,59 +1,65 @@
 //! Append: checks sequences and policy, assigns the offset, stamps the batch in place, writes it, rolls the segment
-//! when it is full. In order of the writer's lock; answers nobody: whoever called waits for `durable`. Cost of an
+//! when it is full. In order of the writer's lock; answers with a ticket, which opens when the answer is durable. Cost of an
 //! append: one write of the batch's own bytes; no copy, no sync but for a term's first append (rule 5).
 
 use std::sync::Arc;
 
-use crate::ids::{LeaderEpoch, Offset, TimestampMs};
-use crate::log::error::{AppendError, AppendRefused, ConditionalAppendError, LogError};
+use crate::ids::{LeaderEpoch, Offset, ProducerId, TimestampMs};
+use crate::log::error::{AppendError, ConditionalAppendError, LogError, Refused};
 use crate::log::layout::LEADER_EPOCHS;
-use crate::log::partition::{Appended, LogConfig, Mark, Origin, Partition, Writer};
+use crate::log::partition::{Appended, LogConfig, Mark, Origin, Partition, StreamLast, Writer};
 use crate::log::sync::checkpoint;
+use crate::log::ticket::Ticket;
 use crate::log::write::producer_snapshot;
 use crate::log::write::producers::Verdict;
 use crate::log::write::segment::{ActiveSegment, RollLimits};
 use crate::record::{BatchHeader, Compression, ProducedBatch, RecordError, TimestampType};
 
+/// What an append did, and where HW has to be before anybody hears of it.
+type Placed = (Appended, Option<Offset>);
+
 impl Partition {
-    /// Appends one batch to the page cache and hands the partition to the flusher; does not wait. Whoever calls first
-    /// is first.
-    ///
-    /// # Errors
-    /// `AppendRefused`; the log is as it was.
-    pub fn append(&self, batch: ProducedBatch, origin: Origin) -> Result<Appended, AppendRefused> {
+    /// Appends one batch to the page cache and hands the partition to the flusher; does not wait. Appends are in the
+    /// order of these calls. After a refusal the log is as it was.
+    pub fn append(self: &Arc<Self>, batch: ProducedBatch, origin: Origin) -> Ticket {
         let config = self.config.load_full();
-        check_policy(&config, &batch, origin).map_err(refuse)?;
-        let appended = self.append_locked(&mut self.writer.lock(), &config, batch, origin)?;
-        self.after_append(&config, appended.duplicate);
-        Ok(appended)
+        let placed = check_policy(&config, &batch, origin)
+            .map_err(Refused::reveals_nothing)
+            .and_then(|()| self.append_locked(&mut self.writer.lock(), &config, batch, origin));
+        self.after_append(&config, &placed);
+        Ticket::new(self, placed)
     }
 
-    /// Appends only if the log ends at `expected`.
-    ///
-    /// # Errors
-    /// `WrongEnd` when it does not; else as `append`.
+    /// Appends only if the log ends at `expected`: else the ticket holds `WrongEnd`.
     pub fn append_if_end(
-        &self,
+        self: &Arc<Self>,
         batch: ProducedBatch,
         origin: Origin,
         expected: Offset,
-    ) -> Result<Appended, ConditionalAppendError> {
+    ) -> Ticket<Appended, ConditionalAppendError> {
         let config = self.config.load_full();
-        check_policy(&config, &batch, origin).map_err(refuse)?;
-        let appended = {
-            let mut writer = self.writer.lock();
-            let end = self.view.lock().leo.offset;
-            if end != expected {
-                return Err(ConditionalAppendError::WrongEnd { end });
-            }
-            self.append_locked(&mut writer, &config, batch, origin)?
-        };
-        self.after_append(&config, appended.duplicate);
-        Ok(appended)
+        let placed = check_policy(&config, &batch, origin)
+            .map_err(|error| Refused::reveals_nothing(error.into()))
+            .and_then(|()| {
+                let mut writer = self.writer.lock();
+                let end = self.view.lock().leo.offset;
+                if end != expected {
+                    return Err(Refused { error: ConditionalAppendError::WrongEnd { end }, reveals: Some(end) });
+                }
+                self.append_locked(&mut writer, &config, batch, origin).map_err(Refused::into)
+            });
+        self.after_append(&config, &placed);
+        Ticket::new(self, placed)
     }
 
-    fn after_append(&self, config: &LogConfig, duplicate: bool) {
-        if duplicate {
+    /// The last thing that a stream wrote here.
+    pub fn stream_last(self: &Arc<Self>, stream: ProducerId) -> Ticket<Option<StreamLast>, LogError> {
+        let last = self.writer.lock().producers.stream_last(stream);
+        Ticket::new(self, Ok((last, last.map(|last| last.offset.next()))))
+    }
+
+    fn after_append<E>(&self, config: &LogConfig, placed: &Result<Placed, Refused<E>>) {
+        if !matches!(placed, Ok((appended, _)) if !appended.duplicate) {
             return;
         }
         if config.sync {
@@ -74,11 +80,11 @@ impl Partition {
         config: &LogConfig,
         batch: ProducedBatch,
         origin: Origin,
-    ) -> Result<Appended, AppendRefused> {
+    ) -> Result<Placed, Refused> {
         let (base, epoch, log_start, new_epoch) = {
             let view = self.view.lock();
             if let Some(trouble) = &view.trouble {
-                return Err(refuse(AppendError::Log(trouble.clone())));
+                return Err(Refused::reveals_nothing(AppendError::Log(trouble.clone())));
             }
             let epoch = self.epoch_now(&view);
             (view.leo.offset, epoch, view.log_start, view.epochs.last() != Some(epoch))
@@ -92,12 +98,12 @@ impl Partition {
             TimestampType::LogAppendTime => Some(now.max(writer.last_append_time.unwrap_or(now))),
         };
         let delta = i64::from(batch.header().last_offset_delta);
-        let last = base.checked_add(delta).ok_or_else(|| refuse(AppendError::Record(end_of_numbers(base))))?;
+        let last = base.checked_add(delta).ok_or_else(|| Refused::reveals_nothing(end_of_numbers(base).into()))?;
         let stamped = batch.stamp(base, epoch, append_time);
         // As Kafka's `LogConfig.maxSegmentMs`: what is in the active segment cannot be compacted.
         let lag = config.cleanup.compact.as_ref().map_or(i64::MAX, |compact| compact.max_lag_ms);
         let limits = RollLimits { bytes: config.segment_bytes, ms: config.segment_ms.min(lag) };
-        let log = |error| refuse(AppendError::Log(error));
+        let log = |error| Refused::reveals_nothing(AppendError::Log(error));
         if writer.active.as_ref().is_some_and(|active| active.must_roll(&stamped.header, last, limits, now)) {
             self.roll(writer, base, now).map_err(log)?;
         }
@@ -119,7 +125,8 @@ impl Partition {
                 view.unindexed_from = Some(base);
             }
         }
-        Ok(Appended { base_offset: base, last_offset: last, append_time, log_start, duplicate: false, durable_at: end })
+        let appended = Appended { base_offset: base, last_offset: last, append_time, log_start, duplicate: false };
+        Ok((appended, Some(end)))
     }
 
     /// Seals the active segment and begins a new one at `base`; the flusher syncs both before HW passes `base`.
@@ -179,10 +186,6 @@ impl Partition {
     }
 }
 
-fn refuse(error: AppendError) -> AppendRefused {
-    AppendRefused { error, reveals: None }
-}
-
 fn end_of_numbers(base: Offset) -> RecordError {
     RecordError::Invalid { reason: format!("no offsets are left after {base}") }
 }
@@ -193,17 +196,17 @@ fn check_sequences(
     header: &BatchHeader,
     origin: Origin,
     log_start: Offset,
-) -> Result<Option<Appended>, AppendRefused> {
+) -> Result<Option<Placed>, Refused> {
     let Some(stamp) = header.producer else {
         return Ok(None);
     };
     // Sequences are counted like offsets, by the delta: a batch whose records were thinned out still has them all.
-    match writer.producers.check(stamp, header.last_offset_delta.saturating_add(1), origin) {
-        Ok(Verdict::Append) => Ok(None),
-        Ok(Verdict::Duplicate { base_offset, last_offset, append_time, durable_at }) => {
-            Ok(Some(Appended { base_offset, last_offset, append_time, log_start, duplicate: true, durable_at }))
+    match writer.producers.check(stamp, header.last_offset_delta.saturating_add(1), origin)? {
+        Verdict::Append => Ok(None),
+        Verdict::Duplicate { base_offset, last_offset, append_time, durable_at } => {
+            let appended = Appended { base_offset, last_offset, append_time, log_start, duplicate: true };
+            Ok(Some((appended, Some(durable_at))))
         }
-        Err((error, reveals)) => Err(AppendRefused { error, reveals }),
     }
 }
 

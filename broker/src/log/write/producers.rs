@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use crate::limits::PRODUCER_BATCHES_KEPT;
-use crate::log::error::AppendError;
+use crate::log::error::{AppendError, Refused};
 use crate::log::partition::{Origin, RESERVED_PRODUCER_IDS, StreamLast};
 use crate::log::write::producer_snapshot::SnapshotEntry;
 use crate::record::{BatchHeader, ProducerStamp};
@@ -56,18 +56,15 @@ pub(in crate::log) enum Verdict {
     },
 }
 
-/// A refusal and the offset that it reveals, if any (rule 2).
-pub(in crate::log) type Refusal = (AppendError, Option<Offset>);
-
 impl Producers {
     /// Decides about a batch of `count` sequences; `Append` changes nothing until `record`.
-    pub(in crate::log) fn check(&self, stamp: ProducerStamp, count: i32, origin: Origin) -> Result<Verdict, Refusal> {
+    pub(in crate::log) fn check(&self, stamp: ProducerStamp, count: i32, origin: Origin) -> Result<Verdict, Refused> {
         let known = self.known.get(&stamp.id);
         match origin {
             // Kafka checks no sequences of its own coordinators either.
             Origin::Broker => return check_epoch(known, stamp).map(|()| Verdict::Append),
             Origin::Client if stamp.id >= RESERVED_PRODUCER_IDS => {
-                return Err((AppendError::ReservedProducerId { producer: stamp.id }, None));
+                return Err(Refused::reveals_nothing(AppendError::ReservedProducerId { producer: stamp.id }));
             }
             Origin::Client | Origin::Stream => check_epoch(known, stamp)?,
         }
@@ -97,7 +94,8 @@ impl Producers {
         // which allocates its sequences itself (rule 18).
         let written = producer.whole || origin == Origin::Stream;
         if written && is_below(last, expected) && is_below(stamp.first, expected) {
-            return Err((AppendError::DuplicateSequence { producer: stamp.id, got: stamp.first }, reveals));
+            let error = AppendError::DuplicateSequence { producer: stamp.id, got: stamp.first };
+            return Err(Refused { error, reveals });
         }
         Err(out_of_order(stamp, expected, reveals))
     }
@@ -222,19 +220,20 @@ impl Producer {
     }
 }
 
-fn check_epoch(known: Option<&Producer>, stamp: ProducerStamp) -> Result<(), Refusal> {
+fn check_epoch(known: Option<&Producer>, stamp: ProducerStamp) -> Result<(), Refused> {
     match known {
         Some(producer) if stamp.epoch < producer.epoch => {
             let error =
                 AppendError::StaleProducerEpoch { producer: stamp.id, got: stamp.epoch, current: producer.epoch };
-            Err((error, Some(producer.end())))
+            Err(Refused { error, reveals: Some(producer.end()) })
         }
         _ => Ok(()),
     }
 }
 
-fn out_of_order(stamp: ProducerStamp, expected: Sequence, reveals: Option<Offset>) -> Refusal {
-    (AppendError::OutOfOrderSequence { producer: stamp.id, got: stamp.first, expected }, reveals)
+fn out_of_order(stamp: ProducerStamp, expected: Sequence, reveals: Option<Offset>) -> Refused {
+    let error = AppendError::OutOfOrderSequence { producer: stamp.id, got: stamp.first, expected };
+    Refused { error, reveals }
 }
 
 /// The sequence `steps` before `from` on the circle of sequences.

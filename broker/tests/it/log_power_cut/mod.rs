@@ -148,7 +148,7 @@ fn rule_9_recovery_rewrites_what_only_the_page_cache_has() {
         world.runtime.block_on(world.model.settle(0));
         assert!(matches!(partition.usable(), Err(LogError::Poisoned { .. })), "rule 8");
         let again = partition.append(model::batch("no", 1, None), Origin::Client);
-        assert!(again.is_err(), "rule 8: poisoned until restart");
+        assert!(again.placed().is_err(), "rule 8: poisoned until restart");
         assert_eq!(partition.offsets().hw, end);
         drop(partition);
         // The process is killed: the page cache still has the batch, clean.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sluice_broker::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicName};
 use sluice_broker::log::io::faulty::Dice;
-use sluice_broker::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogError, Origin, Partition, PartitionIdent};
+use sluice_broker::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogError, Origin, Partition, PartitionIdent, Ticket};
 use sluice_broker::record::{
     Compression, Message, ProducedBatch, ProducerStamp, TimestampType, build, check_stored, records,
 };
@@ -33,8 +33,8 @@ struct Slot {
     may: BTreeMap<i64, BTreeSet<String>>,
     /// Values that were durable, or read.
     must: BTreeMap<i64, String>,
-    /// Appended, not known to be durable: values and the offset to wait for.
-    waiting: Vec<(Offset, Vec<(i64, String)>)>,
+    /// Appended, not known to be durable: the tickets and their values.
+    waiting: Vec<(Ticket, Vec<(i64, String)>)>,
     /// Batches in the log, as the last look found them.
     batches: Vec<(ProducerStamp, usize, Offset)>,
     next_sequence: BTreeMap<i64, Sequence>,
@@ -220,23 +220,24 @@ impl Model {
         for (offset, value) in &values {
             slot.may.entry(*offset).or_default().insert(value.clone());
         }
-        let Ok(appended) = partition.append(batch(&text, count, producer), Origin::Client) else { return };
+        let ticket = partition.append(batch(&text, count, producer), Origin::Client);
+        let Ok(appended) = ticket.placed() else { return };
         assert!(!appended.duplicate);
         assert_eq!(appended.base_offset, base);
         if let Some(stamp) = producer {
             let next = stamp.first.advance(i32::try_from(count).expect("small"));
             slot.next_sequence.insert(stamp.id.0, next);
         }
-        slot.waiting.push((appended.durable_at, values));
+        slot.waiting.push((ticket, values));
     }
 
     /// Waits for everything that waits.
     pub(crate) async fn settle(&mut self, topic: usize) {
         let slot = &mut self.slots[topic];
         let Some(partition) = slot.open.clone() else { return };
-        for (until, values) in std::mem::take(&mut slot.waiting) {
-            if partition.durable(until).await.is_ok() {
-                assert!(partition.offsets().hw >= until);
+        for (ticket, values) in std::mem::take(&mut slot.waiting) {
+            if let Ok(appended) = ticket.durable().await {
+                assert!(partition.offsets().hw > appended.last_offset);
                 slot.must.extend(values);
             }
         }
@@ -260,7 +261,8 @@ impl Model {
             };
             let count = check_stored(slice.split_to(slice.len())).expect("whole").header().record_count;
             let again = batch("again", usize::try_from(count).expect("small"), Some(*stamp));
-            let answer = match partition.append(again, Origin::Client) {
+            let ticket = partition.append(again, Origin::Client);
+            let answer = match ticket.placed() {
                 // So may a sync of this partition fail (rule 8).
                 Err(_) if partition.usable().is_err() => return,
                 Err(refused) if refused.to_string().contains("no power") => return,
@@ -268,7 +270,7 @@ impl Model {
             };
             assert!(answer.duplicate, "{stamp:?} at {offset}");
             assert_eq!(answer.base_offset, *offset);
-            assert!(answer.durable_at <= partition.offsets().hw);
+            assert!(answer.last_offset < partition.offsets().hw);
         }
     }
 

@@ -237,7 +237,7 @@ fn a_topic_that_begins_to_sync_has_synced_what_it_held_when_that_is_answered() {
             for _ in 0..5 {
                 let message = Message { value: Some("v".into()), ..Message::default() };
                 let batch = build(&[message], TimestampMs(1), Compression::None, None).expect("a small batch is built");
-                partition.append(batch, Origin::Client).expect("appended");
+                partition.append(batch, Origin::Client).placed().expect("appended");
             }
             let op = ConfigOp::Set("sync".to_owned());
             let change = ConfigChange { key: "sluice.flush".to_owned(), op };

@@ -303,8 +303,7 @@ impl Model {
         let partition = topic.partition(PartitionId(number)).expect("it has that many");
         let message = Message { value: Some(Bytes::from(value.clone())), ..Message::default() };
         let batch = build(&[message], TimestampMs(1), Compression::None, None).expect("a small batch is built");
-        let Ok(appended) = partition.append(batch, Origin::Client) else { return };
-        if partition.durable(appended.durable_at).await.is_ok() {
+        if partition.append(batch, Origin::Client).durable().await.is_ok() {
             self.must.entry(at).or_default().insert(value);
         }
     }

@@ -70,15 +70,14 @@ async fn what_is_appended_is_read_back_also_after_a_clean_stop() {
         let dir = open(folder.path());
         assert!(!dir.was_unclean());
         let partition = dir.create(ident("t"), config()).unwrap();
-        let first = partition.append(batch(&["a", "b"]), Origin::Client).unwrap();
-        let second = partition.append(batch(&["c"]), Origin::Client).unwrap();
+        let first = partition.append(batch(&["a", "b"]), Origin::Client).placed().cloned().unwrap();
+        let second = partition.append(batch(&["c"]), Origin::Client);
         assert_eq!((first.base_offset, first.last_offset), (Offset(0), Offset(1)));
-        assert_eq!((second.base_offset, second.durable_at), (Offset(2), Offset(3)));
-        partition.durable(second.durable_at).await.unwrap();
+        assert_eq!(second.durable().await.unwrap().base_offset, Offset(2));
         assert_eq!(values(&partition), [(0, "a".into()), (1, "b".into()), (2, "c".into())]);
         dir.close().unwrap();
         assert!(matches!(
-            partition.append(batch(&["d"]), Origin::Client).unwrap_err().error,
+            partition.append(batch(&["d"]), Origin::Client).placed().unwrap_err().clone(),
             crate::log::AppendError::Log(LogError::Offline { .. })
         ));
     }
@@ -87,7 +86,7 @@ async fn what_is_appended_is_read_back_also_after_a_clean_stop() {
     let partition = dir.open_existing(ident("t"), config()).unwrap();
     partition.usable().unwrap();
     assert_eq!(values(&partition), [(0, "a".into()), (1, "b".into()), (2, "c".into())]);
-    assert_eq!(partition.append(batch(&["d"]), Origin::Client).unwrap().base_offset, Offset(3));
+    assert_eq!(partition.append(batch(&["d"]), Origin::Client).placed().unwrap().base_offset, Offset(3));
 }
 
 #[tokio::test]
@@ -97,8 +96,7 @@ async fn a_crash_of_the_process_is_unclean_and_loses_nothing_durable() {
         let dir = open(folder.path());
         let partition = dir.create(ident("t"), config()).unwrap();
         for n in 0..100 {
-            let appended = partition.append(batch(&[&n.to_string()]), Origin::Client).unwrap();
-            partition.durable(appended.durable_at).await.unwrap();
+            partition.append(batch(&[&n.to_string()]), Origin::Client).durable().await.unwrap();
         }
     }
     let dir = open(folder.path());

@@ -39,7 +39,7 @@ fn wrote(id: i64, epoch: i16, firsts: &[i32]) -> Producers {
     producers
 }
 
-fn duplicate_at(verdict: Result<Verdict, Refusal>) -> i64 {
+fn duplicate_at(verdict: Result<Verdict, Refused>) -> i64 {
     match verdict.expect("a duplicate") {
         Verdict::Duplicate { base_offset, .. } => base_offset.0,
         Verdict::Append => panic!("it would be written twice"),
@@ -52,7 +52,7 @@ fn each_of_the_last_five_batches_is_known_with_its_first_offset() {
     for (first, offset) in [(10, 10), (20, 20), (30, 30), (40, 40), (50, 50)] {
         assert_eq!(duplicate_at(producers.check(stamp(1, 0, first), 10, Origin::Client)), offset);
     }
-    let (error, reveals) = producers.check(stamp(1, 0, 0), 10, Origin::Client).unwrap_err();
+    let Refused { error, reveals } = producers.check(stamp(1, 0, 0), 10, Origin::Client).unwrap_err();
     assert!(
         matches!(error, AppendError::DuplicateSequence { .. }),
         "the sixth is there, its place is forgotten: {error}"
@@ -64,7 +64,7 @@ fn each_of_the_last_five_batches_is_known_with_its_first_offset() {
 fn the_next_sequence_is_taken_and_a_gap_names_what_was_expected() {
     let producers = wrote(1, 0, &[0, 10]);
     assert_eq!(producers.check(stamp(1, 0, 20), 5, Origin::Client).unwrap(), Verdict::Append);
-    let (error, reveals) = producers.check(stamp(1, 0, 30), 5, Origin::Client).unwrap_err();
+    let Refused { error, reveals } = producers.check(stamp(1, 0, 30), 5, Origin::Client).unwrap_err();
     assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(20), .. }), "{error}");
     assert_eq!(reveals, Some(Offset(20)));
 }
@@ -79,11 +79,11 @@ fn sequences_wrap_from_the_largest_number_to_zero() {
 #[test]
 fn a_new_epoch_begins_at_sequence_zero_and_fences_the_old_one() {
     let mut producers = wrote(1, 0, &[0]);
-    let (error, _) = producers.check(stamp(1, 1, 10), 1, Origin::Client).unwrap_err();
+    let Refused { error, .. } = producers.check(stamp(1, 1, 10), 1, Origin::Client).unwrap_err();
     assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(0), .. }), "{error}");
     assert_eq!(producers.check(stamp(1, 1, 0), 1, Origin::Client).unwrap(), Verdict::Append);
     producers.record(&header(stamp(1, 1, 0), 1, 10), None, TimestampMs(0));
-    let (error, reveals) = producers.check(stamp(1, 0, 10), 1, Origin::Client).unwrap_err();
+    let Refused { error, reveals } = producers.check(stamp(1, 0, 10), 1, Origin::Client).unwrap_err();
     assert!(matches!(error, AppendError::StaleProducerEpoch { current: ProducerEpoch(1), .. }), "{error}");
     assert_eq!(reveals, Some(Offset(11)));
 }
@@ -93,10 +93,10 @@ fn a_producer_that_was_forgotten_goes_on_where_it_is() {
     let mut producers = wrote(1, 0, &[0]);
     producers.record(&header(stamp(2, 0, 0), 1, 10), None, TimestampMs(500));
     producers.expire(TimestampMs(999), 1_000);
-    let (error, _) = producers.check(stamp(1, 0, 500), 1, Origin::Client).unwrap_err();
+    let Refused { error, .. } = producers.check(stamp(1, 0, 500), 1, Origin::Client).unwrap_err();
     assert!(matches!(error, AppendError::OutOfOrderSequence { .. }), "not idle for long enough: {error}");
     producers.expire(TimestampMs(1_000), 1_000);
-    let (error, _) = producers.check(stamp(2, 0, 500), 1, Origin::Client).unwrap_err();
+    let Refused { error, .. } = producers.check(stamp(2, 0, 500), 1, Origin::Client).unwrap_err();
     assert!(matches!(error, AppendError::OutOfOrderSequence { .. }), "this one has written since: {error}");
     assert_eq!(producers.check(stamp(1, 0, 500), 1, Origin::Client).unwrap(), Verdict::Append, "KIP-360");
 }
@@ -107,16 +107,16 @@ fn rule_18_a_stream_is_taken_at_exactly_last_plus_one() {
     assert_eq!(producers.check(stamp(STREAM, 0, 20), 1, Origin::Stream).unwrap(), Verdict::Append);
     assert_eq!(duplicate_at(producers.check(stamp(STREAM, 0, 10), 10, Origin::Stream)), 10);
     assert_eq!(duplicate_at(producers.check(stamp(STREAM, 0, 13), 2, Origin::Stream)), 13, "part of a batch");
-    let (error, _) = producers.check(stamp(STREAM, 0, 21), 1, Origin::Stream).unwrap_err();
+    let Refused { error, .. } = producers.check(stamp(STREAM, 0, 21), 1, Origin::Stream).unwrap_err();
     assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(20), .. }), "{error}");
-    let (error, _) = Producers::default().check(stamp(STREAM, 0, 1), 1, Origin::Stream).unwrap_err();
+    let Refused { error, .. } = Producers::default().check(stamp(STREAM, 0, 1), 1, Origin::Stream).unwrap_err();
     assert!(matches!(error, AppendError::OutOfOrderSequence { expected: Sequence(0), .. }), "new here: {error}");
 }
 
 #[test]
 fn rule_19_streams_are_not_for_clients_and_are_never_forgotten() {
     let mut producers = wrote(STREAM, 0, &[0]);
-    let (error, _) = producers.check(stamp(STREAM, 0, 10), 1, Origin::Client).unwrap_err();
+    let Refused { error, .. } = producers.check(stamp(STREAM, 0, 10), 1, Origin::Client).unwrap_err();
     assert!(matches!(error, AppendError::ReservedProducerId { .. }), "{error}");
     producers.expire(TimestampMs(i64::MAX), 1);
     let last = producers.stream_last(ProducerId(STREAM)).expect("kept for ever");
@@ -137,14 +137,23 @@ fn rule_18_a_repeated_step_may_be_cut_into_other_batches() {
     );
     // What lies across two of them was written too.
     let across = producers.check(stamp(STREAM, 0, 5), 10, Origin::Stream);
-    assert!(matches!(across, Err((AppendError::DuplicateSequence { .. }, Some(Offset(30))))), "{across:?}");
+    assert!(
+        matches!(across, Err(Refused { error: AppendError::DuplicateSequence { .. }, reveals: Some(Offset(30)) })),
+        "{across:?}"
+    );
     let beyond = producers.check(stamp(STREAM, 0, 25), 10, Origin::Stream);
-    assert!(matches!(beyond, Err((AppendError::OutOfOrderSequence { expected: Sequence(30), .. }, _))), "{beyond:?}");
+    assert!(
+        matches!(beyond, Err(Refused { error: AppendError::OutOfOrderSequence { expected: Sequence(30), .. }, .. })),
+        "{beyond:?}"
+    );
 }
 
 #[test]
 fn what_came_before_the_first_batch_that_was_seen_is_not_called_written() {
     let producers = wrote(1, 0, &[500]);
     let early = producers.check(stamp(1, 0, 400), 10, Origin::Client);
-    assert!(matches!(early, Err((AppendError::OutOfOrderSequence { expected: Sequence(510), .. }, _))), "{early:?}");
+    assert!(
+        matches!(early, Err(Refused { error: AppendError::OutOfOrderSequence { expected: Sequence(510), .. }, .. })),
+        "{early:?}"
+    );
 }
