@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::error::LogError;
 use super::{Door, DoorError};
 use crate::topics::{self, KeyedLogError};
 
@@ -46,8 +45,5 @@ fn fact(error: KeyedLogError) -> DoorError {
         KeyedLogError::Log(error) => error.into(),
         KeyedLogError::Append(error) => error.into(),
         KeyedLogError::Record(error) => error.into(),
-        KeyedLogError::Unreadable { topic, .. } => {
-            LogError::Offline { partition: format!("{topic}-0"), reason: error.to_string() }.into()
-        }
     }
 }

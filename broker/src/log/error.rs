@@ -46,6 +46,16 @@ pub enum LogError {
         /// Why.
         reason: String,
     },
+    /// A log that holds state of the broker's own cannot be replayed to its high watermark.
+    #[error("partition {partition} cannot be replayed from offset {offset}: {fault}")]
+    NotReplayable {
+        /// `topic-partition`.
+        partition: String,
+        /// Everything below was replayed.
+        offset: Offset,
+        /// What was found there.
+        fault: ReplayFault,
+    },
     /// The topic was deleted (rule 16).
     #[error("partition {partition} has been deleted")]
     Deleted {
@@ -110,6 +120,23 @@ impl LogError {
     pub(super) fn io(doing: &'static str, path: &Path, cause: std::io::Error) -> LogError {
         LogError::Io { doing, path: path.to_path_buf(), cause: Arc::new(cause) }
     }
+}
+
+/// What ends a replay too early.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayFault {
+    /// There is no batch although the log goes on.
+    #[error("there is no batch, the high watermark is {hw}")]
+    Empty {
+        /// The high watermark.
+        hw: Offset,
+    },
+    /// The batch, or a control record in it, is damaged.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A transactional batch, or a marker, does not say whose transaction it belongs to.
+    #[error("the batch belongs to a transaction and has no producer id")]
+    NoProducer,
 }
 
 /// Why a batch was not appended.

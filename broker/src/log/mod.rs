@@ -20,6 +20,7 @@ pub mod partition;
 mod read;
 mod recovery;
 pub mod repair;
+pub mod replay;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ pub mod ticket;
 mod upkeep;
 mod write;
 
-pub use error::{AppendError, ConditionalAppendError, LogError};
+pub use error::{AppendError, ConditionalAppendError, LogError, ReplayFault};
 pub use partition::{
     Appended, FlushEvery, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
 };
@@ -35,6 +36,7 @@ pub use read::locate::{FileSlice, Located, Patience};
 pub use read::watch::WatchGuard;
 pub use recovery::CutReport;
 pub use recovery::log_dir::{LogDir, LogDirSettings};
+pub use replay::Replayed;
 pub use ticket::Ticket;
 pub use upkeep::delete_records::{DeleteRecordsError, DeleteUntil};
 pub use upkeep::passes::UpkeepSettings;

@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod builder;
 pub mod compression;
+pub mod control;
 pub mod error;
 pub mod murmur2;
 pub mod raw;
@@ -17,6 +18,7 @@ pub use batch::{
 };
 pub use builder::{Header, Message, build, size_bound};
 pub use compression::{Compression, Levels};
+pub use control::{ControlType, ProducerIdent};
 pub use error::{RecordError, Rejection};
 pub use murmur2::{murmur2, partition_for_key};
 pub use records::{RecordIter, RecordView, records};

@@ -10,9 +10,9 @@ use tokio::sync::OnceCell;
 
 use super::{Catalog, NewTopic, Topic, TopicError};
 use crate::clock::SharedClock;
-use crate::ids::{Offset, PartitionId};
+use crate::ids::PartitionId;
 use crate::limits;
-use crate::log::{AppendError, LogError, Origin, Partition};
+use crate::log::{AppendError, LogError, Origin, Partition, Replayed};
 use crate::record::{self, Compression, Message, RecordError};
 
 /// Why a keyed log was not read or written.
@@ -27,19 +27,9 @@ pub enum KeyedLogError {
     /// A record was not appended.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// A record is damaged, or cannot be built.
+    /// A record cannot be built.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A read below the end returned nothing.
-    #[error("topic '{topic}' ends at offset {end}, and nothing can be read at offset {at}")]
-    Unreadable {
-        /// The keyed log's topic.
-        topic: &'static str,
-        /// Where the read stopped.
-        at: Offset,
-        /// The end of the log.
-        end: Offset,
-    },
 }
 
 /// One keyed log.
@@ -69,29 +59,18 @@ impl KeyedLog {
             found => found?,
         };
         let partition = topic.partition(PartitionId(0))?;
-        partition.usable()?;
-        let offsets = partition.offsets();
-        let mut from = offsets.log_start;
-        while from < offsets.hw {
-            let before = from;
-            let mut bytes = partition.read(from, limits::REPLAY_READ_BYTES)?.records;
-            while !bytes.is_empty() {
-                let batch = record::check_stored(bytes.clone())?;
-                let _ = bytes.split_to(batch.header().size);
-                from = batch.header().next_offset();
-                for view in record::records(&batch)? {
-                    // Copies, so that a value does not keep the bytes around it in memory.
-                    let key = Bytes::copy_from_slice(&view.key.unwrap_or_default());
-                    match view.value {
-                        Some(value) => values.insert(key, Bytes::copy_from_slice(&value)),
-                        None => values.remove(&key),
-                    };
-                }
+        partition.replay::<LogError>(|found| {
+            let Replayed::Records { records, .. } = found else { return Ok(()) };
+            for record in records {
+                // Copies, so that a value does not keep the bytes around it in memory.
+                let key = Bytes::copy_from_slice(&record.key.unwrap_or_default());
+                match record.value {
+                    Some(value) => values.insert(key, Bytes::copy_from_slice(&value)),
+                    None => values.remove(&key),
+                };
             }
-            if from <= before {
-                return Err(KeyedLogError::Unreadable { topic: self.name, at: before, end: offsets.hw });
-            }
-        }
+            Ok(())
+        })?;
         Ok(values)
     }
 

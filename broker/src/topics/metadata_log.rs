@@ -10,18 +10,16 @@ use super::error::TopicError;
 use super::metadata_record::MetadataRecord;
 use super::metadata_state::MetadataState;
 use crate::clock::SharedClock;
-use crate::ids::{Offset, PartitionId, TopicId, TopicName};
+use crate::ids::{PartitionId, TopicId, TopicName};
 use crate::limits;
-use crate::log::{AppendError, Cleanup, FlushEvery, LogConfig, LogDir, Origin, Partition, PartitionIdent};
-use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
+use crate::log::{AppendError, Cleanup, FlushEvery, LogConfig, LogDir, Origin, Partition, PartitionIdent, Replayed};
+use crate::record::{Compression, Message, TimestampType, build};
 
 /// The name of the log's directory, before the partition number.
 const NAME: &str = "__sluice_metadata";
 /// The same in every data directory, unlike other topics' ids: it must be found before anything is known.
 /// Kafka's reserved ids (0 and 1) are not used; the last bytes spell the name.
 pub(super) const METADATA_TOPIC_ID: TopicId = TopicId(uuid::Uuid::from_u128(0x736c_7569_6365));
-/// Read at once while the log is replayed.
-const REPLAY_BYTES: usize = 1024 * 1024;
 
 /// The open log.
 #[derive(Debug)]
@@ -52,7 +50,6 @@ impl MetadataLog {
                 ),
             });
         };
-        partition.usable()?;
         let state = replay(&partition)?;
         Ok((MetadataLog { partition, clock }, state))
     }
@@ -107,22 +104,14 @@ fn topic_ids(dir: &LogDir) -> Result<HashSet<TopicId>, TopicError> {
 
 fn replay(partition: &Partition) -> Result<MetadataState, TopicError> {
     let mut state = MetadataState::new();
-    let mut at = Offset::ZERO;
-    let unreadable = |at: Offset, reason: String| TopicError::Metadata { reason: format!("offset {at}: {reason}") };
-    loop {
-        let mut slice = partition.read(at, REPLAY_BYTES)?.records;
-        if slice.is_empty() {
-            return Ok(state);
+    partition.replay::<TopicError>(|found| {
+        let Replayed::Records { records, .. } = found else { return Ok(()) };
+        for record in records {
+            MetadataRecord::decode(record.value.as_deref().unwrap_or_default())
+                .and_then(|known| state.apply(known))
+                .map_err(|reason| TopicError::Metadata { reason: format!("offset {}: {reason}", record.offset) })?;
         }
-        while !slice.is_empty() {
-            let batch = check_stored(slice.clone()).map_err(|cause| unreadable(at, cause.to_string()))?;
-            for record in records(&batch).map_err(|cause| unreadable(at, cause.to_string()))? {
-                MetadataRecord::decode(record.value.as_deref().unwrap_or_default())
-                    .and_then(|known| state.apply(known))
-                    .map_err(|reason| unreadable(record.offset, reason))?;
-            }
-            at = batch.header().next_offset();
-            slice = slice.split_off(batch.header().size);
-        }
-    }
+        Ok(())
+    })?;
+    Ok(state)
 }

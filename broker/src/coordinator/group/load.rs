@@ -7,9 +7,8 @@ use super::error::GroupError;
 use super::offsets::GroupOffsets;
 use super::records::{self, GroupMetadata, Key};
 use crate::ids::{Offset, PartitionId};
-use crate::limits;
-use crate::log::{LogError, Partition};
-use crate::record::{self, RecordView};
+use crate::log::{LogError, Partition, Replayed};
+use crate::record::RecordView;
 use crate::topics::Topic;
 
 /// What one group has left in the log.
@@ -40,51 +39,19 @@ pub(super) fn load(topic: &Topic) -> Loaded {
 }
 
 fn load_partition(partition: &Partition, groups: &mut HashMap<String, Remains>) -> Result<(), LogError> {
-    partition.usable()?;
-    let damaged = |reason: String| LogError::Offline {
+    let damaged = |offset: Offset, cause: records::BadRecord| LogError::Offline {
         partition: format!("{}-{}", partition.ident().topic, partition.ident().partition),
-        reason,
+        reason: format!("at offset {offset}: {cause}"),
     };
-    let offsets = partition.offsets();
-    let mut from = offsets.log_start;
-    while from < offsets.hw {
-        let slice = partition.read(from, limits::REPLAY_READ_BYTES)?;
-        let next = replay_batches(slice.records, from, groups).map_err(|reason| damaged(reason.to_string()))?;
-        if next <= from {
-            return Err(damaged(format!("nothing can be read at offset {from} below {}", offsets.hw)));
-        }
-        from = next;
-    }
-    Ok(())
-}
-
-/// Why a replay stopped; the text is all that is needed, it ends in an error of the partition.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    #[error(transparent)]
-    Batch(#[from] record::RecordError),
-    #[error("at offset {offset}: {cause}")]
-    Record { offset: Offset, cause: records::BadRecord },
-}
-
-fn replay_batches(
-    mut bytes: bytes::Bytes,
-    mut next: Offset,
-    groups: &mut HashMap<String, Remains>,
-) -> Result<Offset, Unreadable> {
-    while !bytes.is_empty() {
-        let batch = record::check_stored(bytes.clone())?;
-        bytes = bytes.slice(batch.header().size..);
-        next = batch.header().next_offset();
-        if batch.header().control {
-            continue;
-        }
-        for view in record::records(&batch)? {
+    partition.replay::<LogError>(|found| {
+        let Replayed::Records { records, .. } = found else { return Ok(()) };
+        for view in records {
             let offset = view.offset;
-            replay(view, groups).map_err(|cause| Unreadable::Record { offset, cause })?;
+            replay(view, groups).map_err(|cause| damaged(offset, cause))?;
         }
-    }
-    Ok(next)
+        Ok(())
+    })?;
+    Ok(())
 }
 
 fn replay(view: RecordView, groups: &mut HashMap<String, Remains>) -> Result<(), records::BadRecord> {

@@ -5,8 +5,9 @@ use std::path::Path;
 use super::batches::{Batches, FoundBatch, PIECE_BYTES, Says};
 use super::text::{OptionalLong, utf8};
 use super::{Dump, DumpError, failed};
-use crate::record::Compression;
+use crate::record::control::coordinator_epoch;
 use crate::record::raw::{RawHeader, RawRecord};
+use crate::record::{Compression, ControlType, RecordError};
 
 /// Kafka's tool cannot read larger ones, and no broker writes them.
 pub(super) const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
@@ -126,28 +127,18 @@ impl Dump<'_> {
 }
 
 /// What a control record says (`EndTransactionMarker`; others by name only).
-fn control(record: &RawRecord) -> Result<String, String> {
-    let key = record.key.as_deref().unwrap_or_default();
-    let kind = match key {
-        [v0, v1, k0, k1, ..] if i16::from_be_bytes([*v0, *v1]) >= 0 => i16::from_be_bytes([*k0, *k1]),
-        _ => return Err("the key of a control record is none".to_owned()),
-    };
-    let marker = match kind {
-        0 => "ABORT",
-        1 => "COMMIT",
-        _ => {
+fn control(record: &RawRecord) -> Result<String, RecordError> {
+    let marker = match ControlType::of_key(record.key.as_deref().unwrap_or_default())? {
+        ControlType::Abort => "ABORT",
+        ControlType::Commit => "COMMIT",
+        ControlType::Other(kind) => {
             let names = ["LEADER_CHANGE", "SNAPSHOT_HEADER", "SNAPSHOT_FOOTER", "KRAFT_VERSION", "KRAFT_VOTERS"];
             let name = usize::try_from(kind).ok().and_then(|kind| names.get(kind.checked_sub(2)?));
             return Ok(format!(" controlType: {}({kind})", name.unwrap_or(&"UNKNOWN")));
         }
     };
-    match record.value.as_deref().unwrap_or_default() {
-        [v0, v1, e0, e1, e2, e3, ..] if i16::from_be_bytes([*v0, *v1]) >= 0 => {
-            let epoch = i32::from_be_bytes([*e0, *e1, *e2, *e3]);
-            Ok(format!(" endTxnMarker: {marker} coordinatorEpoch: {epoch}"))
-        }
-        _ => Err("the value of a transaction marker is none".to_owned()),
-    }
+    let epoch = coordinator_epoch(record.value.as_deref().unwrap_or_default())?;
+    Ok(format!(" endTxnMarker: {marker} coordinatorEpoch: {epoch}"))
 }
 
 fn time_type(header: &RawHeader) -> &'static str {

@@ -8,6 +8,7 @@ mod flushing;
 mod full;
 mod lookup;
 mod names;
+mod replaying;
 mod retention;
 mod starting;
 

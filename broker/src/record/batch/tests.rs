@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::record::{Header, Message, build};
+use crate::record::{ControlType, Header, Message, ProducerIdent, build};
 
 const JAVA_NONE: &str = "000000000000000000000094ffffffff023565dc4b0000000000020000018bcfe568000000018bcfe568070000000000000fa100030000001100000003160000000a6b65792d3001006a000e020a6b65792d313276616c75652076616c75652076616c75652076616c75652031040a747261636506742d310a656d707479014000b30f04013276616c75652076616c75652076616c75652076616c7565203200";
 const JAVA_GZIP: &str = "00000000000000000000007effffffff023084312c0001000000020000018bcfe568000000018bcfe56807ffffffffffffffffffffffffffff000000031f8b08000000000000ff13636060e0ca4eadd4356064c862e06302b30d8dca12734a531530494316ae92a2c4e454b6125d43aed4dc82924a460786cdfc2c8c3875183100008102d1ad63000000";
@@ -87,7 +87,11 @@ fn what_only_a_log_may_hold_is_read_as_stored_and_refused_as_produced() {
 
     let marker = stored(JAVA_COMMIT_MARKER);
     assert!(marker.header().control && marker.header().transactional && marker.header().producer.is_none());
-    assert_eq!(records::records(&marker).unwrap()[0].offset, Offset(42));
+    let record = records::records(&marker).unwrap().remove(0);
+    assert_eq!(record.offset, Offset(42));
+    assert_eq!(ControlType::of_key(&record.key.unwrap()), Ok(ControlType::Commit));
+    let producer = ProducerIdent { id: ProducerId(4001), epoch: ProducerEpoch(3) };
+    assert_eq!(ProducerIdent::of(&marker), Some(producer), "a marker has a producer without a sequence");
 
     let empty = stored(JAVA_EMPTY);
     assert_eq!((empty.header().record_count, empty.header().next_offset()), (0, Offset(105)));
