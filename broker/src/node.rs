@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
 use crate::limits;
 use crate::log::{LogDir, LogDirSettings, LogError, UpkeepSettings};
-use crate::tasks::{self, TaskFailure, Tasks, Vital, VitalTask};
+use crate::tasks::{self, Pulse, TaskFailure, Tasks, Vital, VitalTask};
 use crate::topics::{Catalog, TopicError};
 
 /// Why a broker does not start. Each is one line that says what to do.
@@ -108,6 +108,7 @@ impl Node {
             partitioner_timeout: Duration::from_millis(config.plugin_partitioner_timeout_ms),
             concurrency: std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
             clock: sluice_plugins::GuestClock::new(move || u64::try_from(guests_clock.wall().0).unwrap_or(0)),
+            spawner: plugin_threads(log_dir.tasks().clone()),
         })?);
         let upkeep = UpkeepSettings {
             retention_check: Duration::from_millis(config.retention_check_ms),
@@ -208,6 +209,21 @@ impl Node {
         self.stop.cancel();
         self.serve().await
     }
+}
+
+/// The plugin host's thread is vital: without it a guest that loops would never be stopped.
+fn plugin_threads(tasks: Tasks) -> sluice_plugins::Spawner {
+    sluice_plugins::Spawner::new(move |sluice_plugins::HostThread { name, wake, work }| {
+        let stop = CancellationToken::new();
+        let asked = stop.clone();
+        let may_go_on = move |pulse: &Pulse| {
+            pulse.beat();
+            !asked.is_cancelled()
+        };
+        let thread =
+            tasks.vital_thread(Vital::new(name, stop), move || wake(), move |pulse| work(&|| may_go_on(pulse)))?;
+        Ok(Box::new(move || thread.end()))
+    })
 }
 
 /// Flushes the logs and marks the stop as clean.

@@ -1,12 +1,11 @@
 //! Compiles one module at a time, on a thread of its own at low priority, with the form checked before.
 
-use std::panic::AssertUnwindSafe;
-
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
 use crate::error::{HostError, UploadError};
 use crate::form::{self, Form};
+use crate::threads;
 use crate::wrap;
 
 /// How much a compilation stands back behind the broker's own threads.
@@ -27,8 +26,7 @@ impl Compiler {
     pub(crate) async fn compile(&self, wasm: Vec<u8>) -> Result<Vec<u8>, UploadError> {
         let _turn = self.turn.acquire().await.map_err(|_| stopped("the host is closing"))?;
         let engine = self.engine.clone();
-        let done = tokio::task::spawn_blocking(move || on_low_priority(move || code_of(&engine, &wasm)));
-        done.await.map_err(|cause| stopped(&cause.to_string()))?
+        threads::blocking(move || on_low_priority(move || code_of(&engine, &wasm))).await
     }
 }
 
@@ -50,20 +48,15 @@ fn validate(engine: &Engine, wasm: &[u8]) -> Result<(), UploadError> {
 }
 
 /// Runs `work` on a thread that stands back; on Linux priorities are a thread's own.
-fn on_low_priority<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
-) -> Result<T, UploadError> {
-    let thread = std::thread::Builder::new().name("plugin-compile".into()).spawn(move || {
+fn on_low_priority<T: Send>(work: impl FnOnce() -> Result<T, UploadError> + Send) -> Result<T, UploadError> {
+    let done = threads::apart("plugin-compile", || {
         if let Err(cause) = rustix::process::setpriority_process(None, NICE) {
             tracing::debug!(%cause, "compiling at normal priority");
         }
-        std::panic::catch_unwind(AssertUnwindSafe(work))
+        work()
     });
-    let thread = thread.map_err(|cause| stopped(&cause.to_string()))?;
-    match thread.join() {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) | Err(_) => Err(UploadError::Compile { reason: "the compiler does not survive it".into() }),
-    }
+    let compiled = done.map_err(|cause| stopped(&cause.to_string()))?;
+    compiled.unwrap_or_else(|| Err(UploadError::Compile { reason: "the compiler does not survive it".into() }))
 }
 
 fn stopped(cause: &str) -> UploadError {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::GuestClock;
+use crate::threads::Spawner;
 
 /// The host's settings.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct HostConfig {
     pub concurrency: usize,
     /// The wall clock that guests are shown.
     pub clock: GuestClock,
+    /// How the host starts its one lasting thread.
+    pub spawner: Spawner,
 }
 
 impl HostConfig {
@@ -31,6 +34,7 @@ impl HostConfig {
             partitioner_timeout: Duration::from_millis(10),
             concurrency: cores.saturating_sub(1).max(1),
             clock: GuestClock::default(),
+            spawner: Spawner::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ impl Wasm {
         let engine = new_engine()?;
         Ok(Wasm {
             linker: new_linker(&engine)?,
-            ticker: Ticker::start(engine.clone())?,
+            ticker: Ticker::start(engine.clone(), &config.spawner)?,
             permits: Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             memory_bytes: config.memory_bytes,
             call_time: config.partitioner_timeout,

@@ -18,6 +18,7 @@ use crate::module::Module;
 use crate::partitioner::Partitioner;
 use crate::pool::{NewInstanceError, Pool};
 use crate::registry::{Plugin, Registry, Version, checksum};
+use crate::threads::blocking;
 
 pub use crate::registry::VersionInfo;
 
@@ -266,12 +267,4 @@ fn info(name: &str, plugin: &Plugin) -> PluginInfo {
 
 fn closing() -> UploadError {
     UploadError::Host(HostError::Engine { cause: "the host is closing".into() })
-}
-
-/// Disk work, off the network threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
 }

@@ -28,6 +28,7 @@ mod quarantine;
 mod registry;
 mod running;
 mod sandbox;
+mod threads;
 mod ticker;
 mod wrap;
 
@@ -38,3 +39,4 @@ pub use config::HostConfig;
 pub use error::{BindError, CallError, HostError, UploadError};
 pub use host::{Bound, Host, PluginInfo, VersionInfo};
 pub use partitioner::Partitioner;
+pub use threads::{End, HostThread, Spawner};

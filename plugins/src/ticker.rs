@@ -3,25 +3,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 use wasmtime::Engine;
 
 use crate::error::HostError;
 use crate::limits::{IDLE_TICKS, TICK};
+use crate::threads::{End, HostThread, Spawner};
 
 /// Owns the ticking thread.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    end: End,
 }
 
 #[derive(Default)]
 struct Shared {
     running: AtomicUsize,
     asleep: AtomicBool,
-    stop: AtomicBool,
     lock: Mutex<()>,
     wake: Condvar,
 }
@@ -30,32 +29,39 @@ struct Shared {
 pub(crate) struct Ticking<'a>(&'a Shared);
 
 impl Ticker {
-    pub(crate) fn start(engine: Engine) -> Result<Ticker, HostError> {
+    pub(crate) fn start(engine: Engine, spawner: &Spawner) -> Result<Ticker, HostError> {
         let shared = Arc::new(Shared::default());
-        let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("plugin-ticker".into())
-            .spawn(move || of_thread.tick(&engine))
-            .map_err(|cause| HostError::Engine { cause: format!("no thread for the ticker: {cause}") })?;
-        Ok(Ticker { shared, thread: Some(thread) })
+        let (woken, of_thread) = (Arc::clone(&shared), Arc::clone(&shared));
+        let thread = HostThread {
+            name: "plugin-ticker",
+            wake: Arc::new(move || woken.wake()),
+            work: Box::new(move |may_go_on| of_thread.tick(&engine, may_go_on)),
+        };
+        let end = spawner.spawn(thread);
+        let end = end.map_err(|cause| HostError::Engine { cause: format!("no thread for the ticker: {cause}") })?;
+        Ok(Ticker { shared, end })
     }
 
     /// An atomic add when the ticker is awake, a system call more when it has to be woken.
     pub(crate) fn ticking(&self) -> Ticking<'_> {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
-            let _held = self.shared.lock.lock();
-            self.shared.wake.notify_one();
+            self.shared.wake();
         }
         Ticking(&self.shared)
     }
 }
 
 impl Shared {
-    fn tick(&self, engine: &Engine) {
+    fn wake(&self) {
+        let _held = self.lock.lock();
+        self.wake.notify_one();
+    }
+
+    fn tick(&self, engine: &Engine, may_go_on: &dyn Fn() -> bool) {
         let mut idle = 0;
         let mut held = self.lock.lock();
-        while !self.stop.load(Ordering::SeqCst) {
+        while may_go_on() {
             if self.running.load(Ordering::SeqCst) > 0 {
                 idle = 0;
             } else {
@@ -64,7 +70,7 @@ impl Shared {
             if idle > IDLE_TICKS {
                 // The order matters: a call that does not see `asleep` has been counted before the check below.
                 self.asleep.store(true, Ordering::SeqCst);
-                if self.running.load(Ordering::SeqCst) == 0 && !self.stop.load(Ordering::SeqCst) {
+                if self.running.load(Ordering::SeqCst) == 0 && may_go_on() {
                     self.wake.wait(&mut held);
                 }
                 self.asleep.store(false, Ordering::SeqCst);
@@ -85,16 +91,7 @@ impl Drop for Ticking<'_> {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        {
-            let _held = self.shared.lock.lock();
-            self.shared.wake.notify_one();
-        }
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the plugin ticker had panicked");
-        }
+        (self.end)();
     }
 }
 
@@ -106,7 +103,7 @@ mod tests {
     #[test]
     fn epochs_pass_while_a_guest_runs_also_after_the_ticker_slept() {
         let engine = new_engine().unwrap();
-        let ticker = Ticker::start(engine.clone()).unwrap();
+        let ticker = Ticker::start(engine.clone(), &Spawner::default()).unwrap();
         for _ in 0..3 {
             let ticking = ticker.ticking();
             let mut store = wasmtime::Store::new(&engine, ());

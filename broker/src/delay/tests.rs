@@ -59,6 +59,7 @@ impl Rig {
             partitioner_timeout: Duration::from_millis(10),
             concurrency: 1,
             clock: sluice_plugins::GuestClock::new(|| 0),
+            spawner: sluice_plugins::Spawner::default(),
         });
         let partitioners = Arc::new(Partitioners::new(Arc::new(host.expect("a plugin host"))));
         let engine = Engine::new(
