@@ -20,3 +20,4 @@ mod messages;
 mod rooms;
 mod seeds;
 mod state_power_cut;
+mod vital_tasks;

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -37,9 +37,12 @@ impl Broker {
     pub(crate) fn start_with(dir: &Path, flags: &[&str]) -> Broker {
         let mut args = vec!["serve"];
         args.extend(flags);
-        let mut command = sluice(dir, &args);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary of this build runs");
+        Broker::spawn(sluice(dir, &args).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    /// Starts the command and reads its banner.
+    pub(crate) fn spawn(command: &mut Command) -> Broker {
+        let mut child = command.spawn().expect("the binary of this build runs");
         let stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let mut broker = Broker { child, stdout, kafka: String::new(), http: String::new() };
         let mut banner = String::new();

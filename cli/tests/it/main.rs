@@ -6,3 +6,4 @@ mod broker;
 mod configuration;
 mod process;
 mod serve;
+mod vital_tasks;

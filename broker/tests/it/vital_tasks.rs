@@ -1,0 +1,134 @@
+//! What happens when a task panics: a vital one ends the broker and answers who waits, a stranger's ends its connection.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use sluice_broker::clock::MachineClock;
+use sluice_broker::config::{BrokerConfig, KafkaListener};
+use sluice_broker::door::Door;
+use sluice_broker::log::LogDirSettings;
+use sluice_broker::log::io::faulty::FaultyDisk;
+use sluice_broker::node::{Node, NodeError};
+use sluice_broker::tasks::Tasks;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::kafka_client::{Client, batch, produce};
+
+/// Kafka's KAFKA_STORAGE_ERROR.
+const STORAGE_ERROR: i16 = 56;
+
+/// A broker that serves, over a disk of the test's.
+struct Serving {
+    port: u16,
+    door: Door,
+    tasks: Tasks,
+    stop: CancellationToken,
+    ended: JoinHandle<Result<(), NodeError>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Serving {
+    async fn start(disk: &FaultyDisk) -> Serving {
+        let folder = tempfile::tempdir().unwrap();
+        let config = BrokerConfig { data_dir: folder.path().to_owned(), ..BrokerConfig::default() };
+        let listener = KafkaListener { host: "127.0.0.1".into(), port: 0, advertised: None };
+        let mut settings = LogDirSettings::new(config.data_dir.clone());
+        settings.disk = Arc::new(disk.clone());
+        let node = Node::open_with(Arc::new(config), &[listener], settings, Arc::new(MachineClock)).await.unwrap();
+        let port = node.kafka_addresses()[0].rsplit(':').next().unwrap().parse().unwrap();
+        let (door, tasks, stop) = (node.door(), node.tasks().clone(), node.stop_token());
+        Serving { port, door, tasks, stop, ended: tokio::spawn(node.serve()), _folder: folder }
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect((Ipv4Addr::LOCALHOST, self.port).into()).await
+    }
+
+    /// It ends by itself; the name of the task that it blames.
+    async fn blamed(self) -> String {
+        match self.ended.await.unwrap() {
+            Err(NodeError::Failed(failure)) => failure.task.to_string(),
+            other => panic!("it ended otherwise: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_produce_that_waits_for_the_flusher_is_answered_when_the_flusher_panics() {
+    let disk = FaultyDisk::new();
+    let broker = Serving::start(&disk).await;
+    let mut client = broker.client().await;
+    client.topic("t").await;
+    assert_eq!(client.produce("t", batch(&["before"])).await.error_code, 0);
+    disk.hold_syncs(true);
+    // The first is being synced, the second waits for the sync after that one, which never comes.
+    client.send(9, &produce("t", batch(&["held"]), -1)).await;
+    disk.await_held_sync();
+    let mut other = broker.client().await;
+    other.send(9, &produce("t", batch(&["waits"]), -1)).await;
+    broker.tasks.inject_panic("log-flusher");
+    assert_eq!(broker.tasks.failure(), None);
+    disk.hold_syncs(false);
+    client.read::<kafka_protocol::messages::ProduceRequest>(9).await;
+    let answer = other.read::<kafka_protocol::messages::ProduceRequest>(9).await;
+    assert_eq!(answer.responses[0].partition_responses[0].error_code, STORAGE_ERROR);
+    let why = broker.door.unready().unwrap();
+    assert!(why.contains("log-flusher"), "{why}");
+    assert_eq!(broker.blamed().await, "log-flusher");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_any_vital_task_is_named_by_readiness_and_ends_the_broker() {
+    let vital =
+        ["log-flusher", "log-retention", "log-cleaner", "group-timer", "delay-service", "kafka-port", "plugin-ticker"];
+    for name in vital {
+        let broker = Serving::start(&FaultyDisk::new()).await;
+        broker.tasks.inject_panic(name);
+        assert_eq!(broker.tasks.failed().await.task.split(' ').next(), Some(name));
+        let why = broker.door.unready().unwrap();
+        assert!(why.contains(name), "{why}");
+        assert!(broker.blamed().await.starts_with(name));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_the_remover_of_files_ends_the_broker() {
+    let broker = Serving::start(&FaultyDisk::new()).await;
+    broker.client().await.topic("t").await;
+    broker.tasks.inject_panic("log-remover");
+    // The remover runs while there is something to remove.
+    broker.door.delete_topic(&crate::rooms::http(), "t").await.unwrap();
+    assert_eq!(broker.blamed().await, "log-remover");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_one_connection_closes_it_and_nothing_else() {
+    let broker = Serving::start(&FaultyDisk::new()).await;
+    let (mut a, mut b) = (broker.client().await, broker.client().await);
+    a.topic("t").await;
+    b.topic("t").await;
+    broker.tasks.inject_panic("kafka-connection");
+    let alive = tokio::select! {
+        () = a.closed() => &mut b,
+        () = b.closed() => &mut a,
+    };
+    assert_eq!(alive.produce("t", batch(&["goes on"])).await.error_code, 0);
+    assert_eq!(broker.client().await.produce("t", batch(&["new"])).await.error_code, 0);
+    assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
+    assert_eq!(broker.door.unready(), None);
+    broker.stop.cancel();
+    broker.ended.await.unwrap().expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_change_of_a_topic_is_an_internal_error_of_its_caller() {
+    let broker = Serving::start(&FaultyDisk::new()).await;
+    broker.client().await.topic("t").await;
+    broker.tasks.inject_panic("topic-change");
+    let error = broker.door.delete_topic(&crate::rooms::http(), "t").await.unwrap_err();
+    assert!(error.to_string().starts_with("internal error: topic-change panicked"), "{error}");
+    assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
+    broker.stop.cancel();
+    broker.ended.await.unwrap().expect("a clean stop");
+}
