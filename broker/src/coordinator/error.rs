@@ -2,6 +2,7 @@
 //! error; nothing here knows a protocol's error codes.
 
 use crate::log::{AppendError, LogError};
+use crate::tasks::TaskFailure;
 
 /// Why a command was not carried out, or why its answer cannot be given.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -18,6 +19,12 @@ pub(super) enum ShardError {
     /// A bug of ours: this command, or its work, panicked.
     #[error("{what}")]
     Internal { what: String },
+}
+
+impl From<TaskFailure> for ShardError {
+    fn from(failure: TaskFailure) -> ShardError {
+        ShardError::Internal { what: failure.to_string() }
+    }
 }
 
 /// A record that does not follow its schema.

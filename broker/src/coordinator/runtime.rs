@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::error::ShardError;
 use super::machine::Machine;
@@ -13,27 +13,57 @@ use super::timer::{PASS_PAUSE_MIN, Timer};
 use crate::clock::{self, SharedClock};
 use crate::ids::PartitionId;
 use crate::log::Partition;
+use crate::tasks::{self, Tasks, Vital, VitalTask};
+
+/// What the tasks of one coordinator are called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskNames {
+    pub(super) timer: &'static str,
+    pub(super) shard: &'static str,
+    pub(super) under_way: &'static str,
+}
 
 /// All shards of one coordinator. Without shards until its topic exists.
 #[derive(Debug)]
 pub(super) struct Runtime<M: Machine> {
     shards: OnceLock<Vec<Arc<Shard<M>>>>,
     around: Arc<Around<M::Timer>>,
+    names: TaskNames,
+    tasks: Tasks,
+    stopping: CancellationToken,
+    vital: Mutex<Vec<VitalTask>>,
 }
 
 impl<M: Machine> Runtime<M> {
     /// Starts the timer's task.
-    pub(super) fn start(clock: SharedClock) -> Arc<Runtime<M>> {
-        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let around = Arc::new(Around { clock, timer: Timer::new(), stopping, tasks });
-        let runtime = Arc::new(Runtime { shards: OnceLock::new(), around });
-        let stopping = runtime.around.stopping.clone();
-        runtime.around.tasks.spawn(run_timer(Arc::downgrade(&runtime), stopping));
+    pub(super) fn start(names: TaskNames, tasks: &Tasks, clock: SharedClock) -> Arc<Runtime<M>> {
+        let around = Arc::new(Around { clock, timer: Timer::new(), under_way: tasks.changes(names.under_way) });
+        let runtime = Arc::new(Runtime {
+            shards: OnceLock::new(),
+            around,
+            names,
+            tasks: tasks.clone(),
+            stopping: CancellationToken::new(),
+            vital: Mutex::default(),
+        });
+        runtime.start_timer();
         runtime
     }
 
+    /// Without the timer no deadline ever ends: when it fails, no shard takes commands any more.
+    fn start_timer(self: &Arc<Self>) {
+        let me = Arc::downgrade(self);
+        let vital = Vital::new(self.names.timer, self.stopping.clone()).poisons(move |_| {
+            let runtime = me.upgrade();
+            let shards = runtime.as_ref().and_then(|runtime| runtime.shards());
+            shards.unwrap_or_default().iter().for_each(|shard| shard.fail(&shard.unavailable()));
+        });
+        let task = self.tasks.vital(vital, run_timer(Arc::downgrade(self), self.stopping.clone()));
+        self.vital.lock().push(task);
+    }
+
     /// Replays the topic's partitions and puts a shard over each. A partition that cannot be read makes a shard that
-    /// answers why; the others work.
+    /// answers why; the others work. Once.
     ///
     /// # Errors
     /// `Internal` when the load itself ended abnormally.
@@ -43,21 +73,26 @@ impl<M: Machine> Runtime<M> {
         machine: impl Fn() -> M + Send + 'static,
     ) -> Result<(), ShardError> {
         let around = Arc::clone(&self.around);
-        let load = move || -> Vec<Arc<Shard<M>>> {
-            partitions
-                .iter()
-                .map(|partition| Shard::load(Arc::clone(partition), machine(), Arc::clone(&around)))
-                .collect()
-        };
-        let loaded = tokio::task::spawn_blocking(load).await;
-        let shards =
-            loaded.map_err(|_| ShardError::Internal { what: "the load of a coordinator panicked".to_owned() })?;
+        let load = move |partition: &Arc<Partition>| Shard::load(Arc::clone(partition), machine(), Arc::clone(&around));
+        let load = move || partitions.iter().map(load).collect();
+        let shards: Vec<Arc<Shard<M>>> = tasks::blocking("coordinator-load", load).await?;
         for shard in &shards {
             shard.begin();
-            let (stopping, watching) = (self.around.stopping.clone(), Arc::clone(shard).watch());
-            self.around.tasks.spawn(async move { stopping.run_until_cancelled(watching).await });
+            self.watch(shard);
         }
         self.shards.set(shards).map_err(|_| ShardError::Internal { what: "a coordinator was loaded twice".to_owned() })
+    }
+
+    fn watch(&self, shard: &Arc<Shard<M>>) {
+        let (stopping, of_task, of_poison) = (self.stopping.clone(), Arc::clone(shard), Arc::downgrade(shard));
+        let name = format!("{} {}", self.names.shard, shard.name());
+        let vital = Vital::new(name, stopping.clone()).poisons(move |_| {
+            if let Some(shard) = of_poison.upgrade() {
+                shard.fail(&shard.unavailable());
+            }
+        });
+        let watching = async move { stopping.run_until_cancelled(of_task.watch()).await.unwrap_or_default() };
+        self.vital.lock().push(self.tasks.vital(vital, watching));
     }
 
     /// `None` before the topic exists.
@@ -82,25 +117,27 @@ impl<M: Machine> Runtime<M> {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.around.stopping.is_cancelled()
+        self.stopping.is_cancelled()
     }
 
     /// Ends the timer and the watches. Records on their way are still followed to their end.
     pub(super) fn stop(&self) {
-        self.around.stopping.cancel();
-        self.around.tasks.close();
+        self.stopping.cancel();
     }
 
-    /// Waits until every task and every record on its way has ended, after `stop`.
+    /// Waits until every record on its way, and every task, has ended, after `stop`.
     pub(super) async fn closed(&self) {
-        self.around.tasks.close();
-        self.around.tasks.wait().await;
+        self.around.under_way.closed().await;
+        let vital = std::mem::take(&mut *self.vital.lock());
+        for task in vital {
+            task.ended().await;
+        }
     }
 }
 
 impl<M: Machine> Drop for Runtime<M> {
     fn drop(&mut self) {
-        self.around.stopping.cancel();
+        self.stopping.cancel();
     }
 }
 

@@ -12,25 +12,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::error::ShardError;
 use super::load;
 use super::machine::{Machine, Now, Outcome, Plan, Reveals, Work};
 use super::timer::Timer;
 use crate::clock::{self, SharedClock};
-use crate::ids::{Offset, PartitionId};
-use crate::log::{AppendError, Origin, Partition};
+use crate::ids::{Offset, PartitionId, TopicPartition};
+use crate::log::{self, AppendError, Origin, Partition};
 use crate::record::{self, Compression, Message};
+use crate::tasks::{self, Changes};
 
 /// What all shards of a coordinator share.
 #[derive(Debug)]
 pub(super) struct Around<K> {
     pub(super) clock: SharedClock,
     pub(super) timer: Timer<K>,
-    pub(super) stopping: CancellationToken,
-    pub(super) tasks: TaskTracker,
+    /// Records on their way, and what follows them.
+    pub(super) under_way: Changes,
 }
 
 impl<K: Clone + Ord + Hash> Around<K> {
@@ -67,8 +66,8 @@ enum State<M> {
 #[derive(Debug)]
 struct Loaded<M> {
     machine: M,
-    /// The end of the last record that was replayed.
-    written: Offset,
+    /// The last batch that was replayed live.
+    last: Option<log::Ticket>,
 }
 
 /// A command's answer, which can only be had by waiting until what it reveals is durable.
@@ -76,7 +75,7 @@ struct Loaded<M> {
 #[derive(Debug)]
 pub(super) struct Ticket<A> {
     answer: A,
-    until: Option<(Arc<Partition>, Offset)>,
+    reveals: Option<log::Ticket>,
 }
 
 impl<A> Ticket<A> {
@@ -85,8 +84,8 @@ impl<A> Ticket<A> {
     /// # Errors
     /// `Log`: what the answer reveals will not become durable any more.
     pub(super) async fn durable(self) -> Result<A, ShardError> {
-        if let Some((partition, until)) = self.until {
-            partition.durable(until).await?;
+        if let Some(reveals) = self.reveals {
+            durable(reveals).await?;
         }
         Ok(self.answer)
     }
@@ -95,12 +94,9 @@ impl<A> Ticket<A> {
 impl<M: Machine> Shard<M> {
     /// Replays the partition. Blocking. A partition that cannot be read makes a shard that answers why.
     pub(super) fn load(partition: Arc<Partition>, machine: M, around: Arc<Around<M::Timer>>) -> Arc<Shard<M>> {
-        let state = Mutex::new(State::Loaded(Loaded { machine, written: Offset::ZERO }));
+        let state = Mutex::new(State::Loaded(Loaded { machine, last: None }));
         let shard = Arc::new(Shard { partition, around, state });
-        let replayed = shard.guarded(|loaded| {
-            loaded.written = load::replay(&shard.partition, &mut loaded.machine)?;
-            Ok(())
-        });
+        let replayed = shard.guarded(|loaded| load::replay(&shard.partition, &mut loaded.machine));
         if let Err(error) = replayed {
             shard.fail(&error);
         }
@@ -115,6 +111,15 @@ impl<M: Machine> Shard<M> {
     #[cfg(test)]
     pub(super) fn partition(&self) -> &Arc<Partition> {
         &self.partition
+    }
+
+    /// What a shard that a bug of ours has unloaded answers.
+    pub(super) fn unavailable(&self) -> ShardError {
+        ShardError::Unavailable { shard: self.name().to_string() }
+    }
+
+    pub(super) fn name(&self) -> TopicPartition {
+        self.partition.ident().name()
     }
 
     fn number(&self) -> PartitionId {
@@ -132,13 +137,11 @@ impl<M: Machine> Shard<M> {
     ) -> Result<Ticket<A>, ShardError> {
         self.guarded(|loaded| {
             let now = self.now();
-            let hw = self.partition.offsets().hw;
-            loaded.machine.durable(hw);
+            loaded.machine.durable(self.partition.offsets().hw);
             let Outcome { answer, plan, reveals } = command(&mut loaded.machine, now);
             self.carry_out(loaded, plan, now)?;
-            let waits = reveals == Reveals::Records && loaded.written > hw;
-            let until = waits.then(|| (Arc::clone(&self.partition), loaded.written));
-            Ok(Ticket { answer, until })
+            let reveals = loaded.last.clone().filter(|_| reveals == Reveals::Records);
+            Ok(Ticket { answer, reveals })
         })
     }
 
@@ -147,7 +150,7 @@ impl<M: Machine> Shard<M> {
         match self.run(|machine, now| Outcome::of_own_state((), command(machine, now))) {
             // What the append refused is with the machine, an unloaded shard has been reported.
             Ok(_) | Err(ShardError::Log(_) | ShardError::Unavailable { .. } | ShardError::Internal { .. }) => {}
-            Err(error) => tracing::warn!(shard = %self.partition.ident().name(), "nothing could be written: {error}"),
+            Err(error) => tracing::warn!(shard = %self.name(), "nothing could be written: {error}"),
         }
     }
 
@@ -163,19 +166,18 @@ impl<M: Machine> Shard<M> {
         })
     }
 
-    /// Waits for the partition's failure and unloads the shard then. For one task a shard.
+    /// Unloads the shard when its partition fails; for one task a shard, which does not end by itself.
     pub(super) async fn watch(self: Arc<Self>) {
-        // No offset is as high: only a failure ends this wait.
-        if let Err(error) = self.partition.durable(Offset(i64::MAX)).await {
-            self.fail(&error.into());
-        }
+        let error = self.partition.failed().await;
+        self.fail(&error.into());
+        std::future::pending().await
     }
 
     /// Unloads the shard: who waits gets the error, and so does everybody who comes.
-    fn fail(&self, why: &ShardError) {
+    pub(super) fn fail(&self, why: &ShardError) {
         let mut state = self.state.lock();
         if matches!(*state, State::Loaded(_)) {
-            tracing::error!(shard = %self.partition.ident().name(), "the coordinator's shard is unloaded: {why}");
+            tracing::error!(shard = %self.name(), "the coordinator's shard is unloaded: {why}");
             self.unload(&mut state, why);
         }
     }
@@ -184,7 +186,7 @@ impl<M: Machine> Shard<M> {
         if let State::Loaded(mut loaded) = std::mem::replace(state, State::Unloaded(why.clone())) {
             self.around.timer.cancel_all(self.number());
             if catch_unwind(AssertUnwindSafe(|| loaded.machine.unloaded(why))).is_err() {
-                tracing::error!(shard = %self.partition.ident().name(), "its waiting requests were not answered");
+                tracing::error!(shard = %self.name(), "its waiting requests were not answered");
             }
         }
     }
@@ -197,10 +199,9 @@ impl<M: Machine> Shard<M> {
             State::Unloaded(why) => return Err(why.clone()),
         };
         catch_unwind(AssertUnwindSafe(|| act(loaded))).unwrap_or_else(|panic| {
-            let shard = self.partition.ident().name();
-            let what = format!("a command of the coordinator of {shard} panicked: {}", text_of(&*panic));
+            let what = format!("a command of the coordinator of {} panicked: {}", self.name(), text_of(&*panic));
             tracing::error!("{what}");
-            self.unload(&mut state, &ShardError::Unavailable { shard: shard.to_string() });
+            self.unload(&mut state, &self.unavailable());
             Err(ShardError::Internal { what })
         })
     }
@@ -219,7 +220,7 @@ impl<M: Machine> Shard<M> {
             match self.append(loaded, &records, now) {
                 Ok(base) => {
                     replay(&mut loaded.machine, base, records);
-                    self.when_durable(then, loaded.written);
+                    self.follow(then, loaded.last.clone());
                 }
                 Err(error) => {
                     plans.push_back(loaded.machine.refused(records));
@@ -237,42 +238,51 @@ impl<M: Machine> Shard<M> {
     /// One batch; not durable yet. Returns the first record's offset.
     fn append(&self, loaded: &mut Loaded<M>, records: &[M::Record], now: Now) -> Result<Offset, ShardError> {
         if records.is_empty() {
-            return Ok(loaded.written);
+            return Ok(Offset::ZERO);
         }
         let messages: Vec<Message> = records.iter().map(M::message).collect();
         let batch = record::build(&messages, now.wall, Compression::None, None).map_err(AppendError::from)?;
-        let appended = self.partition.append(batch, Origin::Broker).map_err(|refused| refused.error)?;
-        loaded.written = appended.durable_at;
-        Ok(appended.base_offset)
+        let ticket = self.partition.append(batch, Origin::Broker);
+        let base = ticket.placed().map_err(|refused| ShardError::Append(refused.clone()))?.base_offset;
+        loaded.last = Some(ticket);
+        Ok(base)
     }
 
     /// A task, so that the machine goes on when the client whose command this was has gone away. Ends with the next sync.
-    fn when_durable(self: &Arc<Self>, then: Vec<M::Then>, until: Offset) {
+    fn follow(self: &Arc<Self>, then: Vec<M::Then>, last: Option<log::Ticket>) {
         if then.is_empty() {
             return;
         }
         let shard = Arc::clone(self);
-        self.around.tasks.spawn(async move {
-            match shard.partition.durable(until).await {
-                Ok(()) => {
-                    then.into_iter().for_each(|then| shard.post(|machine, now| machine.stored(then, Ok(()), now)))
-                }
-                Err(error) => shard.fail(&error.into()),
+        self.around.under_way.spawn(async move {
+            if let Some(ticket) = last
+                && let Err(error) = durable(ticket).await
+            {
+                return shard.fail(&error);
             }
+            then.into_iter().for_each(|then| shard.post(|machine, now| machine.stored(then, Ok(()), now)));
         });
     }
 
     fn begin_work(self: &Arc<Self>, work: Work<M::Done>) {
         let shard = Arc::clone(self);
-        self.around.tasks.spawn(async move {
-            let done = tokio::task::spawn_blocking(work).await;
-            let done = done.map_err(|_| ShardError::Internal { what: "a coordinator's work panicked".to_owned() });
+        self.around.under_way.spawn(async move {
+            let done = tasks::blocking("coordinator-work", work).await.map_err(ShardError::from);
             shard.post(|machine, now| machine.finished(done, now));
         });
     }
 
     fn now(&self) -> Now {
         Now { mono: self.around.clock.monotonic(), wall: self.around.clock.wall() }
+    }
+}
+
+/// Waits for a batch that the log has taken.
+async fn durable(ticket: log::Ticket) -> Result<(), ShardError> {
+    match ticket.durable().await {
+        Ok(_) => Ok(()),
+        Err(AppendError::Log(error)) => Err(ShardError::Log(error)),
+        Err(error) => Err(ShardError::Append(error)),
     }
 }
 

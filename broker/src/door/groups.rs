@@ -1,6 +1,7 @@
 //! A group's committed offsets, read and written from outside: by somebody who is no member of it.
 
 use super::{Context, Door, DoorError};
+use crate::coordinator::group::CommitFrom;
 use crate::ids::TopicPartition;
 
 pub use crate::coordinator::group::{CommittedOffset, GroupError, Membership, OffsetToCommit};
@@ -26,11 +27,11 @@ impl Door {
     /// `GroupError::NotEmpty` while the group has members: theirs is the position, not ours. Else as `group_offsets`.
     pub async fn commit_group_offsets(
         &self,
-        ctx: &Context,
+        _ctx: &Context,
         group: &str,
         offsets: Vec<OffsetToCommit>,
     ) -> Result<Vec<Result<(), DoorError>>, DoorError> {
-        let outcomes = self.engine.groups().commit(ctx, group, &Membership::default(), offsets).await?;
+        let outcomes = self.engine.groups().commit(CommitFrom::Outside, group, &Membership::default(), offsets).await?;
         Ok(outcomes.into_iter().map(|outcome| outcome.map_err(DoorError::from)).collect())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bytes::Bytes;
-use sluice_broker::coordinator::group::{Membership, OffsetToCommit};
+use sluice_broker::coordinator::group::{CommitFrom, Membership, OffsetToCommit};
 use sluice_broker::ids::TopicRef;
 use sluice_broker::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
 use sluice_broker::log::io::Disk;
@@ -250,7 +250,7 @@ impl Model {
         };
         let wishes = commit.iter().map(wish).collect();
         let nobody = Membership { generation: None, member: String::new(), instance: None };
-        let answer = open.engine.groups().commit(&http(), &group, &nobody, wishes).await;
+        let answer = open.engine.groups().commit(CommitFrom::Outside, &group, &nobody, wishes).await;
         let known = self.groups.entry(group).or_default();
         match answer {
             Ok(outcomes) => {
