@@ -25,6 +25,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 pub mod ticket;
+mod turn;
 mod upkeep;
 mod write;
 
@@ -38,6 +39,7 @@ pub use recovery::CutReport;
 pub use recovery::log_dir::{LogDir, LogDirSettings};
 pub use replay::Replayed;
 pub use ticket::Ticket;
+pub use turn::{Turn, Turns};
 pub use upkeep::delete_records::{DeleteRecordsError, DeleteUntil};
 pub use upkeep::passes::UpkeepSettings;
 pub use upkeep::policy::{Cleanup, Compaction};

@@ -24,6 +24,7 @@ use crate::log::read::watch::{WatchGuard, Watchers};
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::durability::Waits;
 use crate::log::sync::flusher::FlushQueue;
+use crate::log::turn::Turns;
 use crate::log::upkeep::policy::Cleanup;
 use crate::log::write::epochs::Epochs;
 use crate::log::write::producers::Producers;
@@ -266,6 +267,8 @@ pub struct Partition {
     pub(in crate::log) held: AtomicI64,
     /// Held while segments are taken out or replaced. Taken before `writer` and `view`.
     pub(in crate::log) upkeep: Mutex<UpkeepState>,
+    /// The queue in front of the append (rule 7).
+    turns: Arc<Turns>,
 }
 
 impl Partition {
@@ -293,6 +296,7 @@ impl Partition {
             watchers: Arc::default(),
             held: AtomicI64::new(i64::MAX),
             upkeep: Mutex::default(),
+            turns: Arc::default(),
         });
         if let Some(trouble) = trouble {
             partition.end(trouble);
@@ -306,23 +310,18 @@ impl Partition {
         &self.ident
     }
 
+    /// The queue of those who are to append, for a caller that has to wait between a request and its append (rule 7).
+    #[must_use]
+    pub fn turns(&self) -> &Arc<Turns> {
+        &self.turns
+    }
+
     /// Returns when HW >= `until`.
     ///
     /// # Errors
     /// `Poisoned` or `Deleted` when that will not happen any more; `Offline` when the log was closed.
     pub(crate) async fn durable(&self, until: Offset) -> Result<(), LogError> {
         self.shown.until(until).await
-    }
-
-    /// Returns when the partition fails for good: poisoned, deleted or closed. For whoever serves from a state that its
-    /// records make.
-    pub async fn failed(&self) -> LogError {
-        loop {
-            // No offset is as high: only the end of all progress ends this wait.
-            if let Err(error) = self.shown.until(Offset(i64::MAX)).await {
-                return error;
-            }
-        }
     }
 
     /// Syncs the log at least up to `until` and returns when that is done, in `sluice.flush=os` topics too (rule 18).
