@@ -196,8 +196,7 @@ impl Node {
         }
         delays_stop.cancel();
         delays.ended().await;
-        engine.groups().closed().await;
-        engine.catalog().closed().await;
+        engine.closed().await;
         close(log_dir).await
     }
 

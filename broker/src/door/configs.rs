@@ -1,6 +1,7 @@
 //! Topic configs, read and patched. A thin step to the engine.
 
 use super::{Context, Door, DoorError};
+use crate::ids::TopicRef;
 
 pub use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType};
 
@@ -10,7 +11,7 @@ impl Door {
     /// # Errors
     /// `NotFound`.
     pub fn topic_configs(&self, ctx: &Context, topic: &str) -> Result<Vec<ConfigEntry>, DoorError> {
-        self.engine.topic_configs(ctx, topic)
+        self.engine.topic_configs(&self.engine.auth().ask(ctx, TopicRef::name(topic))?)
     }
 
     /// All changes or none; durable when this returns. One that binds a plugin loads it first.
@@ -23,6 +24,6 @@ impl Door {
         topic: &str,
         changes: &[ConfigChange],
     ) -> Result<(), DoorError> {
-        self.engine.alter_topic_configs(ctx, topic, changes, false).await
+        self.engine.alter_topic_configs(&self.engine.auth().ask(ctx, TopicRef::name(topic))?, changes, false).await
     }
 }

@@ -16,7 +16,6 @@ pub mod topics;
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::log::LogError;
 
 pub use crate::context::{Context, Source};
 pub use crate::record::{Header, Message, RecordView};
@@ -56,7 +55,7 @@ impl Door {
     /// Kafka's cluster id: 22 characters.
     #[must_use]
     pub fn cluster_id(&self) -> &str {
-        self.engine.catalog().cluster_id()
+        self.engine.cluster_id()
     }
 
     /// This broker's number.
@@ -75,22 +74,6 @@ impl Door {
     /// Costs a look at every partition.
     #[must_use]
     pub fn unready(&self) -> Option<String> {
-        if let Some(failure) = self.tasks().failure() {
-            return Some(format!("the broker stops: {failure}"));
-        }
-        let mut first = None;
-        let mut more = 0;
-        for topic in self.engine.catalog().topics() {
-            for partition in topic.partitions().iter() {
-                // One that is being deleted is no illness.
-                match partition.usable() {
-                    Ok(()) | Err(LogError::Deleted { .. }) => {}
-                    Err(error) if first.is_none() => first = Some(error),
-                    Err(_) => more += 1,
-                }
-            }
-        }
-        let first = first?;
-        Some(if more == 0 { first.to_string() } else { format!("{first} (and {more} more partitions)") })
+        self.engine.unready()
     }
 }

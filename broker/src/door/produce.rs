@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::{Context, Door, DoorError, Message};
-use crate::engine::produce::ProducePartition;
+use crate::auth::{Granted, Write};
+use crate::engine::produce::{ProducePartition, ProduceRecords, ProduceTopic};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits::BATCH_HEADER_BYTES;
 use crate::record;
-use crate::topics::Topic;
 
 pub use crate::engine::produce::Acks;
 pub use crate::record::Compression;
@@ -58,26 +58,29 @@ impl Door {
     /// What was found before anything was written: an unknown topic, a failed partitioner. `WrongEnd` for an expected offset
     /// that is not the end.
     pub async fn produce(&self, ctx: &Context, wish: ProduceWish) -> Result<Vec<Outcome>, DoorError> {
-        let topic = self.engine.resolve_or_create(ctx, &wish.topic, true).await?;
+        let auth = self.engine.auth();
+        let named = TopicRef::name(&wish.topic);
+        let (describe, create) = (auth.ask(ctx, named.clone())?, auth.ask(ctx, named.clone()).ok());
+        auth.ask::<Write, _>(ctx, named)?;
+        let topic = self.engine.describe_or_create_topic(&describe, create).await?;
+        // By id from here on: a topic that is recreated meanwhile is another one.
+        let target = auth.ask::<Write, _>(ctx, TopicRef::Id(topic.id))?;
         let (wanted, messages): (Vec<_>, Vec<_>) = wish.messages.into_iter().unzip();
-        let partitions = self.place(ctx, &topic, wanted, &messages).await?;
+        let partitions = self.place(ctx, &target, wanted, &messages).await?;
         if let Some(expected) = wish.expected_offset {
-            let outcomes = self.produce_at(ctx, &topic, expected, &partitions, &messages, wish.compression).await?;
+            let outcomes = self.produce_at(ctx, &target, expected, &partitions, &messages, wish.compression).await?;
             return Ok(if wish.acks == Acks::None { Vec::new() } else { outcomes });
         }
-        let size_max = topic.configs().log_config().message_bytes_max;
+        let size_max = topic.configs.log_config().message_bytes_max;
         let mut outcomes = vec![None; messages.len()];
         let (mut parts, mut sent) = (Vec::new(), Vec::new());
         for group in into_groups(partitions, messages, size_max, &mut outcomes) {
             let batch = record::build(&group.messages, self.now(), wish.compression, None)?;
-            parts.push(ProducePartition {
-                topic: TopicRef::Id(topic.id()),
-                partition: group.partition,
-                records: Some(batch.bytes().clone()),
-            });
+            parts.push(ProducePartition { partition: group.partition, records: ProduceRecords::Built(batch) });
             sent.push((group.partition, group.indices));
         }
-        let in_flight = self.engine.produce(ctx, parts).await;
+        let request = ProduceTopic { topic: target, create: None, partitions: parts };
+        let in_flight = self.engine.produce(ctx, vec![request]).await;
         if wish.acks == Acks::None {
             return Ok(Vec::new());
         }
@@ -96,18 +99,17 @@ impl Door {
     async fn place(
         &self,
         ctx: &Context,
-        topic: &Topic,
+        target: &Granted<Write, TopicRef>,
         wanted: Vec<Option<PartitionId>>,
         messages: &[Message],
     ) -> Result<Vec<PartitionId>, DoorError> {
-        let target = TopicRef::Id(topic.id());
         if wanted.iter().all(Option::is_none) {
-            return self.engine.choose_partitions(ctx, &target, messages).await;
+            return self.engine.choose_partitions(ctx, target, messages).await;
         }
         let free = wanted.iter().zip(messages).filter(|(wanted, _)| wanted.is_none());
         let free: Vec<Message> = free.map(|(_, message)| message.clone()).collect();
         let chosen =
-            if free.is_empty() { Vec::new() } else { self.engine.choose_partitions(ctx, &target, &free).await? };
+            if free.is_empty() { Vec::new() } else { self.engine.choose_partitions(ctx, target, &free).await? };
         let mut chosen = chosen.into_iter();
         let mut partitions = Vec::with_capacity(wanted.len());
         for wanted in wanted {
@@ -121,7 +123,7 @@ impl Door {
     async fn produce_at(
         &self,
         ctx: &Context,
-        topic: &Topic,
+        target: &Granted<Write, TopicRef>,
         expected: Offset,
         partitions: &[PartitionId],
         messages: &[Message],
@@ -132,8 +134,7 @@ impl Door {
             return Err(invalid("an expected offset needs all messages to be for one partition"));
         }
         let batch = record::build(messages, self.now(), compression, None)?;
-        let target = TopicRef::Id(topic.id());
-        let appended = self.engine.produce_at(ctx, &target, *partition, batch, expected).await?;
+        let appended = self.engine.produce_at(ctx, target, *partition, batch, expected).await?;
         Ok((0..messages.len()).map(|at| Ok(placed(*partition, appended.base_offset, at))).collect())
     }
 }

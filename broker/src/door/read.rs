@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 
 use super::{Context, Door, DoorError};
-use crate::engine::fetch::{FetchPartition, FetchRequest, Fetched, Form, Records};
-use crate::engine::offsets::OffsetQuery;
+use crate::auth::{Describe, Granted, Read};
+use crate::engine::fetch::{FetchPartition, FetchRequest, FetchTopic, Fetched, Form, Records};
+use crate::engine::offsets::{OffsetAsked, OffsetQuery};
 use crate::ids::{Offset, PartitionId, TimestampMs, TopicRef};
 use crate::limits::FETCH_BYTES_MAX;
 use crate::record::{RecordError, StoredBatch, check_stored};
@@ -71,10 +72,15 @@ impl Door {
     /// An unknown topic or partition, an offset out of range, a partition that cannot be read, a batch that cannot be opened
     /// at the very place asked for (the error names the offset behind it).
     pub async fn read(&self, ctx: &Context, wish: &ReadWish) -> Result<ReadAnswer, DoorError> {
-        let topic = TopicRef::Id(self.engine.resolve(&TopicRef::name(&wish.topic))?.id());
+        let auth = self.engine.auth();
+        auth.ask::<Read, _>(ctx, TopicRef::name(&wish.topic))?;
+        let described = self.engine.describe_topic(&auth.ask(ctx, TopicRef::name(&wish.topic))?)?;
+        // By id from here on: a topic that is recreated meanwhile is another one.
+        let topic = TopicRef::Id(described.id);
+        let describe = auth.ask::<Describe, _>(ctx, topic.clone())?;
         let mut filling = Filling {
             records: Vec::new(),
-            next: self.begin(ctx, &topic, wish).await?,
+            next: self.begin(&describe, wish).await?,
             records_left: wish.max_records.max(1),
             bytes_left: wish.max_bytes,
         };
@@ -86,20 +92,22 @@ impl Door {
                 max_wait: wish.timeout.saturating_sub(waited),
                 min_bytes: 1,
                 max_bytes: wish.max_bytes.min(FETCH_BYTES_MAX),
-                partitions: vec![FetchPartition {
-                    topic: topic.clone(),
-                    partition: wish.partition,
-                    offset: filling.next,
-                    max_bytes: wish.max_bytes.min(FETCH_BYTES_MAX),
-                    epoch: None,
+                topics: vec![FetchTopic {
+                    topic: auth.ask(ctx, topic.clone())?,
+                    partitions: vec![FetchPartition {
+                        partition: wish.partition,
+                        offset: filling.next,
+                        max_bytes: wish.max_bytes.min(FETCH_BYTES_MAX),
+                        epoch: None,
+                    }],
                 }],
                 form: Form::Copied,
             };
-            let Some(fetched) = self.engine.fetch(ctx, &request).await.pop() else {
-                return Err(DoorError::InvalidRequest { reason: "a fetch of one partition had no outcome".into() });
+            let Some(fetched) = self.engine.fetch(ctx, request).await.pop() else {
+                return Err(DoorError::internal("a fetch of one partition had no outcome"));
             };
             let Fetched { records: Records::Copied(records), offsets } = fetched? else {
-                return Err(DoorError::InvalidRequest { reason: "records were asked for and a file came".into() });
+                return Err(DoorError::internal("records were asked for and a file came"));
             };
             let at_end = records.is_empty();
             filling.take(records)?;
@@ -114,10 +122,8 @@ impl Door {
     ///
     /// # Errors
     /// An unknown topic or partition, a partition that cannot be used.
-    pub async fn offsets(&self, _ctx: &Context, topic: &str, partition: PartitionId) -> Result<Offsets, DoorError> {
-        let partition = self.engine.resolve(&TopicRef::name(topic))?.partition(partition)?;
-        partition.usable()?;
-        Ok(partition.offsets())
+    pub async fn offsets(&self, ctx: &Context, topic: &str, partition: PartitionId) -> Result<Offsets, DoorError> {
+        self.engine.partition_offsets(&self.engine.auth().ask(ctx, TopicRef::name(topic))?, partition)
     }
 
     /// The first record that is not older than `at`; `None` when all are.
@@ -131,21 +137,31 @@ impl Door {
         partition: PartitionId,
         at: TimestampMs,
     ) -> Result<Option<Offset>, DoorError> {
-        let topic = TopicRef::name(topic);
-        Ok(self.engine.list_offset(ctx, &topic, partition, None, OffsetQuery::At(at)).await?.offset)
+        let topic = self.engine.auth().ask(ctx, TopicRef::name(topic))?;
+        self.look_up(&topic, partition, OffsetQuery::At(at)).await
     }
 
-    async fn begin(&self, ctx: &Context, topic: &TopicRef, wish: &ReadWish) -> Result<Offset, DoorError> {
-        let ask = async |query| self.engine.list_offset(ctx, topic, wish.partition, None, query).await;
+    async fn look_up(
+        &self,
+        topic: &Granted<Describe, TopicRef>,
+        partition: PartitionId,
+        query: OffsetQuery,
+    ) -> Result<Option<Offset>, DoorError> {
+        let answer = self.engine.list_offsets(topic, vec![OffsetAsked { partition, epoch: None, query }]).await.pop();
+        Ok(answer.ok_or(DoorError::internal("a look-up in one partition had no outcome"))??.offset)
+    }
+
+    async fn begin(&self, topic: &Granted<Describe, TopicRef>, wish: &ReadWish) -> Result<Offset, DoorError> {
+        let ask = async |query| self.look_up(topic, wish.partition, query).await;
         let found = match wish.from {
             ReadFrom::At(offset) => return Ok(offset),
-            ReadFrom::Earliest => ask(OffsetQuery::Earliest).await?.offset,
-            ReadFrom::Time(at) => ask(OffsetQuery::At(at)).await?.offset,
+            ReadFrom::Earliest => ask(OffsetQuery::Earliest).await?,
+            ReadFrom::Time(at) => ask(OffsetQuery::At(at)).await?,
             ReadFrom::Latest => None,
         };
         let end = match found {
             Some(offset) => Some(offset),
-            None => ask(OffsetQuery::Latest).await?.offset,
+            None => ask(OffsetQuery::Latest).await?,
         };
         Ok(end.unwrap_or(Offset::ZERO))
     }

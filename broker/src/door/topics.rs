@@ -1,8 +1,9 @@
 //! Topics listed, described, made and deleted. A thin step to the engine, which decides what is allowed.
 
 use super::{Context, Door, DoorError};
+use crate::engine::topics::DescribedTopic;
 use crate::ids::{TopicId, TopicRef};
-use crate::topics::{Topic, TopicError};
+use crate::topics::TopicError;
 
 pub use crate::topics::NewTopic;
 
@@ -22,14 +23,13 @@ pub struct TopicInfo {
 }
 
 impl TopicInfo {
-    fn of(topic: &Topic) -> TopicInfo {
-        let configs = topic.configs();
+    fn of(topic: DescribedTopic) -> TopicInfo {
         TopicInfo {
-            name: topic.name().to_string(),
-            id: topic.id(),
-            internal: topic.internal(),
+            name: topic.name.to_string(),
+            id: topic.id,
+            internal: topic.internal,
             partitions: topic.partition_count(),
-            configs: configs.set().iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            configs: topic.configs.set().iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         }
     }
 }
@@ -37,17 +37,17 @@ impl TopicInfo {
 impl Door {
     /// Every topic in order of names; those of the broker itself only when asked for.
     #[must_use]
-    pub fn topics(&self, _ctx: &Context, with_internal: bool) -> Vec<TopicInfo> {
-        let all = self.engine.catalog().topics();
-        all.iter().filter(|topic| with_internal || !topic.internal()).map(|topic| TopicInfo::of(topic)).collect()
+    pub fn topics(&self, ctx: &Context, with_internal: bool) -> Vec<TopicInfo> {
+        let all = self.engine.describe_topics(ctx).into_iter();
+        all.filter(|topic| with_internal || !topic.internal).map(TopicInfo::of).collect()
     }
 
     /// One topic, internal ones included.
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn topic(&self, _ctx: &Context, name: &str) -> Result<TopicInfo, DoorError> {
-        Ok(TopicInfo::of(&*self.engine.catalog().topic(name)?))
+    pub fn topic(&self, ctx: &Context, name: &str) -> Result<TopicInfo, DoorError> {
+        Ok(TopicInfo::of(self.engine.describe_topic(&self.engine.auth().ask(ctx, TopicRef::name(name))?)?))
     }
 
     /// Makes a topic; durable when this returns.
@@ -56,8 +56,9 @@ impl Door {
     /// What the catalog refuses, and a binding whose plugin cannot be loaded.
     pub async fn create_topic(&self, ctx: &Context, wish: NewTopic) -> Result<TopicInfo, DoorError> {
         let name = wish.name.clone();
-        match self.engine.create_topic(ctx, wish, false).await? {
-            Some(topic) => Ok(TopicInfo::of(&topic)),
+        let permit = self.engine.auth().ask(ctx, TopicRef::name(&name))?;
+        match self.engine.create_topic(&permit, wish, false).await? {
+            Some(topic) => Ok(TopicInfo::of(topic)),
             None => Err(TopicError::NotFound { name }.into()),
         }
     }
@@ -67,6 +68,6 @@ impl Door {
     /// # Errors
     /// An unknown or internal topic; a log that cannot be written.
     pub async fn delete_topic(&self, ctx: &Context, name: &str) -> Result<(), DoorError> {
-        self.engine.delete_topic(ctx, &TopicRef::name(name)).await.map(drop)
+        self.engine.delete_topic(&self.engine.auth().ask(ctx, TopicRef::name(name))?).await.map(drop)
     }
 }

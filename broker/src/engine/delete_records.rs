@@ -1,35 +1,45 @@
 //! DeleteRecords: moves the log start of a partition. Answered when no crash can bring the records back.
 
 use super::{Engine, EngineError};
-use crate::context::Context;
+use crate::auth::{Delete, Granted};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::log::{DeleteRecordsError, DeleteUntil};
-use crate::topics::TopicError;
+use crate::topics::{Topic, TopicError};
 
 impl Engine {
-    /// Deletes what is below `until`; returns where the log begins now.
+    /// Deletes the records below an offset, in partitions of one topic; the new log start of each, in order. Partitions are
+    /// worked through one after the other: each waits for its own sync.
     ///
     /// # Errors
-    /// An unknown or internal topic; a topic that is compacted only, or whose records wait for their delivery; an offset
+    /// Each: an unknown or internal topic; a topic that is only compacted, or whose records wait for their delivery; an offset
     /// above HW; a log that cannot be written.
     pub async fn delete_records(
         &self,
-        _ctx: &Context,
-        topic: &TopicRef,
-        partition: PartitionId,
-        until: DeleteUntil,
-    ) -> Result<Offset, EngineError> {
-        let topic = self.resolve(topic)?;
-        if topic.internal() {
-            // As Kafka answers it, which calls it an invalid topic.
-            let reason = format!("records of '{}' cannot be deleted: it is the broker's own", topic.name());
-            return Err(TopicError::RefusedName { reason }.into());
+        topic: &Granted<Delete, TopicRef>,
+        partitions: Vec<(PartitionId, DeleteUntil)>,
+    ) -> Vec<Result<Offset, EngineError>> {
+        let topic = self.resolve(topic.resource());
+        let mut outcomes = Vec::with_capacity(partitions.len());
+        for (partition, until) in partitions {
+            outcomes.push(match &topic {
+                Ok(topic) => delete(topic, partition, until).await,
+                Err(error) => Err(error.clone()),
+            });
         }
-        topic.partition(partition)?.delete_records(until).await.map_err(|error| match error {
-            DeleteRecordsError::Log(error) => error.into(),
-            refused @ (DeleteRecordsError::Policy { .. } | DeleteRecordsError::Held { .. }) => {
-                TopicError::Refused { reason: refused.to_string() }.into()
-            }
-        })
+        outcomes
     }
+}
+
+async fn delete(topic: &Topic, partition: PartitionId, until: DeleteUntil) -> Result<Offset, EngineError> {
+    if topic.internal() {
+        // As Kafka answers it, which calls it an invalid topic.
+        let reason = format!("records of '{}' cannot be deleted: it is the broker's own", topic.name());
+        return Err(TopicError::RefusedName { reason }.into());
+    }
+    topic.partition(partition)?.delete_records(until).await.map_err(|error| match error {
+        DeleteRecordsError::Log(error) => error.into(),
+        refused @ (DeleteRecordsError::Policy { .. } | DeleteRecordsError::Held { .. }) => {
+            TopicError::Refused { reason: refused.to_string() }.into()
+        }
+    })
 }

@@ -62,6 +62,14 @@ pub enum EngineError {
     },
 }
 
+impl EngineError {
+    /// A bug of ours.
+    #[must_use]
+    pub fn internal(what: &str) -> EngineError {
+        EngineError::Internal { what: what.to_owned() }
+    }
+}
+
 impl From<TaskFailure> for EngineError {
     fn from(failure: TaskFailure) -> EngineError {
         EngineError::Internal { what: failure.to_string() }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Engine, EngineError};
+use crate::auth::{Granted, Read};
 use crate::clock;
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
@@ -17,18 +18,27 @@ use crate::memory::{MemoryBudget, hold};
 use crate::tasks;
 
 /// A fetch over several partitions.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FetchRequest {
     /// How long to wait for `min_bytes`.
     pub max_wait: Duration,
-    /// Answer as soon as so many bytes are there.
+    /// Answer as soon as this many bytes are there.
     pub min_bytes: usize,
     /// Bytes of the whole answer, the first batch excepted.
     pub max_bytes: usize,
-    /// What is asked for.
-    pub partitions: Vec<FetchPartition>,
-    /// In which form.
+    /// The partitions, topic by topic.
+    pub topics: Vec<FetchTopic>,
+    /// The form of the records.
     pub form: Form,
+}
+
+/// The part of a fetch that is about one topic.
+#[derive(Debug)]
+pub struct FetchTopic {
+    /// The topic.
+    pub topic: Granted<Read, TopicRef>,
+    /// Its partitions.
+    pub partitions: Vec<FetchPartition>,
 }
 
 /// How records are handed over.
@@ -42,13 +52,11 @@ pub enum Form {
 }
 
 /// The part of a fetch that is about one partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FetchPartition {
-    /// Its topic.
-    pub topic: TopicRef,
     /// Its number.
     pub partition: PartitionId,
-    /// The first record wanted.
+    /// The first offset to read.
     pub offset: Offset,
     /// Bytes of this partition's part, the answer's first batch excepted.
     pub max_bytes: usize,
@@ -82,7 +90,7 @@ impl Records {
     }
 }
 
-/// What one partition has to give.
+/// What was read of one partition.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// From the batch that holds the offset on.
@@ -91,7 +99,20 @@ pub struct Fetched {
     pub offsets: Offsets,
 }
 
-type Partitions = Vec<Result<Arc<Partition>, EngineError>>;
+/// One partition, found or not, with its part of the request.
+#[derive(Clone, Debug)]
+struct Part {
+    partition: Result<Arc<Partition>, EngineError>,
+    offset: Offset,
+    max_bytes: usize,
+}
+
+/// What holds for the whole answer.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    max_bytes: usize,
+    form: Form,
+}
 
 /// A pass over the partitions, and whether it is worth an answer.
 struct Pass {
@@ -103,65 +124,69 @@ struct Pass {
 impl Engine {
     /// One outcome a partition, in the order of the request. Returns when `min_bytes` are there, when a partition has an error,
     /// or when `max_wait` has passed. At least one batch in the whole answer, whatever the limits (KIP-74).
-    pub async fn fetch(&self, _ctx: &Context, request: &FetchRequest) -> Vec<Result<Fetched, EngineError>> {
-        let partitions: Partitions = request.partitions.iter().map(|part| self.fetchable(part)).collect();
-        let first = self.pass(request, &partitions).await;
-        if first.failed || first.bytes >= request.min_bytes || request.max_wait.is_zero() {
+    pub async fn fetch(&self, ctx: &Context, request: FetchRequest) -> Vec<Result<Fetched, EngineError>> {
+        let whole = Whole { max_bytes: request.max_bytes, form: request.form };
+        let parts: Arc<[Part]> = request.topics.iter().flat_map(|topic| self.parts(topic)).collect();
+        let max_wait = ctx.wait_at_most(request.max_wait, self.clock.monotonic());
+        let first = self.pass(whole, &parts).await;
+        if first.failed || first.bytes >= request.min_bytes || max_wait.is_zero() {
             return first.outcomes;
         }
         let wake = Arc::new(Notify::new());
         // Registered before the next read, and a notification is kept until it is awaited: no move of HW is missed.
-        let _watches: Vec<_> = partitions.iter().flatten().map(|partition| partition.watch(&wake)).collect();
-        let deadline = clock::sleep(request.max_wait);
+        let _watches: Vec<_> =
+            parts.iter().filter_map(|part| part.partition.as_ref().ok()).map(|found| found.watch(&wake)).collect();
+        let deadline = clock::sleep(max_wait);
         tokio::pin!(deadline);
         loop {
-            let pass = self.pass(request, &partitions).await;
+            let pass = self.pass(whole, &parts).await;
             if pass.failed || pass.bytes >= request.min_bytes {
                 return pass.outcomes;
             }
             tokio::select! {
                 () = wake.notified() => {}
-                () = &mut deadline => return self.pass(request, &partitions).await.outcomes,
+                () = &mut deadline => return self.pass(whole, &parts).await.outcomes,
                 () = self.stopping.cancelled() => return pass.outcomes,
             }
         }
     }
 
     /// From memory where possible; else once more on a thread that may wait for the disk.
-    async fn pass(&self, request: &FetchRequest, partitions: &Partitions) -> Pass {
-        if let Some(pass) = read_all(request, partitions, Patience::Cached, &self.memory) {
+    async fn pass(&self, whole: Whole, parts: &Arc<[Part]>) -> Pass {
+        if let Some(pass) = read_all(whole, parts, Patience::Cached, &self.memory) {
             return pass;
         }
-        let (request, partitions, memory) = (request.clone(), partitions.clone(), self.memory.clone());
-        let count = partitions.len();
-        let read = move || read_all(&request, &partitions, Patience::Wait, &memory);
+        let (for_thread, memory) = (Arc::clone(parts), self.memory.clone());
+        let read = move || read_all(whole, &for_thread, Patience::Wait, &memory);
         let error = match tasks::blocking("fetch-read", read).await {
             Ok(Some(pass)) => return pass,
-            Ok(None) => EngineError::Internal { what: "a read that may wait did not".to_owned() },
+            Ok(None) => EngineError::internal("a read that may wait did not"),
             Err(failure) => failure.into(),
         };
-        Pass { outcomes: vec![Err(error); count], bytes: 0, failed: true }
+        Pass { outcomes: vec![Err(error); parts.len()], bytes: 0, failed: true }
     }
 
-    fn fetchable(&self, part: &FetchPartition) -> Result<Arc<Partition>, EngineError> {
-        let partition = self.resolve(&part.topic)?.partition(part.partition)?;
-        partition.check_epoch(part.epoch)?;
-        Ok(partition)
+    /// The partitions of one topic, which is looked up once.
+    fn parts(&self, asked: &FetchTopic) -> Vec<Part> {
+        let topic = self.resolve(asked.topic.resource());
+        let find = |part: &FetchPartition| {
+            let partition = topic.as_ref().map_err(EngineError::clone)?.partition(part.partition)?;
+            partition.check_epoch(part.epoch)?;
+            Ok(partition)
+        };
+        let part =
+            |part: &FetchPartition| Part { partition: find(part), offset: part.offset, max_bytes: part.max_bytes };
+        asked.partitions.iter().map(part).collect()
     }
 }
 
 /// `None`: the disk would have to be waited for.
-fn read_all(
-    request: &FetchRequest,
-    partitions: &Partitions,
-    patience: Patience,
-    memory: &MemoryBudget,
-) -> Option<Pass> {
-    let mut pass = Pass { outcomes: Vec::with_capacity(partitions.len()), bytes: 0, failed: false };
-    for (part, partition) in request.partitions.iter().zip(partitions) {
-        let limit = part.max_bytes.min(request.max_bytes.saturating_sub(pass.bytes));
-        let one = One { limit, first: pass.bytes == 0, form: request.form, patience };
-        let outcome = match partition {
+fn read_all(whole: Whole, parts: &[Part], patience: Patience, memory: &MemoryBudget) -> Option<Pass> {
+    let mut pass = Pass { outcomes: Vec::with_capacity(parts.len()), bytes: 0, failed: false };
+    for part in parts {
+        let limit = part.max_bytes.min(whole.max_bytes.saturating_sub(pass.bytes));
+        let one = One { limit, first: pass.bytes == 0, form: whole.form, patience };
+        let outcome = match &part.partition {
             Ok(partition) => one.read(part.offset, partition, memory).transpose()?.map_err(Into::into),
             Err(error) => Err(error.clone()),
         };
@@ -184,8 +209,8 @@ struct One {
 }
 
 impl One {
-    /// The log always gives at least one batch; when the answer has records already, one that does not fit is left for the
-    /// next fetch. `None`: the disk would have to be waited for.
+    /// The log always returns at least one batch. When the answer has records already, a batch that does not fit is left
+    /// for the next fetch. `None`: the disk would have to be waited for.
     fn read(&self, from: Offset, partition: &Partition, memory: &MemoryBudget) -> Result<Option<Fetched>, LogError> {
         let nothing = Records::Copied(Bytes::new());
         if !self.first && self.limit == 0 {

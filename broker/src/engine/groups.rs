@@ -3,10 +3,10 @@
 
 use super::Engine;
 use crate::auth::{Describe, Granted, Group, Read};
-use crate::context::{Context, Source};
+use crate::context::Context;
 use crate::coordinator::group::{
-    CommitFrom, CommittedOffset, GroupDescription, GroupError, JoinAnswer, JoinRequest, LeavingMember, Membership,
-    OffsetToCommit, SyncAnswer, SyncRequest,
+    CommittedOffset, GroupDescription, GroupError, JoinAnswer, JoinRequest, LeavingMember, Membership, OffsetToCommit,
+    SyncAnswer, SyncRequest,
 };
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
 
@@ -115,11 +115,7 @@ impl Engine {
                 metadata: part.metadata,
             })
         });
-        let from = match ctx.source() {
-            Source::Http => CommitFrom::Outside,
-            Source::Kafka | Source::Internal => CommitFrom::Member,
-        };
-        self.groups.commit(from, group.resource().id(), who, offsets.collect()).await
+        self.groups.commit(ctx, group.resource().id(), who, offsets.collect()).await
     }
 
     /// What the group has committed for these partitions, in their order.

@@ -1,5 +1,6 @@
-//! Raw verbs over topics, logs and groups: what the Kafka port and the door's local half call. Rank 5. Authorisation and
-//! quotas have their place here, once, when they come. Never remote, knows no wire format.
+//! Raw verbs over topics, logs and groups: what the Kafka port and the door's local half call. Rank 5. The only gate:
+//! topics, groups, logs and plugins are reached through these verbs alone, and each takes the permits of `auth/`. Never remote,
+//! knows no wire format.
 
 pub mod append_once;
 pub mod configs;
@@ -26,6 +27,7 @@ use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::Groups;
 use crate::limits;
+use crate::log::LogError;
 use crate::memory::MemoryBudget;
 use crate::tasks::Tasks;
 use crate::topics::Catalog;
@@ -42,7 +44,7 @@ pub struct Engine {
     partitioners: Arc<Partitioners>,
     producer_ids: producer_ids::ProducerIds,
     memory: MemoryBudget,
-    /// For batches that are opened or compressed anew, and look-ups by time.
+    /// For batches that are opened or recompressed, and look-ups by time.
     openings: Arc<Semaphore>,
     stopping: CancellationToken,
     auth: Authorizer,
@@ -89,7 +91,7 @@ impl Engine {
         &self.config
     }
 
-    /// The one budget for everything that strangers make the broker hold.
+    /// The one budget for everything that clients make the broker hold.
     #[must_use]
     pub fn memory(&self) -> &MemoryBudget {
         &self.memory
@@ -107,27 +109,44 @@ impl Engine {
         self.catalog.tasks()
     }
 
-    /// What exists.
+    /// Kafka's cluster id: 22 characters.
     #[must_use]
-    pub fn catalog(&self) -> &Arc<Catalog> {
-        &self.catalog
+    pub fn cluster_id(&self) -> &str {
+        self.catalog.cluster_id()
     }
 
-    /// The group verbs are the coordinator's own.
+    /// Readiness: `Some(why not)` when a partition is poisoned, damaged or offline; the text names it and says how many more.
+    /// Costs a look at every partition.
     #[must_use]
-    pub fn groups(&self) -> &Arc<Groups> {
-        &self.groups
-    }
-
-    /// The partitioners that topics are bound to.
-    #[must_use]
-    pub fn partitioners(&self) -> &Arc<Partitioners> {
-        &self.partitioners
+    pub fn unready(&self) -> Option<String> {
+        if let Some(failure) = self.tasks().failure() {
+            return Some(format!("the broker stops: {failure}"));
+        }
+        let mut first = None;
+        let mut more = 0;
+        for topic in self.catalog.topics() {
+            for partition in topic.partitions().iter() {
+                // One that is being deleted is no illness.
+                match partition.usable() {
+                    Ok(()) | Err(LogError::Deleted { .. }) => {}
+                    Err(error) if first.is_none() => first = Some(error),
+                    Err(_) => more += 1,
+                }
+            }
+        }
+        let first = first?;
+        Some(if more == 0 { first.to_string() } else { format!("{first} (and {more} more partitions)") })
     }
 
     /// Ends long polls and waiting joins, so that connections can drain. Nothing that was begun is given up.
     pub fn begin_stop(&self) {
         self.stopping.cancel();
         self.groups.stop();
+    }
+
+    /// Waits for the changes of groups and topics that are under way, before the log directory is closed.
+    pub async fn closed(&self) {
+        self.groups.closed().await;
+        self.catalog.closed().await;
     }
 }

@@ -1,14 +1,15 @@
-//! ListOffsets and OffsetForLeaderEpoch. Every end that is told is HW: nothing above it has happened yet (rule 2).
+//! ListOffsets and OffsetForLeaderEpoch. Every end that is returned is HW: nothing above it has happened yet (rule 2).
 
 use std::sync::Arc;
 
 use super::{Engine, EngineError};
-use crate::context::Context;
+use crate::auth::{Describe, Granted};
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicRef};
-use crate::log::{LogError, Partition, TimedOffset};
+use crate::log::{LogError, Offsets, Partition, TimedOffset};
 use crate::tasks;
+use crate::topics::Topic;
 
-/// Which offset is wanted.
+/// Which offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetQuery {
     /// The log start.
@@ -19,6 +20,28 @@ pub enum OffsetQuery {
     MaxTimestamp,
     /// The first record at or after a time.
     At(TimestampMs),
+}
+
+/// A look-up in one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct OffsetAsked {
+    /// The partition's number.
+    pub partition: PartitionId,
+    /// The leader epoch that the client knows; checked by rule 5.
+    pub epoch: Option<LeaderEpoch>,
+    /// Which offset.
+    pub query: OffsetQuery,
+}
+
+/// A question about an epoch of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochAsked {
+    /// The partition's number.
+    pub partition: PartitionId,
+    /// The leader epoch that the client knows; checked by rule 5.
+    pub current: Option<LeaderEpoch>,
+    /// The epoch whose end is asked for.
+    pub epoch: LeaderEpoch,
 }
 
 /// An offset with what is known of it; all `None` when no record answers the query.
@@ -33,19 +56,43 @@ pub struct OffsetAnswer {
 }
 
 impl Engine {
-    /// One look-up in one partition.
+    /// Look-ups in partitions of one topic, in order.
     ///
     /// # Errors
-    /// An unknown topic or partition, a fenced or unknown epoch, a log that cannot be read.
-    pub async fn list_offset(
+    /// Each: an unknown topic or partition, a fenced or unknown epoch, a log that cannot be read.
+    pub async fn list_offsets(
         &self,
-        _ctx: &Context,
-        topic: &TopicRef,
+        topic: &Granted<Describe, TopicRef>,
+        asked: Vec<OffsetAsked>,
+    ) -> Vec<Result<OffsetAnswer, EngineError>> {
+        let topic = self.resolve(topic.resource());
+        let mut answers = Vec::with_capacity(asked.len());
+        for one in asked {
+            answers.push(match &topic {
+                Ok(topic) => self.list_offset(topic, one).await,
+                Err(error) => Err(error.clone()),
+            });
+        }
+        answers
+    }
+
+    /// The offsets of one partition; none above HW may be shown to anybody (rule 2).
+    ///
+    /// # Errors
+    /// An unknown topic or partition, a partition that cannot be used.
+    pub fn partition_offsets(
+        &self,
+        topic: &Granted<Describe, TopicRef>,
         partition: PartitionId,
-        epoch: Option<LeaderEpoch>,
-        query: OffsetQuery,
-    ) -> Result<OffsetAnswer, EngineError> {
-        let partition = self.resolve(topic)?.partition(partition)?;
+    ) -> Result<Offsets, EngineError> {
+        let partition = self.resolve(topic.resource())?.partition(partition)?;
+        partition.usable()?;
+        Ok(partition.offsets())
+    }
+
+    async fn list_offset(&self, topic: &Topic, asked: OffsetAsked) -> Result<OffsetAnswer, EngineError> {
+        let OffsetAsked { partition, epoch, query } = asked;
+        let partition = topic.partition(partition)?;
         partition.usable()?;
         partition.check_epoch(epoch)?;
         let offsets = partition.offsets();
@@ -77,28 +124,30 @@ impl Engine {
         let turn = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
         let found = tasks::blocking("offset-lookup", move || {
             let found = look(&partition);
-            // Here, not where a request that is given up would end.
+            // Here, and not where a request that is given up would end.
             drop(turn);
             found
         });
         Ok(found.await??)
     }
 
-    /// Where an epoch ends: the largest epoch known that is not above `asked`, and its end; `None` when none is as old.
+    /// Where epochs end, for partitions of one topic, in order: the largest epoch known that is not above the one asked for, and
+    /// its end; `None` when all known epochs are later.
     ///
     /// # Errors
-    /// As `list_offset`.
-    pub async fn epoch_end(
+    /// Each, as `list_offsets`.
+    pub fn epoch_ends(
         &self,
-        _ctx: &Context,
-        topic: &TopicRef,
-        partition: PartitionId,
-        current: Option<LeaderEpoch>,
-        asked: LeaderEpoch,
-    ) -> Result<Option<(LeaderEpoch, Offset)>, EngineError> {
-        let partition = self.resolve(topic)?.partition(partition)?;
-        partition.usable()?;
-        partition.check_epoch(current)?;
-        Ok(partition.epoch_end(asked))
+        topic: &Granted<Describe, TopicRef>,
+        asked: Vec<EpochAsked>,
+    ) -> Vec<Result<Option<(LeaderEpoch, Offset)>, EngineError>> {
+        let topic = self.resolve(topic.resource());
+        let end = |asked: EpochAsked| {
+            let partition = topic.as_ref().map_err(EngineError::clone)?.partition(asked.partition)?;
+            partition.usable()?;
+            partition.check_epoch(asked.current)?;
+            Ok(partition.epoch_end(asked.epoch))
+        };
+        asked.into_iter().map(end).collect()
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sluice_plugins::{Bound, PluginInfo, UploadError, VersionInfo};
 
 use super::{Engine, EngineError};
+use crate::auth::{Granted, Write};
 use crate::chain::plugin_of;
 use crate::context::Context;
 use crate::ids::{PartitionId, TopicId, TopicRef};
@@ -89,10 +90,10 @@ impl Engine {
     pub async fn choose_partitions(
         &self,
         ctx: &Context,
-        topic: &TopicRef,
+        topic: &Granted<Write, TopicRef>,
         messages: &[Message],
     ) -> Result<Vec<PartitionId>, EngineError> {
-        let topic = self.resolve(topic)?;
+        let topic = self.resolve(topic.resource())?;
         Ok(self.partitioners.choose(ctx, &topic, messages).await?)
     }
 

@@ -1,17 +1,19 @@
-//! Produce: append now, answer when durable. The step between a door and `log/append`; it opens records only
-//! where the topic's configs ask for it.
-//! What an outcome reveals, a refusal too, waits for its sync (log contract, rule 2).
+//! Produce: a place in the queue of each partition at once, then `intercept`, then `append` in turn (log contract, rule 7); the
+//! answer when it is durable. The step between a door and `log/append`; opens records only where the topic's configs ask.
+//! An outcome, a refusal too, waits until what it reveals is synced (rule 2).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
 
 use super::{Engine, EngineError};
+use crate::auth::{Create, Granted, Write};
 use crate::context::{Context, Source};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits;
-use crate::log::{Appended, Origin, Ticket};
-use crate::record::{ProducedBatch, check_produced};
+use crate::log::{Appended, Origin, Partition, Ticket, Turn};
+use crate::record::{AppendRules, ProducedBatch, check_produced};
 use crate::tasks;
 use crate::topics::{Topic, TopicError};
 
@@ -24,15 +26,79 @@ pub enum Acks {
     Durable,
 }
 
+/// The part of a produce request that goes to one topic.
+#[derive(Debug)]
+pub struct ProduceTopic {
+    /// The topic. Without the permit there is no call:
+    /// ```compile_fail
+    /// use sluice_broker::engine::produce::ProduceTopic;
+    /// use sluice_broker::ids::TopicRef;
+    /// let part = ProduceTopic { topic: TopicRef::name("orders"), create: None, partitions: Vec::new() };
+    /// ```
+    pub topic: Granted<Write, TopicRef>,
+    /// Creates the topic where it is missing and auto-create is on; `None`: the caller may not.
+    pub create: Option<Granted<Create, TopicRef>>,
+    /// What goes to each partition.
+    pub partitions: Vec<ProducePartition>,
+}
+
 /// The part of a produce request that goes to one partition.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ProducePartition {
-    /// Its topic.
-    pub topic: TopicRef,
     /// Its number.
     pub partition: PartitionId,
-    /// Exactly one record batch as the producer sent it.
-    pub records: Option<Bytes>,
+    /// Exactly one record batch.
+    pub records: ProduceRecords,
+}
+
+/// The batch of one partition.
+#[derive(Debug)]
+pub enum ProduceRecords {
+    /// As a producer sent it, not checked yet.
+    Received(Option<Bytes>),
+    /// Built here, so there is nothing to check.
+    Built(ProducedBatch),
+}
+
+/// A produce request of which every partition has appended, has failed, or holds a place in its queue.
+#[derive(Debug)]
+pub enum BegunProduce {
+    /// No partition had to wait.
+    Appended(ProduceInFlight),
+    /// At least one partition waits for its turn or for its batch: `Engine::finish_produce` goes on.
+    Queued(QueuedProduce),
+}
+
+/// A produce request that holds places. They are given up when it is dropped.
+#[derive(Debug)]
+pub struct QueuedProduce {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Ended(Pending),
+    Queued(Queued),
+}
+
+/// A checked batch that holds its place.
+#[derive(Debug)]
+struct Queued {
+    turn: Turn,
+    partition: Arc<Partition>,
+    batch: ProducedBatch,
+    rules: AppendRules,
+    origin: Origin,
+}
+
+/// A batch as it is to be stored, in its place. Only `intercept` makes one, so nothing is appended around the chain.
+#[derive(Debug)]
+struct Intercepted {
+    /// Held until the append has ended.
+    turn: Turn,
+    partition: Arc<Partition>,
+    batch: ProducedBatch,
+    origin: Origin,
 }
 
 /// Appended or refused, not yet durable. Await `outcome` for the answer.
@@ -62,14 +128,51 @@ impl ProduceInFlight {
 }
 
 impl Engine {
-    /// When this returns, every partition of the request has appended or failed, so that the connection's next produce may
-    /// begin and sequences keep their order (rule 7).
-    pub async fn produce(&self, ctx: &Context, partitions: Vec<ProducePartition>) -> ProduceInFlight {
-        let mut pending = Vec::with_capacity(partitions.len());
-        for part in partitions {
-            pending.push(self.append(ctx, part).await.unwrap_or_else(Pending::Failed));
+    /// When this returns, every partition of the request has appended, has failed, or holds its place, so that the connection's
+    /// next produce may begin and sequences keep their order (rule 7). Waits only for a topic that has to be created.
+    pub async fn begin_produce(&self, ctx: &Context, topics: Vec<ProduceTopic>) -> BegunProduce {
+        let mut parts = Vec::with_capacity(topics.iter().map(|topic| topic.partitions.len()).sum());
+        let mut waits = false;
+        for ProduceTopic { topic, create, partitions } in topics {
+            let found = self.writable(ctx, topic.resource(), create).await;
+            for part in partitions {
+                let begun = match &found {
+                    Ok(topic) => self.begin_part(topic, part, origin(ctx)).unwrap_or_else(failed),
+                    Err(error) => failed(error.clone()),
+                };
+                waits |= matches!(begun, Part::Queued(_));
+                parts.push(begun);
+            }
         }
-        ProduceInFlight { pending }
+        if waits {
+            return BegunProduce::Queued(QueuedProduce { parts });
+        }
+        let pending = parts.into_iter().filter_map(|part| match part {
+            Part::Ended(pending) => Some(pending),
+            Part::Queued(_) => None,
+        });
+        BegunProduce::Appended(ProduceInFlight { pending: pending.collect() })
+    }
+
+    /// Returns when every partition has appended or failed. Partitions do not wait for each other. Must be polled to its end or
+    /// dropped: while it is neither, it holds up other requests behind its places.
+    pub async fn finish_produce(&self, queued: QueuedProduce) -> ProduceInFlight {
+        let appending = queued.parts.into_iter().map(async |part| match part {
+            Part::Ended(pending) => pending,
+            Part::Queued(queued) => match self.intercept(queued).await {
+                Ok(intercepted) => append(intercepted).await,
+                Err(error) => Pending::Failed(error),
+            },
+        });
+        ProduceInFlight { pending: join_all(appending).await }
+    }
+
+    /// As `begin_produce` and `finish_produce`, for a caller whose requests need no order among themselves.
+    pub async fn produce(&self, ctx: &Context, topics: Vec<ProduceTopic>) -> ProduceInFlight {
+        match self.begin_produce(ctx, topics).await {
+            BegunProduce::Appended(in_flight) => in_flight,
+            BegunProduce::Queued(queued) => self.finish_produce(queued).await,
+        }
     }
 
     /// One batch, if the partition ends at `expected`; returns once it is durable.
@@ -79,51 +182,92 @@ impl Engine {
     pub async fn produce_at(
         &self,
         ctx: &Context,
-        topic: &TopicRef,
+        topic: &Granted<Write, TopicRef>,
         partition: PartitionId,
         batch: ProducedBatch,
         expected: Offset,
     ) -> Result<Appended, EngineError> {
-        let topic = self.resolve(topic)?;
-        writable(ctx, &topic)?;
+        let topic = self.writable(ctx, topic.resource(), None).await?;
         let partition = topic.partition(partition)?;
-        let batch = self.as_asked(&topic, batch).await?;
+        let batch = self.as_asked(topic.append_rules(), batch).await?;
         Ok(partition.append_if_end(batch, origin(ctx), expected).durable().await?)
     }
 
-    async fn append(&self, ctx: &Context, part: ProducePartition) -> Result<Pending, EngineError> {
-        let topic = match &part.topic {
-            TopicRef::Name(name) => self.resolve_or_create(ctx, name, true).await?,
-            TopicRef::Id(_) => self.resolve(&part.topic)?,
-        };
-        writable(ctx, &topic)?;
+    /// Checks the batch and appends it at once when there is nothing to wait for; else takes its place.
+    fn begin_part(&self, topic: &Topic, part: ProducePartition, origin: Origin) -> Result<Part, EngineError> {
         let partition = topic.partition(part.partition)?;
-        let records = part.records.filter(|bytes| !bytes.is_empty()).ok_or_else(|| EngineError::InvalidRequest {
-            reason: format!("the produce request has no records for {topic}-{0}", part.partition, topic = topic.name()),
-        })?;
-        // The topic's own limit is checked by the log, whose config it is, on what is stored.
-        let batch = check_produced(records, limits::FRAME_BYTES_MAX)?;
-        let batch = self.as_asked(&topic, batch).await?;
-        Ok(Pending::Appended(partition.append(batch, origin(ctx))))
-    }
-}
-
-impl Engine {
-    /// The batch as the topic's configs want it. What takes long is done elsewhere than on a network thread, a few at a
-    /// time, since each may need much memory; the request waits, so that the order of a connection's batches stays.
-    async fn as_asked(&self, topic: &Topic, batch: ProducedBatch) -> Result<ProducedBatch, EngineError> {
+        let batch = match part.records {
+            ProduceRecords::Built(batch) => batch,
+            ProduceRecords::Received(records) => {
+                let records =
+                    records.filter(|bytes| !bytes.is_empty()).ok_or_else(|| no_records(topic, part.partition))?;
+                // The topic's own limit is checked by the log, whose config it is, on what is stored.
+                check_produced(records, limits::FRAME_BYTES_MAX)?
+            }
+        };
         let (rules, now) = (topic.append_rules(), self.clock.wall());
+        if partition.turns().free() && !rules.is_heavy(&batch, now) {
+            return Ok(Part::Ended(Pending::Appended(partition.append(rules.apply(batch, now)?, origin))));
+        }
+        let turn = partition.turns().take();
+        Ok(Part::Queued(Queued { turn, partition, batch, rules, origin }))
+    }
+
+    /// The place of the chain: the batch as the topic wants it. Asynchronous; the place in the queue stays.
+    async fn intercept(&self, queued: Queued) -> Result<Intercepted, EngineError> {
+        let Queued { turn, partition, batch, rules, origin } = queued;
+        let batch = self.as_asked(rules, batch).await?;
+        Ok(Intercepted { turn, partition, batch, origin })
+    }
+
+    /// The batch as the topic's configs want it. What takes long is done elsewhere than on a network thread, a few at a
+    /// time, since each may need much memory.
+    async fn as_asked(&self, rules: AppendRules, batch: ProducedBatch) -> Result<ProducedBatch, EngineError> {
+        let now = self.clock.wall();
         if !rules.is_heavy(&batch, now) {
             return Ok(rules.apply(batch, now)?);
         }
-        let turn = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
+        let permit = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
         let applied = tasks::blocking("batch-rules", move || {
             let applied = rules.apply(batch, now);
-            // Here, not where a request that is given up would end.
-            drop(turn);
+            // Here, and not where a request that is given up would end.
+            drop(permit);
             applied
         });
         Ok(applied.await??)
+    }
+
+    /// The topic, if this caller may write there: internal topics are written by the broker alone (Kafka answers
+    /// INVALID_TOPIC_EXCEPTION as well).
+    async fn writable(
+        &self,
+        ctx: &Context,
+        topic: &TopicRef,
+        create: Option<Granted<Create, TopicRef>>,
+    ) -> Result<Arc<Topic>, EngineError> {
+        let topic = self.find_or_create(topic, create).await?;
+        if topic.internal() && ctx.source() != Source::Internal {
+            let reason = format!("'{}' is internal: only the broker writes there", topic.name());
+            return Err(TopicError::RefusedName { reason }.into());
+        }
+        Ok(topic)
+    }
+}
+
+/// Waits for the turn and appends. The log checks epoch and sequence again, under the writer's lock.
+async fn append(intercepted: Intercepted) -> Pending {
+    let Intercepted { turn, partition, batch, origin } = intercepted;
+    turn.begins().await;
+    Pending::Appended(partition.append(batch, origin))
+}
+
+fn failed(error: EngineError) -> Part {
+    Part::Ended(Pending::Failed(error))
+}
+
+fn no_records(topic: &Topic, partition: PartitionId) -> EngineError {
+    EngineError::InvalidRequest {
+        reason: format!("the produce request has no records for {}-{partition}", topic.name()),
     }
 }
 
@@ -132,14 +276,4 @@ fn origin(ctx: &Context) -> Origin {
         Source::Kafka => Origin::Client,
         Source::Http | Source::Internal => Origin::Broker,
     }
-}
-
-/// Internal topics are written by their coordinators only (Kafka answers INVALID_TOPIC_EXCEPTION as well).
-fn writable(ctx: &Context, topic: &Topic) -> Result<(), TopicError> {
-    if topic.internal() && ctx.source() != Source::Internal {
-        return Err(TopicError::RefusedName {
-            reason: format!("'{}' is internal: only the broker writes there", topic.name()),
-        });
-    }
-    Ok(())
 }

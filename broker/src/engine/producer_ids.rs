@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Engine, EngineError};
-use crate::context::Context;
+use crate::auth::{Cluster, Granted, IdempotentWrite};
 use crate::ids::{ProducerEpoch, ProducerId};
 use crate::topics::{Catalog, TopicError};
 
@@ -44,7 +44,7 @@ impl Engine {
     /// `NoTransactions` when a transactional id is given; a log error when the reservation cannot be made durable.
     pub async fn init_producer_id(
         &self,
-        _ctx: &Context,
+        _permit: &Granted<IdempotentWrite, Cluster>,
         transactional_id: Option<&str>,
     ) -> Result<(ProducerId, ProducerEpoch), EngineError> {
         if transactional_id.is_some() {

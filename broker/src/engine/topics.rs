@@ -1,48 +1,119 @@
-//! Topics found, made, grown and deleted, with what hangs on them: bindings before, committed offsets after.
+//! Topics described, created, grown and deleted, with what depends on them: bindings before, committed offsets after.
 
 use std::sync::Arc;
 
 use super::{Engine, EngineError};
+use crate::auth::{Alter, Create, Delete, Describe, Granted};
 use crate::context::Context;
-use crate::ids::TopicRef;
+use crate::ids::{LeaderEpoch, TopicId, TopicName, TopicRef};
 use crate::topics::{NewTopic, Topic, TopicConfigs, TopicError};
 
+/// A topic as it is now.
+#[derive(Clone, Debug)]
+pub struct DescribedTopic {
+    /// Its name.
+    pub name: TopicName,
+    /// Its identity.
+    pub id: TopicId,
+    /// The broker made it for itself.
+    pub internal: bool,
+    /// The leader epoch of each partition; the number of a partition is its place here.
+    pub epochs: Vec<LeaderEpoch>,
+    /// Its configs.
+    pub configs: Arc<TopicConfigs>,
+}
+
+impl DescribedTopic {
+    fn of(topic: &Topic) -> DescribedTopic {
+        DescribedTopic {
+            name: topic.name().clone(),
+            id: topic.id(),
+            internal: topic.internal(),
+            epochs: topic.partitions().iter().map(|partition| partition.current_epoch()).collect(),
+            configs: topic.configs(),
+        }
+    }
+
+    /// How many partitions it has.
+    #[must_use]
+    pub fn partition_count(&self) -> i32 {
+        // Bounded by `limits::PARTITIONS_PER_TOPIC_MAX`.
+        i32::try_from(self.epochs.len()).unwrap_or(i32::MAX)
+    }
+}
+
 impl Engine {
-    /// Makes a topic; `None` when it was only validated.
+    /// Every topic that the caller may describe, in order of names.
+    #[must_use]
+    pub fn describe_topics(&self, ctx: &Context) -> Vec<DescribedTopic> {
+        let topics = self.catalog.topics().into_iter();
+        let may_see = |topic: &Arc<Topic>| self.auth.ask::<Describe, _>(ctx, topic.name().clone()).is_ok();
+        topics.filter(may_see).map(|topic| DescribedTopic::of(&topic)).collect()
+    }
+
+    /// One topic.
+    ///
+    /// # Errors
+    /// `NotFound` or `IdNotFound`.
+    pub fn describe_topic(&self, topic: &Granted<Describe, TopicRef>) -> Result<DescribedTopic, EngineError> {
+        Ok(DescribedTopic::of(&*self.resolve(topic.resource())?))
+    }
+
+    /// One topic; created where it is missing, auto-create is on and the caller has the permit.
+    ///
+    /// # Errors
+    /// `NotFound` or `IdNotFound`, or why it cannot be created.
+    pub async fn describe_or_create_topic(
+        &self,
+        topic: &Granted<Describe, TopicRef>,
+        create: Option<Granted<Create, TopicRef>>,
+    ) -> Result<DescribedTopic, EngineError> {
+        Ok(DescribedTopic::of(&*self.find_or_create(topic.resource(), create).await?))
+    }
+
+    /// Creates the topic of the permit; `None` when it was only validated.
     ///
     /// # Errors
     /// What the catalog refuses, and a binding whose plugin cannot be loaded.
     pub async fn create_topic(
         &self,
-        _ctx: &Context,
-        wish: NewTopic,
+        name: &Granted<Create, TopicRef>,
+        topic: NewTopic,
         validate_only: bool,
-    ) -> Result<Option<Arc<Topic>>, EngineError> {
-        self.catalog.check(&wish)?;
-        let set = wish.configs.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
-        self.check_binding(&wish.name, &TopicConfigs::from_pairs(set)?).await?;
+    ) -> Result<Option<DescribedTopic>, EngineError> {
+        let topic = NewTopic { name: name_of(name.resource())?.to_owned(), ..topic };
+        self.catalog.check(&topic)?;
+        let set = topic.configs.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
+        self.check_binding(&topic.name, &TopicConfigs::from_pairs(set)?).await?;
         if validate_only {
             return Ok(None);
         }
-        Ok(Some(self.catalog.create(wish).await?))
+        Ok(Some(DescribedTopic::of(&*self.catalog.create(topic).await?)))
     }
 
-    /// Deletes a topic: its record is durable first, then its groups forget it (rule 16).
+    /// Deletes a topic: its record is durable first, then its groups forget it (rule 16). Without the permit there is no call:
+    /// ```compile_fail
+    /// use sluice_broker::engine::Engine;
+    /// use sluice_broker::ids::TopicRef;
+    /// async fn delete(engine: &Engine) {
+    ///     engine.delete_topic(&TopicRef::name("orders")).await.ok();
+    /// }
+    /// ```
     ///
     /// # Errors
     /// An unknown or internal topic; a metadata log that cannot be written.
-    pub async fn delete_topic(&self, _ctx: &Context, topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
-        let topic = self.resolve(topic)?;
+    pub async fn delete_topic(&self, topic: &Granted<Delete, TopicRef>) -> Result<DescribedTopic, EngineError> {
+        let topic = self.resolve(topic.resource())?;
         if topic.internal() {
             return Err(TopicError::Refused { reason: format!("'{}' is the broker's own", topic.name()) }.into());
         }
         let deleted = self.catalog.delete(topic.name().as_str()).await?;
         self.partitioners.forget(deleted.id());
-        // It is gone whatever comes of this, and nobody is shown these offsets any more.
+        // The topic is deleted whatever comes of this, and nobody is shown these offsets any more.
         if let Err(error) = self.groups.forget_topic(deleted.name(), deleted.id()).await {
             tracing::warn!(topic = %deleted.name(), "committed offsets of a deleted topic stay in the log for now: {error}");
         }
-        Ok(deleted)
+        Ok(DescribedTopic::of(&deleted))
     }
 
     /// Gives a topic more partitions.
@@ -51,39 +122,38 @@ impl Engine {
     /// An unknown or internal topic, a count that is not larger.
     pub async fn grow_topic(
         &self,
-        _ctx: &Context,
-        name: &str,
+        topic: &Granted<Alter, TopicRef>,
         count: i32,
         validate_only: bool,
     ) -> Result<(), EngineError> {
-        if self.catalog.topic(name)?.internal() {
-            return Err(TopicError::Refused { reason: format!("'{name}' is the broker's own") }.into());
+        let topic = self.resolve(topic.resource())?;
+        if topic.internal() {
+            return Err(TopicError::Refused { reason: format!("'{}' is the broker's own", topic.name()) }.into());
         }
-        Ok(self.catalog.grow(name, count, validate_only).await?)
+        Ok(self.catalog.grow(topic.name().as_str(), count, validate_only).await?)
     }
 
     /// The topic that a request names.
-    ///
-    /// # Errors
-    /// `NotFound` or `IdNotFound`.
-    pub fn resolve(&self, topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
+    pub(super) fn resolve(&self, topic: &TopicRef) -> Result<Arc<Topic>, EngineError> {
         Ok(match topic {
             TopicRef::Name(name) => self.catalog.topic(name)?,
             TopicRef::Id(id) => self.catalog.topic_by_id(*id)?,
         })
     }
 
-    /// For Metadata and Produce: made where auto-create is on and the caller allows it.
-    ///
-    /// # Errors
-    /// `NotFound`, or what stands against making it.
-    pub async fn resolve_or_create(
+    /// The topic that a request names. A missing one is created if it is named by its name, if auto-create is on and if the
+    /// caller has the permit.
+    pub(super) async fn find_or_create(
         &self,
-        _ctx: &Context,
-        name: &str,
-        may_create: bool,
+        topic: &TopicRef,
+        create: Option<Granted<Create, TopicRef>>,
     ) -> Result<Arc<Topic>, EngineError> {
-        Ok(self.catalog.get_or_create(name, may_create && self.config.auto_create_topics).await?)
+        match (topic, create) {
+            (TopicRef::Name(name), Some(create)) if create.resource() == topic => {
+                Ok(self.catalog.get_or_create(name, self.config.auto_create_topics).await?)
+            }
+            _ => self.resolve(topic),
+        }
     }
 
     /// Loads the plugin that these configs bind, if any: a binding that cannot work is refused before it is written.
@@ -93,5 +163,13 @@ impl Engine {
             self.partitioners.check_binding(topic, reference, configs.plugin_config(plugin)).await?;
         }
         Ok(())
+    }
+}
+
+/// A topic can only be created under a name.
+fn name_of(topic: &TopicRef) -> Result<&str, EngineError> {
+    match topic {
+        TopicRef::Name(name) => Ok(name),
+        TopicRef::Id(id) => Err(TopicError::IdNotFound { id: *id }.into()),
     }
 }

@@ -1,6 +1,6 @@
 //! One connection: frames in, answers out, in order. Rule 7 of the log contract is here and nowhere else: only Produce overlaps.
-//! A Produce begins when the one before it has appended or failed, and its answer may wait for the disk behind others; any other
-//! request begins when everything before it is answered, and nothing begins behind it until it is. Knows no API but Produce.
+//! A Produce begins when the one before it has appended, has failed or holds its places, and its answer may wait behind others; any
+//! other request begins when everything before it is answered, and nothing begins behind it until it is. Knows no API but Produce.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,6 +17,7 @@ use super::header::{self, HeaderError, Request};
 use super::outlet::Outlet;
 use super::write::{self, Reply};
 use crate::limits;
+use crate::memory::Share;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -29,13 +30,14 @@ pub(super) enum Outcome {
     Close(String),
 }
 
-/// A produce that has appended; its outcome comes when that is durable.
+/// A produce that has appended or holds its places; its outcome comes when it is durable.
 pub(super) type InFlight = BoxFuture<'static, Outcome>;
 
 /// What answers requests: the engine behind the handlers, or a script in tests.
 pub(super) trait Answering: Send + Sync {
-    /// Returns when every partition has appended or failed.
-    fn produce(&self, request: Request) -> impl Future<Output = InFlight> + Send;
+    /// Returns when every partition has appended, has failed, or holds its place. `admitted` is given back when the request's
+    /// batches are not held any more.
+    fn produce(&self, request: Request, admitted: Share) -> impl Future<Output = InFlight> + Send;
     /// Every other request, to its end.
     fn answer(&self, request: Request) -> impl Future<Output = Outcome> + Send;
 }
@@ -120,10 +122,9 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
             Err(error) => return self.drain().await.and(Err(error.into())),
         };
         if request.key == ApiKey::Produce {
-            let outcome = self.append(request).await?;
+            let outcome = self.produce(request, admitted).await?;
             self.waiting_bytes += size;
             self.waiting.push_back(Waiting { outcome, bytes: size });
-            // `admitted` ends here: the batches are in the log, an answer that waits holds none of the frame.
             return Ok(());
         }
         self.drain().await?;
@@ -132,13 +133,13 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
         self.send(outcome).await
     }
 
-    /// Appends, and answers what becomes durable meanwhile.
-    async fn append(&mut self, request: Request) -> Result<InFlight, Ended> {
-        let mut appending = std::pin::pin!(self.answering.produce(request));
+    /// Begins a produce, and answers what becomes durable meanwhile.
+    async fn produce(&mut self, request: Request, admitted: Share) -> Result<InFlight, Ended> {
+        let mut beginning = std::pin::pin!(self.answering.produce(request, admitted));
         loop {
             let outcome = tokio::select! {
                 biased;
-                in_flight = &mut appending => return Ok(in_flight),
+                in_flight = &mut beginning => return Ok(in_flight),
                 outcome = front(&mut self.waiting) => outcome,
             };
             self.waiting_bytes -= pop(&mut self.waiting);

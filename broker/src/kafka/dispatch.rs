@@ -14,6 +14,7 @@ use super::write::Reply;
 use super::{bounds, handlers, versions};
 use crate::context::Context;
 use crate::engine::Engine;
+use crate::memory::Share;
 
 /// The handlers over the engine, for one connection.
 pub(super) struct Dispatcher {
@@ -47,10 +48,10 @@ macro_rules! answer {
 }
 
 impl Answering for Dispatcher {
-    async fn produce(&self, mut request: Request) -> InFlight {
+    async fn produce(&self, mut request: Request, admitted: Share) -> InFlight {
         let call = self.call(&mut request);
         match decode(&request) {
-            Ok(body) => handlers::produce::begin(&call, body).await,
+            Ok(body) => handlers::produce::begin(&call, body, admitted).await,
             Err(reason) => std::future::ready(Outcome::Close(reason)).boxed(),
         }
     }

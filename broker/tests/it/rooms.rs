@@ -48,7 +48,7 @@ impl Rooms {
     /// A clean stop.
     pub(crate) async fn close(self) {
         self.engine.begin_stop();
-        self.engine.groups().closed().await;
+        self.engine.closed().await;
         let log_dir = Arc::clone(&self.log_dir);
         tokio::task::spawn_blocking(move || log_dir.close()).await.expect("closing does not panic").expect("it closes");
     }
@@ -56,7 +56,7 @@ impl Rooms {
     /// Everything is dropped where it stands; nothing more is synced.
     pub(crate) async fn crash(self) {
         self.engine.begin_stop();
-        self.engine.groups().closed().await;
+        self.engine.closed().await;
     }
 
     /// A new topic with these configs.

@@ -111,8 +111,8 @@ impl From<GroupError> for Problem {
             GroupError::Append(error) => return error.into(),
             GroupError::Full { .. } => return Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             GroupError::Loading => return Problem::busy(error.to_string(), 1),
-            GroupError::Unavailable { .. } | GroupError::Internal { .. } => return broken(error.to_string()),
             GroupError::Stopping => return Problem::busy(error.to_string(), RESTART_SECONDS),
+            GroupError::Internal { .. } => return broken(error.to_string()),
             GroupError::UnknownMember { .. } => (StatusCode::NOT_FOUND, 40403),
             GroupError::IllegalGeneration { .. } | GroupError::RebalanceInProgress { .. } => {
                 (StatusCode::CONFLICT, 40904)

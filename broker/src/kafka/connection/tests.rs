@@ -41,7 +41,7 @@ impl Script {
 }
 
 impl Answering for Script {
-    async fn produce(&self, request: Request) -> InFlight {
+    async fn produce(&self, request: Request, _: Share) -> InFlight {
         let outcome = self.register(request.correlation);
         self.events.send(Event::ProduceBegins(request.correlation)).await.expect("the test listens");
         async move { outcome.await.unwrap_or(Outcome::Silent) }.boxed()

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse
 
 use super::create_topics::check_brokers;
 use super::wire;
+use crate::engine::EngineError;
 use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
@@ -24,9 +25,12 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsR
 }
 
 async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), (i16, String)> {
-    let refused = |error: &crate::engine::EngineError| (errors::code(error), errors::text(error).to_string());
+    let refused = |error: &EngineError| (errors::code(error), errors::text(error).to_string());
+    let named = TopicRef::name(&topic.name);
+    let permit = call.ask(named.clone()).map_err(|denied| refused(&denied.into()))?;
     if let Some(assignments) = &topic.assignments {
-        let existing = call.engine.resolve(&TopicRef::name(&topic.name)).map_err(|error| refused(&error))?;
+        let describe = call.ask(named).map_err(|denied| refused(&denied.into()))?;
+        let existing = call.engine.describe_topic(&describe).map_err(|error| refused(&error))?;
         let new = i64::from(topic.count) - i64::from(existing.partition_count());
         if i64::try_from(assignments.len()) != Ok(new) {
             let text = format!("{} assignments for {new} new partitions", assignments.len());
@@ -34,6 +38,6 @@ async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: boo
         }
         check_brokers(call.node_id(), assignments.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()))?;
     }
-    let grown = call.engine.grow_topic(&call.ctx, &topic.name, topic.count, validate_only).await;
+    let grown = call.engine.grow_topic(&permit, topic.count, validate_only).await;
     grown.map_err(|error| refused(&error))
 }

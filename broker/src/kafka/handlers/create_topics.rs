@@ -9,11 +9,13 @@ use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use super::describe_configs::source_code;
 use super::wire;
+use crate::engine::EngineError;
+use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::topics::{NewTopic, TopicConfigs};
 
-/// Partitions, replicas and configs of what was made (KIP-525).
+/// Partitions, replicas and configs of what was created (KIP-525).
 const DETAILS_SINCE: i16 = 5;
 
 /// A code with its text.
@@ -26,7 +28,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreateTopicsReque
     }
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        // Kafka answers a name that is there twice once, and makes neither.
+        // Kafka answers a name that is there twice once, and creates neither.
         let result = match times.remove(topic.name.as_str()) {
             None => continue,
             Some(1) => create(call, &topic, request.validate_only).await,
@@ -41,14 +43,15 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreateTopicsReque
 }
 
 async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refused> {
-    let wish = wish(call, topic)?;
-    let refused = |error: &crate::engine::EngineError| (errors::code(error), errors::text(error).to_string());
-    let planned = wish.partitions.unwrap_or(call.engine.config().num_partitions);
-    let set = wish.configs.clone();
-    let made = call.engine.create_topic(&call.ctx, wish, validate_only).await.map_err(|error| refused(&error))?;
+    let new = new_topic(call, topic)?;
+    let refused = |error: &EngineError| (errors::code(error), errors::text(error).to_string());
+    let planned = new.partitions.unwrap_or(call.engine.config().num_partitions);
+    let set = new.configs.clone();
+    let permit = call.ask(TopicRef::name(&topic.name)).map_err(|denied| refused(&denied.into()))?;
+    let made = call.engine.create_topic(&permit, new, validate_only).await.map_err(|error| refused(&error))?;
     let result = match &made {
         Some(topic) => {
-            CreatableTopicResult::default().with_topic_id(topic.id().0).with_num_partitions(topic.partition_count())
+            CreatableTopicResult::default().with_topic_id(topic.id.0).with_num_partitions(topic.partition_count())
         }
         None => CreatableTopicResult::default().with_num_partitions(planned),
     };
@@ -57,7 +60,7 @@ async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) ->
     }
     let set = set.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
     let configs = match &made {
-        Some(topic) => topic.configs().describe(),
+        Some(topic) => topic.configs.describe(),
         None => TopicConfigs::from_pairs(set).map_err(|error| refused(&error.into()))?.describe(),
     };
     let configs = configs.into_iter().map(|entry| {
@@ -69,7 +72,7 @@ async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) ->
     Ok(result.with_replication_factor(1).with_configs(Some(configs.collect())))
 }
 
-fn wish(call: &Call<'_>, topic: &CreatableTopic) -> Result<NewTopic, Refused> {
+fn new_topic(call: &Call<'_>, topic: &CreatableTopic) -> Result<NewTopic, Refused> {
     let configs =
         topic.configs.iter().map(|config| (config.name.to_string(), config.value.as_ref().map(ToString::to_string)));
     let (partitions, replication) = if topic.assignments.is_empty() {

@@ -38,10 +38,14 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DeleteTopicsReque
 }
 
 async fn delete(call: &Call<'_>, named: TopicRef) -> DeletableTopicResult {
-    match call.engine.delete_topic(&call.ctx, &named).await {
+    let deleted = match call.ask(named.clone()) {
+        Ok(permit) => call.engine.delete_topic(&permit).await,
+        Err(denied) => Err(denied.into()),
+    };
+    match deleted {
         Ok(topic) => DeletableTopicResult::default()
-            .with_name(Some(wire::topic_name(topic.name().as_str())))
-            .with_topic_id(topic.id().0),
+            .with_name(Some(wire::topic_name(topic.name.as_str())))
+            .with_topic_id(topic.id.0),
         Err(error) => {
             let (name, id) = match &named {
                 TopicRef::Name(name) => (Some(wire::topic_name(&**name)), Uuid::nil()),

@@ -21,7 +21,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeClusterRe
         .with_host(wire::text(&call.advertised.host))
         .with_port(i32::from(call.advertised.port));
     DescribeClusterResponse::default()
-        .with_cluster_id(wire::text(call.engine.catalog().cluster_id()))
+        .with_cluster_id(wire::text(call.engine.cluster_id()))
         .with_controller_id(BrokerId(call.node_id()))
         .with_brokers(vec![broker])
 }

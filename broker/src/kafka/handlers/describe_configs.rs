@@ -8,6 +8,9 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::wire;
+use crate::auth::Cluster;
+use crate::engine::EngineError;
+use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::topics::{ConfigEntry, ConfigSource, ConfigType};
@@ -57,13 +60,17 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeConfigsRe
 
 fn entries(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, (i16, String)> {
     let name = resource.resource_name.as_str();
+    let refused = |error: EngineError| (errors::code(&error), errors::text(&error).to_string());
     match resource.resource_type {
-        TOPIC => call
-            .engine
-            .topic_configs(&call.ctx, name)
-            .map_err(|error| (errors::code(&error), errors::text(&error).to_string())),
+        TOPIC => {
+            let permit = call.ask(TopicRef::name(name)).map_err(|denied| refused(denied.into()))?;
+            call.engine.topic_configs(&permit).map_err(refused)
+        }
         // The empty name stands for the default of all brokers, of which there is one.
-        BROKER if name.is_empty() || name.parse() == Ok(call.node_id()) => Ok(call.engine.broker_configs()),
+        BROKER if name.is_empty() || name.parse() == Ok(call.node_id()) => {
+            let permit = call.ask(Cluster).map_err(|denied| refused(denied.into()))?;
+            Ok(call.engine.broker_configs(&permit))
+        }
         BROKER => Err(invalid(format!("this is broker {}, not '{name}'", call.node_id()))),
         other => Err(invalid(format!("resources of type {other} have no configs here"))),
     }

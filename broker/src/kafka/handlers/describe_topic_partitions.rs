@@ -8,10 +8,11 @@ use kafka_protocol::messages::describe_topic_partitions_response::{
 use kafka_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 
 use super::wire;
+use crate::engine::EngineError;
+use crate::engine::topics::DescribedTopic;
 use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
-use crate::topics::Topic;
 
 /// Kafka's `max.request.partition.size.limit`.
 const PARTITIONS_MAX: usize = 2_000;
@@ -24,7 +25,7 @@ pub(in crate::kafka) async fn handle(
     let mut names: BTreeSet<String> = request.topics.iter().map(|topic| topic.name.to_string()).collect();
     let all = names.is_empty();
     if all {
-        names = call.engine.catalog().topics().iter().map(|topic| topic.name().to_string()).collect();
+        names = call.engine.describe_topics(&call.ctx).iter().map(|topic| topic.name.to_string()).collect();
     }
     let (from, mut first) = match &request.cursor {
         Some(cursor) => (cursor.topic_name.to_string(), usize::try_from(cursor.partition_index).unwrap_or(0)),
@@ -40,7 +41,8 @@ pub(in crate::kafka) async fn handle(
             response.next_cursor = Some(cursor(name, 0));
             break;
         }
-        let topic = match call.engine.resolve(&TopicRef::name(name)) {
+        let permit = call.ask(TopicRef::name(name)).map_err(EngineError::from);
+        let topic = match permit.and_then(|permit| call.engine.describe_topic(&permit)) {
             Ok(topic) => topic,
             // Deleted since it was listed.
             Err(_) if all => continue,
@@ -70,27 +72,26 @@ fn cursor(topic: &str, partition: usize) -> Cursor {
 /// At most `room` partitions from `first` on, and where the next page begins if there are more.
 fn describe(
     call: &Call<'_>,
-    topic: &Topic,
+    topic: &DescribedTopic,
     first: usize,
     room: usize,
 ) -> (DescribeTopicPartitionsResponseTopic, Option<usize>) {
     let node = BrokerId(call.node_id());
-    let partitions = topic.partitions();
-    let rows = partitions.iter().skip(first).take(room).map(|partition| {
+    let rows = (0..).zip(&topic.epochs).skip(first).take(room).map(|(index, epoch)| {
         DescribeTopicPartitionsResponsePartition::default()
-            .with_partition_index(partition.ident().partition.0)
+            .with_partition_index(index)
             .with_leader_id(node)
-            .with_leader_epoch(partition.current_epoch().0)
+            .with_leader_epoch(epoch.0)
             .with_replica_nodes(vec![node])
             .with_isr_nodes(vec![node])
             .with_eligible_leader_replicas(Some(Vec::new()))
             .with_last_known_elr(Some(Vec::new()))
     });
     let described = DescribeTopicPartitionsResponseTopic::default()
-        .with_name(Some(wire::topic_name(topic.name().as_str())))
-        .with_topic_id(topic.id().0)
-        .with_is_internal(topic.internal())
+        .with_name(Some(wire::topic_name(topic.name.as_str())))
+        .with_topic_id(topic.id.0)
+        .with_is_internal(topic.internal)
         .with_partitions(rows.collect());
     let next = first + described.partitions.len();
-    (described, (next < partitions.len()).then_some(next))
+    (described, (next < topic.epochs.len()).then_some(next))
 }

@@ -10,8 +10,9 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use kafka_protocol::protocol::Encodable;
 
 use super::wire;
+use crate::auth::Denied;
 use crate::engine::EngineError;
-use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, Fetched, Form, Records};
+use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, FetchTopic, Fetched, Form, Records};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::kafka::call::{self, Call};
 use crate::kafka::connection::Outcome;
@@ -30,8 +31,10 @@ const FULL_FETCH_EPOCHS: [i32; 2] = [0, -1];
 
 /// One topic of the request, in the order of the answer.
 struct Asked {
-    named: TopicRef,
+    topic: TopicRef,
     partitions: Vec<i32>,
+    /// The answer to all of its partitions: the engine is not asked.
+    denied: Option<Denied>,
 }
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest) -> Outcome {
@@ -39,36 +42,54 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest) -> 
         let code = ResponseError::FetchSessionIdNotFound.code();
         return call.encode(&FetchResponse::default().with_error_code(code));
     }
-    let (asked, fetch) = translate(call.version, &request);
-    let outcomes = call.engine.fetch(&call.ctx, &fetch).await;
+    let (asked, topics) = split(call, &request);
+    let refused = asked.iter().any(|topic| topic.denied.is_some());
+    let fetch = limited(&request, topics, refused);
+    let outcomes = call.engine.fetch(&call.ctx, fetch).await;
     let committed = request.isolation_level == 1;
     call::reply(encode(call.correlation, call.version, committed, &asked, outcomes))
 }
 
-fn translate(version: i16, request: &FetchRequest) -> (Vec<Asked>, EngineFetch) {
-    let size = |wire: i32| usize::try_from(wire).unwrap_or(0);
+fn split(call: &Call<'_>, request: &FetchRequest) -> (Vec<Asked>, Vec<FetchTopic>) {
     let mut asked = Vec::with_capacity(request.topics.len());
-    let mut partitions = Vec::new();
-    for topic in &request.topics {
-        let named = wire::topic_ref(version >= BY_ID_SINCE, &topic.topic, topic.topic_id);
-        partitions.extend(topic.partitions.iter().map(|part| FetchPartition {
-            topic: named.clone(),
-            partition: PartitionId(part.partition),
-            // No record has a negative offset: asked for as one that is outside of every log.
-            offset: Offset(if part.fetch_offset < 0 { i64::MAX } else { part.fetch_offset }),
-            max_bytes: size(part.partition_max_bytes),
-            epoch: wire::epoch(part.current_leader_epoch),
-        }));
-        asked.push(Asked { named, partitions: topic.partitions.iter().map(|part| part.partition).collect() });
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for fetched in &request.topics {
+        let topic = wire::topic_ref(call.version >= BY_ID_SINCE, &fetched.topic, fetched.topic_id);
+        let denied = match call.ask(topic.clone()) {
+            Ok(permit) => {
+                let partitions = fetched.partitions.iter().map(|part| FetchPartition {
+                    partition: PartitionId(part.partition),
+                    // No record has a negative offset: asked for as one that is outside of every log.
+                    offset: Offset(if part.fetch_offset < 0 { i64::MAX } else { part.fetch_offset }),
+                    max_bytes: size(part.partition_max_bytes),
+                    epoch: wire::epoch(part.current_leader_epoch),
+                });
+                topics.push(FetchTopic { topic: permit, partitions: partitions.collect() });
+                None
+            }
+            Err(denied) => Some(denied),
+        };
+        let partitions = fetched.partitions.iter().map(|part| part.partition).collect();
+        asked.push(Asked { topic, partitions, denied });
     }
-    let fetch = EngineFetch {
-        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+    (asked, topics)
+}
+
+/// `refused`: the answer has an error already, so that the client hears of it at once.
+fn limited(request: &FetchRequest, topics: Vec<FetchTopic>, refused: bool) -> EngineFetch {
+    let max_wait = if refused { 0 } else { u64::try_from(request.max_wait_ms).unwrap_or(0) };
+    EngineFetch {
+        max_wait: Duration::from_millis(max_wait),
         min_bytes: size(request.min_bytes),
         max_bytes: size(request.max_bytes).min(limits::FETCH_BYTES_MAX),
-        partitions,
+        topics,
         form: Form::Ranges,
-    };
-    (asked, fetch)
+    }
+}
+
+/// A negative number of bytes is none.
+fn size(wire: i32) -> usize {
+    usize::try_from(wire).unwrap_or(0)
 }
 
 fn encode(
@@ -90,10 +111,14 @@ fn encode(
     }
     put_count(reply.buffer(), flexible, asked.len());
     for topic in asked {
-        put_topic(reply.buffer(), flexible, &topic.named);
+        put_topic(reply.buffer(), flexible, &topic.topic);
         put_count(reply.buffer(), flexible, topic.partitions.len());
-        for (index, outcome) in topic.partitions.iter().zip(&mut outcomes) {
-            put_partition(&mut reply, version, committed, &topic.named, *index, outcome)?;
+        for index in &topic.partitions {
+            let outcome = match &topic.denied {
+                Some(denied) => Err(denied.clone().into()),
+                None => outcomes.next().unwrap_or(Err(EngineError::internal("a partition had no outcome"))),
+            };
+            put_partition(&mut reply, version, committed, &topic.topic, *index, outcome)?;
         }
         put_no_tags(reply.buffer(), flexible);
     }

@@ -3,13 +3,18 @@
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
+use crate::auth::Cluster;
 use crate::engine::EngineError;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: InitProducerIdRequest) -> InitProducerIdResponse {
     let transactional_id = request.transactional_id.as_ref().map(|id| id.as_str());
-    match call.engine.init_producer_id(&call.ctx, transactional_id).await {
+    let given = match call.ask(Cluster) {
+        Ok(permit) => call.engine.init_producer_id(&permit, transactional_id).await,
+        Err(denied) => Err(denied.into()),
+    };
+    match given {
         Ok((id, epoch)) => {
             InitProducerIdResponse::default().with_producer_id(ProducerId(id.0)).with_producer_epoch(epoch.0)
         }

@@ -7,7 +7,8 @@ use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionRespon
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::wire;
-use crate::engine::offsets::{OffsetAnswer, OffsetQuery};
+use crate::engine::EngineError;
+use crate::engine::offsets::{OffsetAnswer, OffsetAsked, OffsetQuery};
 use crate::ids::{PartitionId, TimestampMs, TopicRef};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
@@ -18,35 +19,47 @@ const EPOCH_SINCE: i16 = 4;
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let named = TopicRef::name(&topic.name);
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for part in &topic.partitions {
-            let (answer, code) = match look_up(call, &named, part).await {
-                Ok(answer) => (answer, 0),
-                Err(code) => (OffsetAnswer::default(), code),
-            };
+        let answers = look_up(call, &TopicRef::name(&topic.name), &topic.partitions).await;
+        let partitions = topic.partitions.iter().zip(answers).map(|(part, answer)| {
+            let (answer, code) = answer.map_or_else(|code| (OffsetAnswer::default(), code), |answer| (answer, 0));
             let epoch = if call.version >= EPOCH_SINCE { wire::epoch_or_none(answer.epoch) } else { -1 };
-            partitions.push(
-                ListOffsetsPartitionResponse::default()
-                    .with_partition_index(part.partition_index)
-                    .with_error_code(code)
-                    .with_timestamp(answer.timestamp.map_or(-1, |time| time.0))
-                    .with_offset(answer.offset.map_or(-1, |offset| offset.0))
-                    .with_leader_epoch(epoch),
-            );
-        }
+            ListOffsetsPartitionResponse::default()
+                .with_partition_index(part.partition_index)
+                .with_error_code(code)
+                .with_timestamp(answer.timestamp.map_or(-1, |time| time.0))
+                .with_offset(answer.offset.map_or(-1, |offset| offset.0))
+                .with_leader_epoch(epoch)
+        });
+        let partitions = partitions.collect();
         topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
     }
     ListOffsetsResponse::default().with_topics(topics)
 }
 
-async fn look_up(call: &Call<'_>, named: &TopicRef, part: &ListOffsetsPartition) -> Result<OffsetAnswer, i16> {
-    let query = query(call.version, part.timestamp).ok_or(ResponseError::UnsupportedVersion.code())?;
-    // Nothing is tiered: the latest tiered offset is not known, and Kafka says so with -1 and no error.
-    let Some(query) = query else { return Ok(OffsetAnswer::default()) };
-    let (partition, epoch) = (PartitionId(part.partition_index), wire::epoch(part.current_leader_epoch));
-    let found = call.engine.list_offset(&call.ctx, named, partition, epoch, query).await;
-    found.map_err(|error| errors::code_of_topic(named, &error))
+/// One answer a partition, in order: an offset or a code.
+async fn look_up(
+    call: &Call<'_>,
+    topic: &TopicRef,
+    partitions: &[ListOffsetsPartition],
+) -> Vec<Result<OffsetAnswer, i16>> {
+    let permit = match call.ask(topic.clone()) {
+        Ok(permit) => permit,
+        Err(denied) => return partitions.iter().map(|_| Err(errors::code_of_denied(&denied))).collect(),
+    };
+    let queries: Vec<_> = partitions.iter().map(|part| query(call.version, part.timestamp)).collect();
+    let asked = partitions.iter().zip(&queries).filter_map(|(part, query)| {
+        let (partition, epoch) = (PartitionId(part.partition_index), wire::epoch(part.current_leader_epoch));
+        Some(OffsetAsked { partition, epoch, query: (*query)?? })
+    });
+    let mut found = call.engine.list_offsets(&permit, asked.collect()).await.into_iter();
+    let mut next = || found.next().unwrap_or(Err(EngineError::internal("a look-up had no outcome")));
+    let answer = |query: Option<Option<OffsetQuery>>| match query {
+        None => Err(ResponseError::UnsupportedVersion.code()),
+        // Nothing is tiered: the latest tiered offset is not known, and Kafka says so with -1 and no error.
+        Some(None) => Ok(OffsetAnswer::default()),
+        Some(Some(_)) => next().map_err(|error| errors::code_of_topic(topic, &error)),
+    };
+    queries.into_iter().map(answer).collect()
 }
 
 /// The special timestamps, each from the version on that has it (ListOffsetsRequest.java). The outer `None`: not in this

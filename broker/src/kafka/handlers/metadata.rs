@@ -1,7 +1,5 @@
 //! Metadata (3): this broker, and the topics asked for, made where the client and the broker allow it.
 
-use std::sync::Arc;
-
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -11,10 +9,10 @@ use uuid::Uuid;
 
 use super::wire;
 use crate::engine::EngineError;
+use crate::engine::topics::DescribedTopic;
 use crate::ids::{TopicId, TopicRef};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
-use crate::topics::Topic;
 
 /// Look-ups by id; two older versions have the field, but it could not be used with them (KIP-516).
 const BY_ID_SINCE: i16 = 12;
@@ -38,13 +36,13 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: MetadataRequest) 
         .with_port(i32::from(call.advertised.port));
     MetadataResponse::default()
         .with_brokers(vec![broker])
-        .with_cluster_id(Some(wire::text(call.engine.catalog().cluster_id())))
+        .with_cluster_id(Some(wire::text(call.engine.cluster_id())))
         .with_controller_id(BrokerId(call.node_id()))
         .with_topics(topics)
 }
 
 fn all(call: &Call<'_>) -> Vec<MetadataResponseTopic> {
-    call.engine.catalog().topics().iter().map(|topic| found(call, topic)).collect()
+    call.engine.describe_topics(&call.ctx).iter().map(|topic| found(call, topic)).collect()
 }
 
 async fn one(call: &Call<'_>, asked: &MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
@@ -56,14 +54,16 @@ async fn one(call: &Call<'_>, asked: &MetadataRequestTopic, may_create: bool) ->
             return failed(call, asked, &TopicRef::name(""), &error);
         }
     };
-    let result = match &named {
-        TopicRef::Name(name) => call.engine.resolve_or_create(&call.ctx, name, may_create).await,
-        TopicRef::Id(_) => call.engine.resolve(&named),
-    };
-    match result {
+    match look_up(call, &named, may_create).await {
         Ok(topic) => found(call, &topic),
         Err(error) => failed(call, asked, &named, &error),
     }
+}
+
+async fn look_up(call: &Call<'_>, topic: &TopicRef, may_create: bool) -> Result<DescribedTopic, EngineError> {
+    let describe = call.ask(topic.clone())?;
+    let create = if may_create { call.ask(topic.clone()).ok() } else { None };
+    call.engine.describe_or_create_topic(&describe, create).await
 }
 
 fn failed(
@@ -84,20 +84,19 @@ fn failed(
         .with_topic_id(id)
 }
 
-fn found(call: &Call<'_>, topic: &Arc<Topic>) -> MetadataResponseTopic {
+fn found(call: &Call<'_>, topic: &DescribedTopic) -> MetadataResponseTopic {
     let node = BrokerId(call.node_id());
-    let partitions = topic.partitions();
-    let partitions = partitions.iter().map(|partition| {
+    let partitions = (0..).zip(&topic.epochs).map(|(index, epoch)| {
         MetadataResponsePartition::default()
-            .with_partition_index(partition.ident().partition.0)
+            .with_partition_index(index)
             .with_leader_id(node)
-            .with_leader_epoch(partition.current_epoch().0)
+            .with_leader_epoch(epoch.0)
             .with_replica_nodes(vec![node])
             .with_isr_nodes(vec![node])
     });
     MetadataResponseTopic::default()
-        .with_name(Some(wire::topic_name(topic.name().as_str())))
-        .with_topic_id(topic.id().0)
-        .with_is_internal(topic.internal())
+        .with_name(Some(wire::topic_name(topic.name.as_str())))
+        .with_topic_id(topic.id.0)
+        .with_is_internal(topic.internal)
         .with_partitions(partitions.collect())
 }

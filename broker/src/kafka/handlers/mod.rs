@@ -26,4 +26,5 @@ pub(super) mod offset_for_leader_epoch;
 pub(super) mod produce;
 pub(super) mod sync_group;
 
+mod alter_answer;
 mod wire;

@@ -5,7 +5,8 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset,
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 use super::wire;
-use crate::ids::{LeaderEpoch, PartitionId, TopicRef};
+use crate::engine::offsets::EpochAsked;
+use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 
@@ -16,23 +17,36 @@ pub(in crate::kafka) async fn handle(
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let named = TopicRef::name(&topic.topic);
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for part in &topic.partitions {
-            partitions.push(one(call, &named, part).await);
-        }
+        let ends_of_epochs = ends(call, &named, &topic.partitions);
+        let partitions = topic.partitions.iter().zip(ends_of_epochs).map(|(part, end)| {
+            // The codec's defaults are Kafka's UNDEFINED_EPOCH and UNDEFINED_EPOCH_OFFSET, both -1.
+            let answer = EpochEndOffset::default().with_partition(part.partition);
+            match end {
+                Ok(Some((epoch, end))) => answer.with_leader_epoch(epoch.0).with_end_offset(end.0),
+                Ok(None) => answer,
+                Err(code) => answer.with_error_code(code),
+            }
+        });
+        let partitions = partitions.collect();
         topics.push(OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions));
     }
     OffsetForLeaderEpochResponse::default().with_topics(topics)
 }
 
-async fn one(call: &Call<'_>, named: &TopicRef, part: &OffsetForLeaderPartition) -> EpochEndOffset {
-    let (partition, current) = (PartitionId(part.partition), wire::epoch(part.current_leader_epoch));
-    let asked = LeaderEpoch(part.leader_epoch);
-    // The codec's defaults are Kafka's UNDEFINED_EPOCH and UNDEFINED_EPOCH_OFFSET, both -1.
-    let answer = EpochEndOffset::default().with_partition(part.partition);
-    match call.engine.epoch_end(&call.ctx, named, partition, current, asked).await {
-        Ok(Some((epoch, end))) => answer.with_leader_epoch(epoch.0).with_end_offset(end.0),
-        Ok(None) => answer,
-        Err(error) => answer.with_error_code(errors::code_of_topic(named, &error)),
-    }
+/// The end of an epoch, or a code.
+type End = Result<Option<(LeaderEpoch, Offset)>, i16>;
+
+/// One end a partition, in order.
+fn ends(call: &Call<'_>, topic: &TopicRef, partitions: &[OffsetForLeaderPartition]) -> Vec<End> {
+    let permit = match call.ask(topic.clone()) {
+        Ok(permit) => permit,
+        Err(denied) => return partitions.iter().map(|_| Err(errors::code_of_denied(&denied))).collect(),
+    };
+    let asked = partitions.iter().map(|part| EpochAsked {
+        partition: PartitionId(part.partition),
+        current: wire::epoch(part.current_leader_epoch),
+        epoch: LeaderEpoch(part.leader_epoch),
+    });
+    let ends = call.engine.epoch_ends(&permit, asked.collect()).into_iter();
+    ends.map(|end| end.map_err(|error| errors::code_of_topic(topic, &error))).collect()
 }

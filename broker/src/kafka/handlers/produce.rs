@@ -1,5 +1,7 @@
 //! Produce (0): batches to the log now, the answer when they are durable. The one request whose answers overlap (rule 7).
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::produce_response::{
@@ -10,15 +12,18 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::wire;
+use crate::auth::Denied;
 use crate::engine::EngineError;
-use crate::engine::produce::ProducePartition;
+use crate::engine::produce::{BegunProduce, ProducePartition, ProduceRecords, ProduceTopic};
 use crate::ids::{PartitionId, TopicRef};
 use crate::kafka::call::{self, Call};
 use crate::kafka::connection::{InFlight, Outcome};
 use crate::kafka::errors;
 use crate::kafka::write::Reply;
 use crate::log::Appended;
+use crate::memory::Share;
 use crate::record::RecordError;
+use crate::tasks::Parts;
 
 /// Topics are named by id (KIP-516).
 const BY_ID_SINCE: i16 = 13;
@@ -27,15 +32,18 @@ const TEXT_SINCE: i16 = 8;
 
 /// One topic of the request, as the answer has to repeat it. Holds nothing of the request's frame.
 struct Asked {
-    named: TopicRef,
+    topic: TopicRef,
     partitions: Vec<i32>,
+    /// The answer to all of its partitions: the engine is not asked.
+    denied: Option<Denied>,
 }
 
-/// Returns when every partition has appended or failed; the future, when what it answers is durable.
-pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest) -> InFlight {
+/// Returns when every partition has appended, has failed, or holds its place; the future, when what it answers is durable.
+/// `admitted` is the request's share of the memory budget: given back when no batch of the request waits for its turn any more.
+pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest, admitted: Share) -> InFlight {
     let (correlation, acks) = (call.correlation, request.acks);
     let refused = refusal(&request);
-    let (asked, parts) = split(call, request);
+    let (asked, topics) = split(call, request);
     let version = call.version;
     if let Some(code) = refused {
         let topics = asked
@@ -43,19 +51,49 @@ pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest) ->
             .map(|topic| topic_response(topic, topic.partitions.iter().map(|index| failed(*index, code)).collect()));
         return std::future::ready(respond(correlation, version, acks, topics.collect())).boxed();
     }
-    let in_flight = call.engine.produce(&call.ctx, parts).await;
-    async move {
-        let mut outcomes = in_flight.outcome().await.into_iter();
-        let mut topics = Vec::with_capacity(asked.len());
-        for topic in &asked {
-            // The engine gives one outcome a partition, in order.
-            let answered = topic.partitions.iter().zip(&mut outcomes);
-            let answered = answered.map(|(index, outcome)| partition_response(version, &topic.named, *index, outcome));
-            topics.push(topic_response(topic, answered.collect()));
+    let answer = move |outcomes| respond(correlation, version, acks, topic_responses(version, &asked, outcomes));
+    match call.engine.begin_produce(&call.ctx, topics).await {
+        BegunProduce::Appended(in_flight) => async move { answer(in_flight.outcome().await) }.boxed(),
+        BegunProduce::Queued(queued) => {
+            // A task of its own: the connection polls its oldest answer only, and a place that nobody polls would hold up
+            // the other connections behind it.
+            let engine = Arc::clone(call.engine);
+            let mut task = Parts::default();
+            task.spawn(async move {
+                let in_flight = engine.finish_produce(queued).await;
+                drop(admitted);
+                in_flight
+            });
+            async move {
+                match task.next_ended().await {
+                    Some(in_flight) => answer(in_flight.outcome().await),
+                    // Only the end of the runtime.
+                    None => Outcome::Close("the broker is shutting down".into()),
+                }
+            }
+            .boxed()
         }
-        respond(correlation, version, acks, topics)
     }
-    .boxed()
+}
+
+fn topic_responses(
+    version: i16,
+    asked: &[Asked],
+    outcomes: Vec<Result<Appended, EngineError>>,
+) -> Vec<TopicProduceResponse> {
+    // The engine returns one outcome a partition, in order, of the topics that it was asked for.
+    let mut outcomes = outcomes.into_iter();
+    let answer = |topic: &Asked| {
+        let partitions = topic.partitions.iter().map(|index| {
+            let outcome = match &topic.denied {
+                Some(denied) => Err(denied.clone().into()),
+                None => outcomes.next().unwrap_or(Err(EngineError::internal("a partition had no outcome"))),
+            };
+            partition_response(version, &topic.topic, *index, outcome)
+        });
+        topic_response(topic, partitions.collect())
+    };
+    asked.iter().map(answer).collect()
 }
 
 /// A code for the whole request.
@@ -67,20 +105,27 @@ fn refusal(request: &ProduceRequest) -> Option<i16> {
     transactional.map(|error| errors::code(&error))
 }
 
-fn split(call: &Call<'_>, request: ProduceRequest) -> (Vec<Asked>, Vec<ProducePartition>) {
+fn split(call: &Call<'_>, request: ProduceRequest) -> (Vec<Asked>, Vec<ProduceTopic>) {
     let mut asked = Vec::with_capacity(request.topic_data.len());
-    let mut parts = Vec::new();
-    for topic in request.topic_data {
-        let named = wire::topic_ref(call.version >= BY_ID_SINCE, &topic.name, topic.topic_id);
-        let partitions = topic.partition_data.iter().map(|part| part.index).collect();
-        parts.extend(topic.partition_data.into_iter().map(|part| ProducePartition {
-            topic: named.clone(),
-            partition: PartitionId(part.index),
-            records: part.records,
-        }));
-        asked.push(Asked { named, partitions });
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    for data in request.topic_data {
+        let topic = wire::topic_ref(call.version >= BY_ID_SINCE, &data.name, data.topic_id);
+        let numbers = data.partition_data.iter().map(|part| part.index).collect();
+        let denied = match call.ask(topic.clone()) {
+            Ok(permit) => {
+                let create = call.ask(topic.clone()).ok();
+                let partitions = data.partition_data.into_iter().map(|part| ProducePartition {
+                    partition: PartitionId(part.index),
+                    records: ProduceRecords::Received(part.records),
+                });
+                topics.push(ProduceTopic { topic: permit, create, partitions: partitions.collect() });
+                None
+            }
+            Err(denied) => Some(denied),
+        };
+        asked.push(Asked { topic, partitions: numbers, denied });
     }
-    (asked, parts)
+    (asked, topics)
 }
 
 fn partition_response(
@@ -120,7 +165,7 @@ fn failed(index: i32, code: i16) -> PartitionProduceResponse {
 }
 
 fn topic_response(topic: &Asked, partitions: Vec<PartitionProduceResponse>) -> TopicProduceResponse {
-    let (name, id) = match &topic.named {
+    let (name, id) = match &topic.topic {
         TopicRef::Name(name) => (wire::topic_name(&**name), Uuid::nil()),
         TopicRef::Id(id) => (wire::topic_name(""), id.0),
     };

@@ -124,7 +124,7 @@ impl World {
 
     fn end(&mut self, open: Open) {
         open.engine.begin_stop();
-        self.runtime.block_on(open.engine.groups().closed());
+        self.runtime.block_on(open.engine.closed());
         self.runtime.block_on(open.catalog.closed());
     }
 
@@ -155,7 +155,7 @@ impl World {
     /// A clean stop; the next start knows it as one, unless the disk stood in the way.
     fn close(&mut self, open: &Open, faulty_life: bool) {
         open.engine.begin_stop();
-        self.runtime.block_on(open.engine.groups().closed());
+        self.runtime.block_on(open.engine.closed());
         self.runtime.block_on(open.catalog.closed());
         if open.log_dir.close().is_ok() && !faulty_life {
             self.model.closed(&self.disk);

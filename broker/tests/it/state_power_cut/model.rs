@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bytes::Bytes;
-use sluice_broker::coordinator::group::{CommitFrom, Membership, OffsetToCommit};
-use sluice_broker::ids::TopicRef;
-use sluice_broker::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
+use sluice_broker::auth;
+use sluice_broker::coordinator::group::Membership;
+use sluice_broker::engine::groups::{CommitPartition, CommitTopic};
+use sluice_broker::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicRef};
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::{Dice, FaultyDisk};
 use sluice_broker::log::{Origin, Partition};
@@ -91,8 +92,8 @@ fn apply(topics: &mut BTreeMap<String, Wanted>, change: &Change) {
     }
 }
 
-fn target(name: &str, partition: i32) -> TopicPartition {
-    TopicPartition { topic: TopicName::new(name).expect("a legal name"), partition: PartitionId(partition) }
+fn permit<R: auth::Right, T: auth::Resource>(open: &Open, resource: T) -> auth::Granted<R, T> {
+    open.engine.auth().ask(&http(), resource).expect("everything is granted")
 }
 
 /// After a failed sync nobody knows what the disk has; what was not written at all is certainly not there.
@@ -161,7 +162,12 @@ impl Model {
             configs: configs.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             ..NewTopic::named(name)
         };
-        let answer = open.engine.create_topic(&http(), wish, false).await.map(drop).map_err(|error| error.to_string());
+        let answer = open
+            .engine
+            .create_topic(&permit(open, TopicRef::name(name)), wish, false)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string());
         if self.topics.contains_key(name) {
             assert!(answer.is_err(), "made twice");
             return false;
@@ -186,7 +192,7 @@ impl Model {
     }
 
     async fn delete(&mut self, open: &Open, name: &str) {
-        let answer = open.engine.delete_topic(&http(), &TopicRef::name(name)).await;
+        let answer = open.engine.delete_topic(&permit(open, TopicRef::name(name))).await;
         let answer = answer.map(drop).map_err(|error| error.to_string());
         if self.topics.contains_key(name) {
             self.settle(open, answer, vec![(name.to_owned(), None)]);
@@ -201,7 +207,7 @@ impl Model {
         if partitions > PARTITIONS_MAX {
             return;
         }
-        let answer = open.engine.grow_topic(&http(), name, partitions, false).await;
+        let answer = open.engine.grow_topic(&permit(open, TopicRef::name(name)), partitions, false).await;
         let after = Wanted { partitions, ..before };
         self.settle(open, answer.map_err(|error| error.to_string()), vec![(name.to_owned(), Some(after))]);
     }
@@ -242,15 +248,19 @@ impl Model {
                 commit.push(((name.clone(), partition), (i64::try_from(dice.roll(1_000)).expect("small"), id)));
             }
         }
-        let wish = |((name, partition), (offset, _)): &((String, i32), (i64, TopicId))| OffsetToCommit {
-            target: target(name, *partition),
-            offset: Offset(*offset),
-            epoch: None,
-            metadata: None,
+        let wish = |((name, partition), (offset, _)): &((String, i32), (i64, TopicId))| CommitTopic {
+            topic: permit(open, TopicName::new(name).expect("a topic's name")),
+            partitions: vec![CommitPartition {
+                partition: PartitionId(*partition),
+                offset: Offset(*offset),
+                epoch: None,
+                metadata: None,
+            }],
         };
         let wishes = commit.iter().map(wish).collect();
         let nobody = Membership { generation: None, member: String::new(), instance: None };
-        let answer = open.engine.groups().commit(CommitFrom::Outside, &group, &nobody, wishes).await;
+        let answer =
+            open.engine.commit_offsets(&http(), &permit(open, auth::Group::named(&group)), &nobody, wishes).await;
         let known = self.groups.entry(group).or_default();
         match answer {
             Ok(outcomes) => {
@@ -265,7 +275,7 @@ impl Model {
     /// What `committed` says is what the model says; after a restart perhaps more of what was not answered.
     async fn check_groups(&mut self, open: &Open, restarted: bool) {
         for (id, group) in &mut self.groups {
-            let answer = open.engine.groups().committed(id, None).await;
+            let answer = open.engine.all_committed_offsets(&http(), &permit(open, auth::Group::named(id))).await;
             let Ok(found) = answer else {
                 assert!(!restarted, "{answer:?}");
                 continue;

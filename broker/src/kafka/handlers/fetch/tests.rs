@@ -55,8 +55,8 @@ fn an_answer_has_the_codecs_bytes_in_every_version_and_its_records_are_never_nul
                 [TopicRef::name("a"), TopicRef::name("gone")]
             };
             let asked = [
-                Asked { named: named[0].clone(), partitions: vec![0, 4] },
-                Asked { named: named[1].clone(), partitions: vec![7] },
+                Asked { topic: named[0].clone(), partitions: vec![0, 4], denied: None },
+                Asked { topic: named[1].clone(), partitions: vec![7], denied: None },
             ];
             let outcomes = vec![fetched(&[7; 300]), fetched(b""), missing()];
             let ours = encode(11, version, committed, &asked, outcomes).unwrap();
@@ -67,8 +67,8 @@ fn an_answer_has_the_codecs_bytes_in_every_version_and_its_records_are_never_nul
 }
 
 #[test]
-fn limits_of_a_request_are_cut_to_ours_and_nonsense_to_nothing() {
+fn limits_of_a_request_are_cut_to_ours_and_negative_ones_to_nothing() {
     let request = FetchRequest::default().with_max_wait_ms(-5).with_min_bytes(-1).with_max_bytes(i32::MAX);
-    let (_, fetch) = translate(4, &request);
+    let fetch = limited(&request, Vec::new(), false);
     assert_eq!((fetch.max_wait, fetch.min_bytes, fetch.max_bytes), (Duration::ZERO, 0, limits::FETCH_BYTES_MAX));
 }
