@@ -95,9 +95,11 @@ fn of_topic(error: &TopicError) -> Code {
 
 fn of_log(error: &LogError) -> Code {
     match error {
-        LogError::Io { .. } | LogError::Poisoned { .. } | LogError::Offline { .. } | LogError::NotReplayable { .. } => {
-            Code::KafkaStorageError
-        }
+        LogError::Io { .. }
+        | LogError::Poisoned { .. }
+        | LogError::Offline { .. }
+        | LogError::Panicked { .. }
+        | LogError::NotReplayable { .. } => Code::KafkaStorageError,
         // A consumer stops and says so; on a storage error it would try again for ever, in silence.
         LogError::Corrupt { .. } => Code::CorruptMessage,
         LogError::Deleted { .. } => Code::UnknownTopicOrPartition,

@@ -28,6 +28,12 @@ pub enum LogError {
         /// The first failure.
         cause: String,
     },
+    /// The broker panicked while it changed the log: what it has in memory may be half changed.
+    #[error("partition {partition} is out of service until the broker restarts: a bug interrupted a change of its log")]
+    Panicked {
+        /// `topic-partition`.
+        partition: String,
+    },
     /// Damage below an offset recorded as durable (rule 10).
     #[error("{path} is damaged at byte {position}: {reason}; see 'sluice log repair'")]
     Corrupt {

@@ -13,10 +13,12 @@
 
 pub mod dump;
 pub mod error;
+mod guarded;
 mod index;
 pub mod io;
 pub mod layout;
 pub mod partition;
+pub mod positions;
 mod read;
 mod recovery;
 pub mod repair;
@@ -31,8 +33,9 @@ mod write;
 
 pub use error::{AppendError, ConditionalAppendError, LogError, ReplayFault};
 pub use partition::{
-    Appended, FlushEvery, LogConfig, Offsets, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
+    Appended, FlushEvery, LogConfig, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
 };
+pub use positions::Offsets;
 pub use read::locate::{FileSlice, Located, Patience};
 pub use read::watch::WatchGuard;
 pub use recovery::CutReport;

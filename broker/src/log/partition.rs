@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::error::LogError;
@@ -19,10 +18,13 @@ use crate::clock::SharedClock;
 use crate::ids::{
     LeaderEpoch, Offset, PartitionId, ProducerId, Sequence, TimestampMs, TopicId, TopicName, TopicPartition,
 };
+use crate::log::guarded::{Guard, Guarded, PoisonedByPanic};
 use crate::log::index::maps::IndexMaps;
+use crate::log::positions::{Offsets, Positions};
 use crate::log::read::watch::{WatchGuard, Watchers};
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::durability::Waits;
+use crate::log::sync::failure::FirstFailure;
 use crate::log::sync::flusher::FlushQueue;
 use crate::log::turn::Turns;
 use crate::log::upkeep::policy::Cleanup;
@@ -116,21 +118,6 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
-/// log start <= recovery point <= HW <= LEO (rule 1). LSO <= HW.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offsets {
-    /// The first offset that can be read.
-    pub log_start: Offset,
-    /// Below it log, indexes and names are synced.
-    pub recovery_point: Offset,
-    /// The high watermark: the end of what may be shown.
-    pub hw: Offset,
-    /// The last stable offset.
-    pub lso: Offset,
-    /// The log end offset: where the next append goes. Not to be shown to anybody.
-    pub leo: Offset,
-}
-
 /// What a read found.
 #[derive(Clone, Debug)]
 pub struct ReadSlice {
@@ -160,23 +147,6 @@ pub struct StreamLast {
     pub offset: Offset,
 }
 
-/// An offset and the place of its batch's first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::log) struct Mark {
-    pub(in crate::log) offset: Offset,
-    /// Base offset of the segment.
-    pub(in crate::log) segment: Offset,
-    /// Byte of the segment's `.log`.
-    pub(in crate::log) position: u64,
-}
-
-impl Mark {
-    /// The first byte of the segment that begins at `base`.
-    pub(in crate::log) fn start_of(base: Offset) -> Mark {
-        Mark { offset: base, segment: base, position: 0 }
-    }
-}
-
 /// What the one who appends owns.
 #[derive(Debug)]
 pub(in crate::log) struct Writer {
@@ -192,25 +162,16 @@ pub(in crate::log) struct Writer {
 /// Where the log stands.
 #[derive(Debug)]
 pub(in crate::log) struct View {
-    pub(in crate::log) log_start: Offset,
-    pub(in crate::log) recovery_point: Offset,
-    /// Everything below is synced in the `.log`.
-    pub(in crate::log) synced: Mark,
-    pub(in crate::log) hw: Mark,
-    pub(in crate::log) leo: Mark,
+    pub(in crate::log) positions: Positions,
     pub(in crate::log) sealed: Vec<SealedSegment>,
     pub(in crate::log) active: Option<Arc<Segment>>,
     pub(in crate::log) epochs: Epochs,
-    /// The first batch whose index entry is not in the index file yet: the recovery point may not pass it.
-    pub(in crate::log) unindexed_from: Option<Offset>,
     /// What the next sync has to take besides the active `.log`.
     pub(in crate::log) pending: Pending,
     /// The flusher has taken something and is not done with it.
     pub(in crate::log) flushing: bool,
     /// A snapshot that is of no use once the recovery point on disk has reached the newer one, which comes second.
     pub(in crate::log) obsolete: Option<(Offset, Offset)>,
-    /// A sync up to here is wanted whatever `sluice.flush` says.
-    pub(in crate::log) wanted: Offset,
     /// Why this partition takes no appends, or does not even read.
     pub(in crate::log) trouble: Option<LogError>,
 }
@@ -243,6 +204,7 @@ pub(in crate::log) struct Surroundings {
     pub(in crate::log) term: Arc<AtomicI32>,
     /// Where each log begins, on disk.
     pub(in crate::log) starts: Arc<CheckpointFile>,
+    pub(in crate::log) failure: Arc<FirstFailure>,
 }
 
 /// One partition's log. Verbs may be called from any thread.
@@ -253,8 +215,8 @@ pub struct Partition {
     pub(in crate::log) dir: PathBuf,
     pub(in crate::log) around: Surroundings,
     pub(in crate::log) config: ArcSwap<LogConfig>,
-    pub(in crate::log) writer: Mutex<Writer>,
-    pub(in crate::log) view: Mutex<View>,
+    writer: Guarded<Writer>,
+    view: Guarded<View>,
     /// In the flusher's queue.
     queued: AtomicBool,
     /// `flush.ms` runs.
@@ -266,7 +228,7 @@ pub struct Partition {
     /// What is at and above it is not removed, whatever the configs say.
     pub(in crate::log) held: AtomicI64,
     /// Held while segments are taken out or replaced. Taken before `writer` and `view`.
-    pub(in crate::log) upkeep: Mutex<UpkeepState>,
+    upkeep: Guarded<UpkeepState>,
     /// The queue in front of the append (rule 7).
     turns: Arc<Turns>,
 }
@@ -287,15 +249,15 @@ impl Partition {
             dir,
             around,
             config: ArcSwap::from_pointee(config),
-            shown: Waits::new(view.hw.offset),
-            synced: Waits::new(view.synced.offset),
-            writer: Mutex::new(writer),
-            view: Mutex::new(view),
+            shown: Waits::new(view.positions.hw().offset),
+            synced: Waits::new(view.positions.synced()),
+            writer: Guarded::new(writer),
+            view: Guarded::new(view),
             queued: AtomicBool::new(false),
             timed: AtomicBool::new(false),
             watchers: Arc::default(),
             held: AtomicI64::new(i64::MAX),
-            upkeep: Mutex::default(),
+            upkeep: Guarded::default(),
             turns: Arc::default(),
         });
         if let Some(trouble) = trouble {
@@ -329,10 +291,7 @@ impl Partition {
     /// # Errors
     /// As `durable`.
     pub async fn sync_now(&self, until: Offset) -> Result<(), LogError> {
-        {
-            let mut view = self.view.lock();
-            view.wanted = view.wanted.max(until.min(view.leo.offset));
-        }
+        self.view().positions.want(until);
         self.mark_dirty();
         self.synced.until(until).await
     }
@@ -340,7 +299,7 @@ impl Partition {
     /// Where the log stands.
     #[must_use]
     pub fn offsets(&self) -> Offsets {
-        self.view.lock().offsets()
+        self.view().positions.offsets()
     }
 
     /// Nothing at or above `from` is removed by retention or DeleteRecords, until a later call says otherwise: somebody
@@ -357,22 +316,22 @@ impl Partition {
     /// OffsetForLeaderEpoch: the largest epoch <= `epoch` known and where it ends (HW for the current one). `None`: unknown.
     #[must_use]
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        let view = self.view.lock();
-        view.epochs.end_of(epoch, self.epoch_now(&view), view.leo.offset, view.hw.offset)
+        let view = self.view();
+        view.epochs.end_of(epoch, self.epoch_now(&view), view.positions.leo().offset, view.positions.hw().offset)
     }
 
     /// The epoch that the record at `offset` was written in, for ListOffsets and OffsetCommit answers; of the log's end,
     /// the current one.
     #[must_use]
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
-        let view = self.view.lock();
-        view.epochs.at(offset, self.epoch_now(&view), view.leo.offset)
+        let view = self.view();
+        view.epochs.at(offset, self.epoch_now(&view), view.positions.leo().offset)
     }
 
     /// The epoch that the next append will carry: the broker's term.
     #[must_use]
     pub fn current_epoch(&self) -> LeaderEpoch {
-        self.epoch_now(&self.view.lock())
+        self.epoch_now(&self.view())
     }
 
     /// Rule 5: `None` is not checked.
@@ -407,7 +366,27 @@ impl Partition {
     /// # Errors
     /// The reason.
     pub fn usable(&self) -> Result<(), LogError> {
-        self.view.lock().trouble.clone().map_or(Ok(()), Err)
+        self.view().trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// Held during a write. Taken after `upkeep`.
+    pub(in crate::log) fn writer(&self) -> Guard<'_, Writer> {
+        self.writer.lock(self)
+    }
+
+    /// Held only to look at or move positions. Taken last.
+    pub(in crate::log) fn view(&self) -> Guard<'_, View> {
+        self.view.lock(self)
+    }
+
+    /// Held while segments are taken out or replaced. Taken first.
+    pub(in crate::log) fn upkeep(&self) -> Guard<'_, UpkeepState> {
+        self.upkeep.lock(self)
+    }
+
+    /// As `upkeep`; `None` while somebody else works on the segments.
+    pub(in crate::log) fn try_upkeep(&self) -> Option<Guard<'_, UpkeepState>> {
+        self.upkeep.try_lock(self)
     }
 
     /// Itself, to be handed to a task; `None` while it is being dropped.
@@ -445,8 +424,8 @@ impl Partition {
     /// After an append to a log that does not wait for syncs: `flush.messages` and `flush.ms`.
     pub(in crate::log) fn flush_in_time(&self, every: FlushEvery) {
         let unsynced = {
-            let view = self.view.lock();
-            view.leo.offset.0 - view.synced.offset.0
+            let view = self.view();
+            view.positions.leo().offset.0 - view.positions.synced().0
         };
         if unsynced >= every.messages {
             self.flush_now();
@@ -467,10 +446,7 @@ impl Partition {
 
     /// Asks for a sync of everything that is there.
     fn flush_now(&self) {
-        {
-            let mut view = self.view.lock();
-            view.wanted = view.leo.offset;
-        }
+        self.view().positions.want_all();
         self.mark_dirty();
     }
 
@@ -478,7 +454,7 @@ impl Partition {
     /// is not shown: the config is looked at under the view's lock, so whoever changed it finds all that was shown in LEO.
     pub(in crate::log) fn show_everything(&self) {
         let hw = {
-            let mut view = self.view.lock();
+            let mut view = self.view();
             if self.config.load().sync {
                 drop(view);
                 return self.mark_dirty();
@@ -486,8 +462,8 @@ impl Partition {
             if view.trouble.is_some() {
                 return;
             }
-            view.hw = view.leo;
-            view.hw.offset
+            view.positions.show_all();
+            view.positions.hw().offset
         };
         self.shown.reach(hw);
         self.watchers.wake();
@@ -495,14 +471,14 @@ impl Partition {
 
     /// Rule 16: no append is under way when this returns, and none will succeed.
     pub(in crate::log) fn delete(&self) {
-        let _writer = self.writer.lock();
+        let _writer = self.writer();
         self.end(LogError::Deleted { partition: self.label() });
     }
 
     /// There will be no more progress; the first reason stays, except that a deletion overrides all.
     pub(in crate::log) fn end(&self, error: LogError) {
         {
-            let mut view = self.view.lock();
+            let mut view = self.view();
             if view.trouble.is_none() || matches!(error, LogError::Deleted { .. }) {
                 view.trouble = Some(error.clone());
             }
@@ -513,21 +489,22 @@ impl Partition {
     }
 }
 
-impl View {
-    pub(in crate::log) fn offsets(&self) -> Offsets {
-        Offsets {
-            log_start: self.log_start,
-            recovery_point: self.recovery_point,
-            hw: self.hw.offset,
-            lso: self.hw.offset,
-            leo: self.leo.offset,
-        }
+impl PoisonedByPanic for Partition {
+    fn panicked(&self) {
+        let error = LogError::Panicked { partition: self.label() };
+        tracing::error!(%error, "a panic interrupted a change of the log");
+        self.around.failure.note(&error);
+        self.end(error);
     }
+}
 
+impl View {
     /// `Err` when nothing may be read either.
     pub(in crate::log) fn readable(&self) -> Result<(), LogError> {
         match &self.trouble {
-            Some(error @ (LogError::Deleted { .. } | LogError::Offline { .. })) => Err(error.clone()),
+            Some(error @ (LogError::Deleted { .. } | LogError::Offline { .. } | LogError::Panicked { .. })) => {
+                Err(error.clone())
+            }
             _ => Ok(()),
         }
     }

@@ -58,9 +58,10 @@ impl From<LogError> for Problem {
             // No poison (log contract, rule 8): there may be room again soon.
             ref full if full.is_no_space() => Problem::busy(text, OPERATOR_SECONDS),
             LogError::Io { .. } => broken(text),
-            LogError::Poisoned { .. } | LogError::Offline { .. } | LogError::NotReplayable { .. } => {
-                Problem::busy(text, OPERATOR_SECONDS)
-            }
+            LogError::Poisoned { .. }
+            | LogError::Offline { .. }
+            | LogError::Panicked { .. }
+            | LogError::NotReplayable { .. } => Problem::busy(text, OPERATOR_SECONDS),
             LogError::Corrupt { .. } | LogError::InUse { .. } | LogError::Internal { .. } => broken(text),
             LogError::Deleted { .. } => Problem::coded(StatusCode::NOT_FOUND, 40401, text),
             LogError::OutOfRange { log_start, end, .. } => Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, text)

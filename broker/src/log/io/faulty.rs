@@ -24,6 +24,8 @@ pub enum WriteFault {
     NoSpace,
     /// ENOSPC after half of the bytes.
     Short,
+    /// The caller panics, as on a bug, and nothing is written.
+    Panic,
 }
 
 /// A disk in memory. Clones share it.
@@ -257,6 +259,7 @@ impl State {
         let room = self.space.map_or(u64::MAX, |space| over.saturating_add(space.saturating_sub(self.store.used())));
         let kept = match fault {
             Some(WriteFault::Io) => return Err(failed()),
+            Some(WriteFault::Panic) => panic!("the panic that a test asked for"),
             Some(WriteFault::NoSpace) => return Err(no_space()),
             Some(WriteFault::Short) => bytes.len() / 2,
             None => bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)),

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::layout::{SegmentFile, segment_file};
-use crate::log::partition::{Offsets, Partition, ReadSlice, View};
+use crate::log::partition::{Partition, ReadSlice, View};
+use crate::log::positions::Offsets;
 use crate::log::read::locate::{FileSlice, Located, Patience};
 use crate::log::read::scan::ScanStop;
 use crate::log::write::segment::Segment;
@@ -49,7 +50,7 @@ impl Partition {
         match slice.read(patience) {
             Ok(bytes) => Ok(bytes.map(|bytes| whole_batches(Bytes::from(bytes)))),
             Err(error) => {
-                self.view.lock().readable()?;
+                self.view().readable()?;
                 Err(LogError::io("cannot read a log in", &self.dir, error))
             }
         }
@@ -68,7 +69,7 @@ impl Partition {
 
     /// A deleted partition's files are gone under whoever still reads.
     pub(in crate::log) fn read_failed(&self, segment: &Segment, error: std::io::Error) -> LogError {
-        match self.view.lock().readable() {
+        match self.view().readable() {
             Ok(()) => LogError::io("cannot read", &self.log_path(segment), error),
             Err(gone) => gone,
         }
@@ -83,7 +84,7 @@ impl View {
     /// Where the log stands, if `from` can be read (or is its end).
     pub(in crate::log) fn readable_at(&self, from: Offset) -> Result<Offsets, LogError> {
         self.readable()?;
-        let offsets = self.offsets();
+        let offsets = self.positions.offsets();
         if from >= offsets.hw
             && let Some(damage @ LogError::Corrupt { .. }) = &self.trouble
         {
@@ -98,6 +99,7 @@ impl View {
 
     /// The segments with something below HW, in order; from the one that holds `from` on.
     pub(in crate::log) fn spans(&self, from: Option<Offset>) -> impl Iterator<Item = Span> {
+        let hw = self.positions.hw();
         // The active segment's size is never asked for: HW is in it, or before it.
         let active = self.active.iter().map(|active| (active, 0));
         let first = match (from, &self.active) {
@@ -107,13 +109,13 @@ impl View {
         };
         let sealed = self.sealed[first..].iter().map(|sealed| (&sealed.segment, sealed.size));
         let behind = self.sealed[first..].iter().map(|sealed| &sealed.segment).chain(&self.active).skip(1);
-        let ends = behind.map(|next| next.base).chain([self.hw.offset]);
-        let some = from.is_none_or(|from| from < self.hw.offset);
-        sealed.chain(active).zip(ends).take_while(move |((segment, _), _)| some && segment.base <= self.hw.segment).map(
-            |((segment, size), end)| Span {
+        let ends = behind.map(|next| next.base).chain([hw.offset]);
+        let some = from.is_none_or(|from| from < hw.offset);
+        sealed.chain(active).zip(ends).take_while(move |((segment, _), _)| some && segment.base <= hw.segment).map(
+            move |((segment, size), end)| Span {
                 segment: Arc::clone(segment),
-                limit: if segment.base == self.hw.segment { self.hw.position } else { size },
-                end: end.min(self.hw.offset),
+                limit: if segment.base == hw.segment { hw.position } else { size },
+                end: end.min(hw.offset),
             },
         )
     }

@@ -4,7 +4,8 @@
 use crate::ids::{Offset, TimestampMs};
 use crate::log::error::LogError;
 use crate::log::index::time_index::Newest;
-use crate::log::partition::{Offsets, Partition, TimedOffset};
+use crate::log::partition::{Partition, TimedOffset};
+use crate::log::positions::Offsets;
 use crate::log::read::batches::Span;
 use crate::log::read::scan::{Found, HeaderScan, read_bytes};
 use crate::record::{RecordView, check_stored, records};
@@ -90,10 +91,10 @@ impl Partition {
     }
 
     fn everything(&self) -> Result<(Offsets, Vec<Span>), LogError> {
-        let view = self.view.lock();
+        let view = self.view();
         view.readable()?;
         // Segments below the log start may wait to be removed.
-        Ok((view.offsets(), view.spans(Some(view.log_start)).collect()))
+        Ok((view.positions.offsets(), view.spans(Some(view.positions.log_start())).collect()))
     }
 
     fn time_entry(&self, span: &Span, wanted: impl Fn(Newest) -> bool) -> Result<Option<Newest>, LogError> {

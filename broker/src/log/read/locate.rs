@@ -8,7 +8,8 @@ use std::os::fd::BorrowedFd;
 use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::io::{DiskFile, SharedFile};
-use crate::log::partition::{Offsets, Partition};
+use crate::log::partition::Partition;
+use crate::log::positions::Offsets;
 use crate::log::read::batches::Span;
 use crate::log::read::scan::{Found, HeaderScan, ScanStop};
 use crate::log::write::segment::Segment;
@@ -165,7 +166,7 @@ impl Partition {
         let mut empty = None;
         loop {
             let (offsets, span) = {
-                let view = self.view.lock();
+                let view = self.view();
                 (view.readable_at(from)?, view.spans(Some(at)).next())
             };
             let Some(span) = span else {

@@ -95,7 +95,8 @@ impl LogDir {
         // Without either all damage would pass for a torn tail: better not to start than to cut what was durable.
         let points = CheckpointFile::open(Arc::clone(&disk), path.clone(), RECOVERY_POINTS)?;
         let starts = Arc::new(CheckpointFile::open(Arc::clone(&disk), path.clone(), LOG_STARTS)?);
-        let registry = Arc::new(Registry::new(points));
+        let failure = Arc::default();
+        let registry = Arc::new(Registry::new(points, Arc::clone(&failure)));
         let queue = Arc::new(FlushQueue::new());
         let flusher = Flusher::start(
             &tasks,
@@ -107,7 +108,8 @@ impl LogDir {
         )
         .map_err(|error| LogError::io("cannot start the flusher of", &path, error))?;
         let maps = Arc::new(IndexMaps::new(Arc::clone(&disk)));
-        let around = Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default(), starts };
+        let around =
+            Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default(), starts, failure };
         let cleaned = CheckpointFile::open(Arc::clone(&disk), path.clone(), CLEANED_OFFSETS)?;
         let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry), cleaned));
         Ok(Arc::new(LogDir {
@@ -183,7 +185,7 @@ impl LogDir {
         partition.delete();
         self.registry.remove(partition);
         // Whoever takes segments out works by their names, which the next log of this name will have.
-        let _upkeep = partition.upkeep.lock();
+        let _upkeep = partition.upkeep();
         let aside = self.path.join(layout::delete_dir(&ident.topic, ident.partition));
         match self.around.disk.rename(&partition.dir, &aside) {
             Ok(()) => {}

@@ -20,7 +20,7 @@ use crate::ids::{Offset, TimestampMs};
 use crate::log::error::LogError;
 use crate::log::io::{DirEntry, Disk, SharedFile};
 use crate::log::layout::{LEADER_EPOCHS, SegmentFile, parse_segment_file, segment_file};
-use crate::log::partition::Mark;
+use crate::log::positions::Mark;
 use crate::log::sync::checkpoint;
 use crate::log::write::epochs::Epochs;
 use crate::log::write::producers::Producers;

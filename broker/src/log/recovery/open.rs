@@ -9,7 +9,8 @@ use crate::ids::{Offset, TimestampMs};
 use crate::log::error::LogError;
 use crate::log::io::Disk;
 use crate::log::layout::{self, PARTITION_METADATA};
-use crate::log::partition::{LogConfig, Mark, Partition, PartitionIdent, Pending, View, Writer};
+use crate::log::partition::{LogConfig, Partition, PartitionIdent, Pending, View, Writer};
+use crate::log::positions::Positions;
 use crate::log::recovery::log_dir::LogDir;
 use crate::log::recovery::{Recovered, Recovery};
 use crate::log::sync::checkpoint;
@@ -105,21 +106,14 @@ impl LogDir {
         if let Some(damage) = &recovered.damage {
             tracing::error!(%damage, "a partition is read-only");
         }
-        let end = recovered.end;
         let view = View {
-            log_start: recovered.log_start,
-            recovery_point: recovered.unindexed_from.unwrap_or(end.offset),
-            synced: end,
-            hw: end,
-            leo: end,
+            positions: Positions::recovered(recovered.log_start, recovered.end, recovered.unindexed_from),
             sealed: recovered.sealed,
             active: recovered.active.as_ref().map(|active| Arc::clone(active.shared())),
             epochs: recovered.epochs,
-            unindexed_from: recovered.unindexed_from,
             obsolete: None,
             pending: Pending::default(),
             flushing: false,
-            wanted: end.offset,
             trouble: recovered.damage,
         };
         let writer = Writer {
@@ -165,19 +159,13 @@ fn check_ident(disk: &dyn Disk, dir: &Path, ident: &PartitionIdent) -> Result<()
 
 fn empty_view(trouble: Option<LogError>) -> View {
     View {
-        log_start: Offset::ZERO,
-        recovery_point: Offset::ZERO,
-        synced: Mark::start_of(Offset::ZERO),
-        hw: Mark::start_of(Offset::ZERO),
-        leo: Mark::start_of(Offset::ZERO),
+        positions: Positions::empty(),
         sealed: Vec::new(),
         active: None,
         epochs: Epochs::default(),
-        unindexed_from: None,
         obsolete: None,
         pending: Pending::default(),
         flushing: false,
-        wanted: Offset::ZERO,
         trouble,
     }
 }

@@ -12,7 +12,7 @@ use crate::log::index::offset_index;
 use crate::log::index::time_index::{self, Newest, TimeEntry};
 use crate::log::io::{DirEntry, DiskFile, SharedFile};
 use crate::log::layout::{SegmentFile, parse_segment_file};
-use crate::log::partition::Mark;
+use crate::log::positions::Mark;
 use crate::log::read::scan::{HeaderScan, ScanStop};
 use crate::log::write::producer_snapshot::{self, SnapshotEntry};
 use crate::log::write::producers::Producers;

@@ -15,7 +15,8 @@ use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::io::{Disk, SharedFile};
 use crate::log::layout::{SegmentFile, segment_file};
-use crate::log::partition::{Mark, Partition, View, Writer};
+use crate::log::partition::{Partition, View, Writer};
+use crate::log::positions::Reach;
 use crate::log::sync::commit::{GroupCommit, Step, Way};
 use crate::log::sync::registry::Registry;
 use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
@@ -43,9 +44,7 @@ struct Dirt {
     files: Vec<SharedFile>,
     snapshots: Vec<(Offset, Vec<u8>)>,
     dir: bool,
-    until: Mark,
-    /// Log, indexes and names below are synced when this is.
-    recovery_point: Offset,
+    reach: Reach,
     sealed: bool,
 }
 
@@ -273,7 +272,7 @@ impl Worker {
             match written {
                 Ok(file) => dirt.files.push(file),
                 Err(error) => {
-                    partition.view.lock().obsolete = None;
+                    partition.view().obsolete = None;
                     tracing::warn!(%error, partition = %partition.label(), "a producer snapshot was not written");
                 }
             }
@@ -307,7 +306,7 @@ impl Partition {
     /// What there is to sync now. `None`: nothing, or nothing that may be synced any more.
     fn take_dirt(&self) -> Option<Dirt> {
         let sync = self.config.load().sync;
-        let mut view = self.view.lock();
+        let mut view = self.view();
         let closing = matches!(view.trouble, Some(LogError::Offline { .. })) && view.active.is_some();
         if view.trouble.is_some() && !closing {
             return None;
@@ -315,23 +314,12 @@ impl Partition {
         let pending = std::mem::take(&mut view.pending);
         let mut files = pending.files;
         let active = view.active.as_ref()?;
-        // Also where only the recovery point is behind and this sync would move it: a new log start waits for that.
-        let indexed = view.unindexed_from.is_none_or(|from| from >= view.wanted);
-        let with_active = sync || view.wanted > view.synced.offset || (indexed && view.wanted > view.recovery_point);
-        let until = if with_active { view.leo } else { Mark::start_of(active.base) };
-        if with_active && until.position > 0 && until.offset > view.synced.offset {
+        let reach = view.positions.reach(sync, active.base);
+        if reach.takes_active {
             files.push(Arc::clone(&active.log));
         }
-        let dirt = Dirt {
-            files,
-            snapshots: pending.snapshots,
-            dir: pending.dir,
-            until,
-            recovery_point: view.unindexed_from.map_or(until.offset, |from| from.min(until.offset)),
-            sealed: pending.sealed,
-        };
-        let moves = dirt.until.offset > view.synced.offset || dirt.recovery_point > view.recovery_point;
-        let any = moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty();
+        let dirt = Dirt { files, snapshots: pending.snapshots, dir: pending.dir, reach, sealed: pending.sealed };
+        let any = reach.moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty();
         view.flushing = any;
         any.then_some(dirt)
     }
@@ -339,16 +327,10 @@ impl Partition {
     /// The sync of `dirt` is done.
     fn advance(&self, dirt: &Dirt) {
         let (synced, hw) = {
-            let mut view = self.view.lock();
-            if dirt.until.offset > view.synced.offset {
-                view.synced = dirt.until;
-            }
-            if view.synced.offset > view.hw.offset {
-                view.hw = view.synced;
-            }
-            view.recovery_point = view.recovery_point.max(dirt.recovery_point);
+            let mut view = self.view();
+            view.positions.sync_completed(dirt.reach);
             view.flushing = false;
-            (view.synced.offset, view.hw.offset)
+            (view.positions.synced(), view.positions.hw().offset)
         };
         self.synced.reach(synced);
         self.shown.reach(hw);
@@ -356,41 +338,45 @@ impl Partition {
     }
 
     fn unsynced(&self) -> bool {
-        let view = self.view.lock();
-        view.leo.offset > view.synced.offset && !matches!(view.trouble, Some(LogError::Corrupt { .. }))
+        let view = self.view();
+        view.positions.leo().offset > view.positions.synced() && !matches!(view.trouble, Some(LogError::Corrupt { .. }))
     }
 
     fn deleted(&self) -> bool {
-        matches!(self.view.lock().trouble, Some(LogError::Deleted { .. }))
+        matches!(self.view().trouble, Some(LogError::Deleted { .. }))
     }
 
     /// Brings the active segment's index files up to date; they are synced with the next group.
     pub(in crate::log) fn write_out_indexes(&self) -> Result<(), LogError> {
-        self.write_out(&mut self.writer.lock())
+        self.write_out(&mut self.writer())
     }
 
     fn write_out(&self, writer: &mut Writer) -> Result<(), LogError> {
+        if matches!(self.view().trouble, Some(LogError::Panicked { .. })) {
+            // What the writer has in memory may be half changed.
+            return Ok(());
+        }
         let Some(active) = writer.active.as_mut() else { return Ok(()) };
         let mut written = Vec::new();
         let outcome = active.write_out(&mut written);
-        let mut view = self.view.lock();
+        let mut view = self.view();
         view.pending.files.append(&mut written);
         outcome.map_err(|error| LogError::io("cannot write the indexes in", &self.dir, error))?;
-        view.unindexed_from = None;
+        view.positions.indexed();
         Ok(())
     }
 
     /// Nothing is appended any more; the flusher takes everything once more, whatever `sluice.flush` says.
     pub(in crate::log) fn close_writes(&self) -> Result<(), LogError> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer();
         {
-            let mut view = self.view.lock();
+            let mut view = self.view();
             let reason = "the broker is shutting down".to_owned();
             view.trouble.get_or_insert(LogError::Offline { partition: self.label(), reason });
-            view.wanted = view.leo.offset;
+            view.positions.want_all();
         }
         let written = self.write_out(&mut writer);
-        let leo = self.view.lock().leo.offset;
+        let leo = self.view().positions.leo().offset;
         if writer.active.is_some() && leo > writer.snapshot_at.unwrap_or_default() {
             self.queue_snapshot(&mut writer, leo);
         }
@@ -400,7 +386,8 @@ impl Partition {
 
     /// Everything that was appended is synced, with its indexes.
     pub(in crate::log) fn settled(&self) -> bool {
-        let view: &View = &self.view.lock();
-        view.recovery_point == view.leo.offset && !matches!(view.trouble, Some(LogError::Poisoned { .. }))
+        let view: &View = &self.view();
+        let distrusted = matches!(view.trouble, Some(LogError::Poisoned { .. } | LogError::Panicked { .. }));
+        view.positions.recovery_point() == view.positions.leo().offset && !distrusted
     }
 }

@@ -3,5 +3,6 @@
 pub(in crate::log) mod checkpoint;
 pub(in crate::log) mod commit;
 pub(in crate::log) mod durability;
+pub(in crate::log) mod failure;
 pub(in crate::log) mod flusher;
 pub(in crate::log) mod registry;

@@ -12,6 +12,7 @@ use crate::log::error::LogError;
 use crate::log::layout::{SegmentFile, segment_file};
 use crate::log::partition::Partition;
 use crate::log::sync::checkpoint::CheckpointFile;
+use crate::log::sync::failure::FirstFailure;
 
 /// The open partitions and what is written down about them.
 #[derive(Debug)]
@@ -20,20 +21,14 @@ pub(in crate::log) struct Registry {
     points: CheckpointFile,
     /// Removed, and perhaps still in the file of recovery points.
     gone: Mutex<BTreeSet<TopicPartition>>,
-    failure: Mutex<Option<String>>,
+    failure: Arc<FirstFailure>,
     /// Why nothing can be synced any more.
     poisoned: Mutex<Option<String>>,
 }
 
 impl Registry {
-    pub(in crate::log) fn new(points: CheckpointFile) -> Registry {
-        Registry {
-            open: Mutex::default(),
-            points,
-            gone: Mutex::default(),
-            failure: Mutex::default(),
-            poisoned: Mutex::default(),
-        }
+    pub(in crate::log) fn new(points: CheckpointFile, failure: Arc<FirstFailure>) -> Registry {
+        Registry { open: Mutex::default(), points, gone: Mutex::default(), failure, poisoned: Mutex::default() }
     }
 
     pub(in crate::log) fn add(&self, partition: &Arc<Partition>) {
@@ -113,23 +108,23 @@ impl Registry {
     }
 
     pub(in crate::log) fn failed(&self, error: &LogError) {
-        self.failure.lock().get_or_insert_with(|| error.to_string());
+        self.failure.note(error);
     }
 
     pub(in crate::log) fn first_failure(&self) -> Option<String> {
-        self.failure.lock().clone()
+        self.failure.text()
     }
 }
 
 impl Partition {
     fn has_log(&self) -> bool {
-        let view = self.view.lock();
+        let view = self.view();
         view.active.is_some() || !view.sealed.is_empty()
     }
 
     /// With the recovery point on disk at the newer snapshot a start believes that one: the older is of no use.
     fn drop_obsolete_snapshot(&self, point: Offset) {
-        let older = self.view.lock().obsolete.take_if(|(_, newer)| *newer <= point);
+        let older = self.view().obsolete.take_if(|(_, newer)| *newer <= point);
         if let Some((older, _)) = older {
             // What stays is removed by the next start that recovers.
             let _ = self.around.disk.unlink(&self.dir.join(segment_file(older, SegmentFile::Snapshot)));
@@ -138,11 +133,11 @@ impl Partition {
 
     /// `None` when what is on disk must stay.
     fn recovery_point_to_write(&self) -> Option<Offset> {
-        let view = self.view.lock();
+        let view = self.view();
         match &view.trouble {
-            Some(LogError::Corrupt { .. } | LogError::Deleted { .. }) => None,
+            Some(LogError::Corrupt { .. } | LogError::Deleted { .. } | LogError::Panicked { .. }) => None,
             Some(LogError::Offline { .. }) if view.active.is_none() => None,
-            _ => Some(view.recovery_point),
+            _ => Some(view.positions.recovery_point()),
         }
     }
 }

@@ -94,7 +94,7 @@ async fn of_each_key_the_last_record_stays_at_its_offset() {
     }
     settle_all(&dir, &partition).await;
     let before = partition.offsets();
-    let segments = partition.view.lock().sealed.len();
+    let segments = partition.view().sealed.len();
     dir.compact(KEYS_BYTES);
     let found = read_records(&partition);
     check(&found, &written, true, "compacted");
@@ -112,7 +112,7 @@ async fn of_each_key_the_last_record_stays_at_its_offset() {
     // Room for one key at a time: as many passes as it takes.
     dir.compact(1);
     check(&read_records(&partition), &written, true, "in little memory");
-    assert!(partition.view.lock().sealed.len() < segments / 2, "small ones were merged");
+    assert!(partition.view().sealed.len() < segments / 2, "small ones were merged");
     assert!(partition.find_max_time().unwrap().is_some());
     drop((dir, partition));
     bench.kill();
@@ -167,7 +167,7 @@ async fn rule_19_sequences_go_on_though_every_record_of_a_producer_is_superseded
     dir.compact(KEYS_BYTES);
     let found = read_records(&partition);
     assert!(!found.contains_key(&2), "its value is superseded");
-    let first = partition.view.lock().sealed[0].clone();
+    let first = partition.view().sealed[0].clone();
     drop((dir, partition));
     bench.kill();
     // Without a snapshot there is only what the log says.
@@ -192,7 +192,7 @@ async fn rule_3_who_reads_an_old_segment_goes_on_reading_it() {
         put(&bench, &partition, &mut written, &one("a", Some(&n.to_string()))).await;
     }
     settle_all(&dir, &partition).await;
-    let spans: Vec<_> = partition.view.lock().spans(None).collect();
+    let spans: Vec<_> = partition.view().spans(None).collect();
     dir.compact(KEYS_BYTES);
     for span in &spans[..spans.len() - 1] {
         for offset in span.segment.base.0..span.end.0 {
@@ -310,7 +310,7 @@ proptest! {
             prop_assert!(partition.usable().is_ok());
             let found = read_records(&partition);
             check(&found, &written, false, "model");
-            let active = partition.view.lock().active.as_ref().unwrap().base.0;
+            let active = partition.view().active.as_ref().unwrap().base.0;
             for offset in active..partition.offsets().hw.0 {
                 prop_assert!(found.contains_key(&offset), "nothing in the active segment goes");
             }

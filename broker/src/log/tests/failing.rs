@@ -288,3 +288,53 @@ fn rule_15_files_end_where_their_content_does() {
     }
     assert_eq!(at, 10);
 }
+
+#[tokio::test]
+async fn a_panic_in_an_append_takes_the_partition_out_of_service_and_no_other() {
+    let mut bench = Bench::new();
+    {
+        let dir = bench.open();
+        let (bad, good) = (dir.create(ident("bad"), config()).unwrap(), dir.create(ident("good"), config()).unwrap());
+        settle(&bad, "kept").await;
+        settle(&good, "kept").await;
+        bench.disk.hold_syncs(true);
+        let waiting = append(&bad, "waits for its sync");
+        bench.disk.fail_write(1, WriteFault::Panic);
+        let panicked = std::thread::spawn({
+            let bad = Arc::clone(&bad);
+            move || bad.append(batch("half way"), Origin::Client).forget()
+        });
+        assert!(panicked.join().is_err());
+        let ended = |error: &AppendError| matches!(error, AppendError::Log(LogError::Panicked { .. }));
+        assert!(ended(&waiting.durable().await.unwrap_err()), "who waits is answered");
+        assert!(ended(&bad.append(batch("more"), Origin::Client).durable().await.unwrap_err()), "who comes too");
+        assert!(matches!(bad.read(Offset(0), 100), Err(LogError::Panicked { .. })), "what is in memory is not shown");
+        assert!(dir.first_failure().unwrap().contains("bad-0"), "readiness names it");
+        bench.disk.hold_syncs(false);
+        settle(&good, "fine").await;
+        assert!(dir.close().is_err(), "no clean stop");
+    }
+    bench.kill();
+    let dir = bench.open();
+    assert!(dir.was_unclean());
+    let bad = dir.open_existing(ident("bad"), config()).unwrap();
+    assert_eq!(values(&bad), ["kept", "waits for its sync"]);
+    settle(&bad, "again").await;
+}
+
+#[tokio::test]
+async fn a_broken_rule_1_takes_the_partition_out_of_service() {
+    let bench = Bench::new();
+    let dir = bench.open();
+    let partition = dir.create(ident("t"), LogConfig { sync: false, ..config() }).unwrap();
+    let shown = settle(&partition, "not synced").await.last_offset.next();
+    // What `move_start` asks first, and what stands behind that.
+    assert!(matches!(partition.view().positions.may_begin_at(shown), Err(LogError::Internal { .. })));
+    let broken = std::thread::spawn({
+        let partition = Arc::clone(&partition);
+        move || partition.begin_at(shown)
+    });
+    assert!(broken.join().is_err());
+    assert!(matches!(partition.usable(), Err(LogError::Panicked { .. })));
+    assert!(partition.append(batch("more"), Origin::Client).durable().await.is_err());
+}

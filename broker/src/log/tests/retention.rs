@@ -103,7 +103,7 @@ async fn a_reader_of_a_removed_segment_goes_on_and_its_files_stay_for_their_time
     config.cleanup.file_delete_delay_ms = 60_000;
     let partition = dir.create(ident("t"), config).unwrap();
     fill(&bench, &partition, 0).await;
-    let span = partition.view.lock().spans(Some(Offset(4))).next().unwrap();
+    let span = partition.view().spans(Some(Offset(4))).next().unwrap();
     bench.clock.advance_ms(2 * DAY_MS);
     dir.retain();
     let found = partition.first_holding(&span, Offset(4)).unwrap().expect("still readable");

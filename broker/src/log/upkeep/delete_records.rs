@@ -72,6 +72,7 @@ impl Partition {
     }
 
     fn move_start(&self, to: Offset) -> Result<(), LogError> {
+        self.view().positions.may_begin_at(to)?;
         self.around.starts.update(|starts| {
             // Under the file's lock: after a deletion nothing of this log comes back under its name.
             if let Some(name) = self.name_if_usable() {

@@ -12,15 +12,20 @@ use tokio::sync::Notify;
 use crate::ids::{Offset, TimestampMs, TopicPartition};
 use crate::log::error::LogError;
 use crate::log::layout::{self, SegmentFile, segment_file};
-use crate::log::partition::{Mark, Partition, View};
+use crate::log::partition::{Partition, View};
 use crate::log::upkeep::retention::{self, Bounds, Piece, Plan};
 use crate::log::write::segment::SealedSegment;
 
 impl Partition {
     /// Where the log is to begin, if that is further on than now.
     pub(in crate::log) fn due_start(&self, now: TimestampMs) -> Option<Offset> {
-        let plan = self.plan(&self.view.lock(), now)?;
-        (plan.log_start > self.offsets().log_start).then_some(plan.log_start)
+        let view = self.view();
+        let start = self.plan(&view, now)?.log_start;
+        if let Err(error) = view.positions.may_begin_at(start) {
+            tracing::error!(partition = %self.label(), %error, "nothing is removed");
+            return None;
+        }
+        (start > view.positions.log_start()).then_some(start)
     }
 
     /// Seals the active segment when its own time has come; the offset that must be settled before it can go.
@@ -28,13 +33,13 @@ impl Partition {
     /// # Errors
     /// The disk's.
     pub(in crate::log) fn roll_expired(&self, now: TimestampMs) -> Result<Option<Offset>, LogError> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer();
         let base = {
-            let view = self.view.lock();
+            let view = self.view();
             if !self.plan(&view, now).is_some_and(|plan| plan.roll) {
                 return Ok(None);
             }
-            view.leo.offset
+            view.positions.leo().offset
         };
         self.roll(&mut writer, base, now)?;
         drop(writer);
@@ -57,14 +62,14 @@ impl Partition {
         };
         let mut pieces: Vec<Piece> = view.sealed.iter().zip(ends).map(piece).collect();
         pieces.push(Piece {
-            end: view.leo.offset,
-            bytes: if view.leo.segment == active.base { view.leo.position } else { 0 },
+            end: view.positions.leo().offset,
+            bytes: if view.positions.leo().segment == active.base { view.positions.leo().position } else { 0 },
             newest: active.newest().map(|newest| newest.timestamp),
         });
         let bounds = Bounds {
-            log_start: view.log_start,
-            recovery_point: view.recovery_point,
-            hw: view.hw.offset,
+            log_start: view.positions.log_start(),
+            recovery_point: view.positions.recovery_point(),
+            hw: view.positions.hw().offset,
             held: Offset(self.held.load(Ordering::Acquire)),
         };
         Some(retention::plan(&pieces, &config.cleanup, bounds, now))
@@ -79,14 +84,14 @@ impl Partition {
         let _watching = self.watch(&news);
         loop {
             {
-                let mut view = self.view.lock();
-                if view.recovery_point >= until {
+                let mut view = self.view();
+                if view.positions.recovery_point() >= until {
                     return Ok(());
                 }
                 if let Some(trouble) = &view.trouble {
                     return Err(trouble.clone());
                 }
-                view.wanted = view.wanted.max(until);
+                view.positions.want(until);
             }
             // What keeps the recovery point back is an index entry that is in memory only.
             self.write_out_indexes()?;
@@ -104,7 +109,7 @@ impl Partition {
         let _watching = self.watch(&news);
         loop {
             {
-                let view = self.view.lock();
+                let view = self.view();
                 if let Some(trouble) = &view.trouble {
                     return Err(trouble.clone());
                 }
@@ -121,9 +126,8 @@ impl Partition {
     /// The log begins at `start`, which is durable in the checkpoint. The epochs' file keeps older ones until it is
     /// written next: nobody asks it below the log start, and recovery cuts them.
     pub(in crate::log) fn begin_at(&self, start: Offset) {
-        let mut view = self.view.lock();
-        if start > view.log_start {
-            view.log_start = start;
+        let mut view = self.view();
+        if view.positions.log_start_moved(start) {
             view.epochs.cut_start(start);
         }
     }
@@ -132,20 +136,20 @@ impl Partition {
     /// them, to be unlinked. Nothing while somebody else replaces segments: the next look finds them.
     /// `point` is the recovery point that is on disk.
     pub(in crate::log) fn drop_below_start(&self, point: Offset) -> Vec<PathBuf> {
-        let Some(upkeep) = self.upkeep.try_lock().filter(|upkeep| !upkeep.failed) else { return Vec::new() };
+        let Some(upkeep) = self.try_upkeep().filter(|upkeep| !upkeep.failed) else { return Vec::new() };
         let (count, first, trusted) = {
-            let view = self.view.lock();
+            let view = self.view();
             let count = view.below_start();
             let kept = view.sealed.get(count).map(|sealed| &sealed.segment).or(view.active.as_ref());
             let Some(first) = kept.map(|segment| segment.base).filter(|_| count > 0) else { return Vec::new() };
-            (count, first, view.log_start.max(point))
+            (count, first, view.positions.log_start().max(point))
         };
         match self.can_begin_at(first, trusted) {
             Ok(true) => {}
             Ok(false) => {
                 // For the next look.
-                let mut writer = self.writer.lock();
-                let end = self.view.lock().leo.offset;
+                let mut writer = self.writer();
+                let end = self.view().positions.leo().offset;
                 self.queue_snapshot(&mut writer, end);
                 self.mark_dirty();
                 return Vec::new();
@@ -156,7 +160,7 @@ impl Partition {
             }
         }
         let gone: Vec<SealedSegment> = {
-            let mut view = self.view.lock();
+            let mut view = self.view();
             let gone = view.sealed.drain(..count).collect();
             view.renew_marks();
             gone
@@ -217,7 +221,7 @@ impl View {
     /// How many sealed segments are wholly below log start and recovery point. Only with `upkeep` held does it last.
     pub(in crate::log) fn below_start(&self) -> usize {
         let Some(active) = self.active.as_ref().filter(|_| self.trouble.is_none()) else { return 0 };
-        let until = self.log_start.min(self.recovery_point);
+        let until = self.positions.log_start().min(self.positions.recovery_point());
         let ends = self.sealed.iter().skip(1).map(|next| next.segment.base).chain([active.base]);
         self.sealed.iter().zip(ends).take_while(|(_, end)| *end <= until).count()
     }
@@ -226,10 +230,6 @@ impl View {
     pub(in crate::log) fn renew_marks(&mut self) {
         let first = self.sealed.first().map(|sealed| sealed.segment.base);
         let Some(first) = first.or(self.active.as_ref().map(|active| active.base)) else { return };
-        for mark in [&mut self.synced, &mut self.hw, &mut self.leo] {
-            if mark.segment < first {
-                *mark = Mark::start_of(first);
-            }
-        }
+        self.positions.segments_removed(first);
     }
 }

@@ -225,7 +225,7 @@ impl Upkeep {
             Err(error) => tracing::warn!(%error, "nothing is removed: the log starts were not written"),
         }
         for partition in &open {
-            if partition.view.lock().below_start() > 0 {
+            if partition.view().below_start() > 0 {
                 self.drop_below_start(partition);
             }
         }
@@ -287,7 +287,7 @@ impl Upkeep {
     fn expire_producers(&self, expiration_ms: i64) {
         let now = self.around.clock.wall();
         for partition in self.registry.open() {
-            partition.writer.lock().producers.expire(now, expiration_ms);
+            partition.writer().producers.expire(now, expiration_ms);
         }
     }
 }

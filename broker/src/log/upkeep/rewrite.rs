@@ -62,7 +62,7 @@ impl Partition {
         map_bytes: usize,
         pace: &mut dyn Pace,
     ) -> Result<bool, Ended> {
-        let Some(mut upkeep) = self.upkeep.try_lock() else { return Ok(false) };
+        let Some(mut upkeep) = self.try_upkeep() else { return Ok(false) };
         let now = self.around.clock.wall();
         let Some((work, sealed)) = self.due(cleaned, point, now)? else { return Ok(false) };
         if upkeep.failed {
@@ -95,11 +95,11 @@ impl Partition {
         let config = self.config.load();
         let Some(rules) = &config.cleanup.compact else { return Ok(None) };
         let (sealed, pieces, log_start, recovery_point) = {
-            let view = self.view.lock();
+            let view = self.view();
             let Some(active) = view.active.as_ref().filter(|_| view.trouble.is_none()) else { return Ok(None) };
             let sealed: Vec<SealedSegment> =
                 view.sealed.iter().filter(|sealed| sealed.segment.base < point).cloned().collect();
-            (sealed, pieces(&view.sealed, active.base), view.log_start, view.recovery_point)
+            (sealed, pieces(&view.sealed, active.base), view.positions.log_start(), view.positions.recovery_point())
         };
         let cleaned = cleaned.get(&self.ident().name());
         let point = point.min(recovery_point);
@@ -145,7 +145,7 @@ impl Partition {
         let retention = config.cleanup.compact.as_ref().map_or(0, |rules| rules.delete_retention_ms);
         let filter = Filter {
             latest,
-            last_of: self.writer.lock().producers.last_offsets(),
+            last_of: self.writer().producers.last_offsets(),
             now,
             horizon: TimestampMs(now.0.saturating_add(retention)),
         };

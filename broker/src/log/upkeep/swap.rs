@@ -12,7 +12,7 @@ use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::io::SharedFile;
 use crate::log::layout::{self, SegmentFile, segment_file};
-use crate::log::partition::{Mark, Partition, View};
+use crate::log::partition::{Partition, View};
 use crate::log::upkeep::rewrite::encode;
 use crate::log::write::segment::{Indexed, SealedSegment};
 use crate::record::BatchHeader;
@@ -109,7 +109,7 @@ impl Output {
             .map_err(|error| LogError::io("cannot put a compacted segment in its place in", &partition.dir, error))?;
         let log = Arc::clone(&self.log);
         let new = SealedSegment::of_files(&partition.dir, base, log, self.written, self.indexed.lengths());
-        partition.view.lock().put(new, group.len(), end);
+        partition.view().put(new, group.len(), end);
         for old in &group[1..] {
             for kind in KINDS {
                 let old = partition.dir.join(segment_file(old.segment.base, kind));
@@ -153,11 +153,6 @@ impl View {
         let base = new.segment.base;
         let at = self.sealed.partition_point(|sealed| sealed.segment.base < base);
         self.sealed.splice(at..at + count, [new]);
-        // A mark at the end of what was replaced is the start of what follows: positions have changed.
-        for mark in [&mut self.synced, &mut self.hw, &mut self.leo] {
-            if (base..end).contains(&mark.segment) {
-                *mark = Mark::start_of(end);
-            }
-        }
+        self.positions.segments_replaced(base, end);
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::ids::{LeaderEpoch, Offset, ProducerId, TimestampMs};
 use crate::log::error::{AppendError, ConditionalAppendError, LogError, Refused};
 use crate::log::layout::LEADER_EPOCHS;
-use crate::log::partition::{Appended, LogConfig, Mark, Origin, Partition, StreamLast, Writer};
+use crate::log::partition::{Appended, LogConfig, Origin, Partition, StreamLast, Writer};
+use crate::log::positions::Mark;
 use crate::log::sync::checkpoint;
 use crate::log::ticket::Ticket;
 use crate::log::write::producer_snapshot;
@@ -25,7 +26,7 @@ impl Partition {
         let config = self.config.load_full();
         let placed = check_policy(&config, &batch, origin)
             .map_err(Refused::reveals_nothing)
-            .and_then(|()| self.append_locked(&mut self.writer.lock(), &config, batch, origin));
+            .and_then(|()| self.append_locked(&mut self.writer(), &config, batch, origin));
         self.after_append(&config, &placed);
         Ticket::new(self, placed)
     }
@@ -41,8 +42,8 @@ impl Partition {
         let placed = check_policy(&config, &batch, origin)
             .map_err(|error| Refused::reveals_nothing(error.into()))
             .and_then(|()| {
-                let mut writer = self.writer.lock();
-                let end = self.view.lock().leo.offset;
+                let mut writer = self.writer();
+                let end = self.view().positions.leo().offset;
                 if end != expected {
                     return Err(Refused { error: ConditionalAppendError::WrongEnd { end }, reveals: Some(end) });
                 }
@@ -54,7 +55,7 @@ impl Partition {
 
     /// The last thing that a stream wrote here.
     pub fn stream_last(self: &Arc<Self>, stream: ProducerId) -> Ticket<Option<StreamLast>, LogError> {
-        let last = self.writer.lock().producers.stream_last(stream);
+        let last = self.writer().producers.stream_last(stream);
         Ticket::new(self, Ok((last, last.map(|last| last.offset.next()))))
     }
 
@@ -68,7 +69,7 @@ impl Partition {
             self.show_everything();
             self.flush_in_time(config.flush);
             // A sealed segment is flushed in the background.
-            if self.view.lock().pending.sealed {
+            if self.view().pending.sealed {
                 self.mark_dirty();
             }
         }
@@ -82,12 +83,12 @@ impl Partition {
         origin: Origin,
     ) -> Result<Placed, Refused> {
         let (base, epoch, log_start, new_epoch) = {
-            let view = self.view.lock();
+            let view = self.view();
             if let Some(trouble) = &view.trouble {
                 return Err(Refused::reveals_nothing(AppendError::Log(trouble.clone())));
             }
             let epoch = self.epoch_now(&view);
-            (view.leo.offset, epoch, view.log_start, view.epochs.last() != Some(epoch))
+            (view.positions.leo().offset, epoch, view.positions.log_start(), view.epochs.last() != Some(epoch))
         };
         if let Some(duplicate) = check_sequences(writer, batch.header(), origin, log_start)? {
             return Ok(duplicate);
@@ -119,11 +120,8 @@ impl Partition {
         writer.last_append_time = append_time.or(writer.last_append_time);
         let end = last.next();
         {
-            let mut view = self.view.lock();
-            view.leo = Mark { offset: end, segment, position: written.size };
-            if written.indexed && view.unindexed_from.is_none() {
-                view.unindexed_from = Some(base);
-            }
+            let mut view = self.view();
+            view.positions.appended(Mark { offset: end, segment, position: written.size }, written.indexed);
         }
         let appended = Appended { base_offset: base, last_offset: last, append_time, log_start, duplicate: false };
         Ok((appended, Some(end)))
@@ -136,27 +134,26 @@ impl Partition {
         let fresh = active
             .finish(&mut files)
             .and_then(|()| ActiveSegment::create(&*self.around.disk, &self.dir, &self.dir, base, now));
-        self.view.lock().pending.files.append(&mut files);
+        self.view().pending.files.append(&mut files);
         let fresh = fresh.map_err(|error| LogError::io("cannot begin a new segment in", &self.dir, error))?;
         let shared = Arc::clone(fresh.shared());
         let Some(full) = writer.active.replace(fresh) else { return Err(self.read_only()) };
         let sealed = full.seal();
         self.queue_snapshot(writer, base);
-        let mut view = self.view.lock();
+        let mut view = self.view();
         view.pending.files.push(Arc::clone(&sealed.segment.log));
         view.pending.dir = true;
         view.pending.sealed = true;
-        view.unindexed_from = None;
+        view.positions.rolled();
         view.sealed.push(sealed);
         view.active = Some(shared);
-        view.leo = Mark::start_of(base);
         Ok(())
     }
 
     /// The producers as they are before `at`, for the flusher to write: a start need not look further back.
     pub(in crate::log) fn queue_snapshot(&self, writer: &mut Writer, at: Offset) {
         let bytes = producer_snapshot::encode(&writer.producers.entries());
-        let mut view = self.view.lock();
+        let mut view = self.view();
         let at_base = |before: &Offset| view.sealed.iter().any(|sealed| sealed.segment.base == *before);
         let active = view.active.as_ref().map(|active| active.base);
         // One that was taken at a stop is of no use beside a newer one; those at a segment's base go with the segment.
@@ -171,10 +168,10 @@ impl Partition {
 
     /// Rule 5: the entry of a term is in the file before its first append is in the log; the name is synced with it.
     fn begin_epoch(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
-        let mut epochs = self.view.lock().epochs.clone();
+        let mut epochs = self.view().epochs.clone();
         if epochs.begin(epoch, start) {
             checkpoint::replace(&*self.around.disk, &self.dir.join(LEADER_EPOCHS), &epochs.text())?;
-            let mut view = self.view.lock();
+            let mut view = self.view();
             view.epochs = epochs;
             view.pending.dir = true;
         }
