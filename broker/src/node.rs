@@ -125,7 +125,7 @@ impl Node {
             partitioners,
             Authorizer::granting_everything(),
         );
-        let delay = DelayService::open(Door::new(Arc::clone(&engine)), catalog, clock).await?;
+        let delay = DelayService::open(Door::new(Arc::clone(&engine)), clock).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
         log_dir.begin_upkeep(upkeep)?;
         let tasks = log_dir.tasks().clone();

@@ -24,8 +24,8 @@ mod paths;
 pub mod problem;
 mod query;
 mod routes;
+pub mod schemas;
 pub mod server;
-pub mod shapes;
 
 pub use config::{BadSetting, GatewayConfig};
 pub use listen::ListenError;

@@ -1,8 +1,8 @@
 //! The one shape of every refusal and failure: a `Problem` is what handlers return, and a layer writes it as the request wants
 //! it, as `application/problem+json` (RFC 9457) or in the v2 dialect of Kafka REST proxies. Codes: five digits where that
-//! dialect has them, else the HTTP status. `facts.rs` maps what the door can fail with.
+//! dialect has them, else the HTTP status. `from_door.rs` maps the facts that the door can fail with.
 
-mod facts;
+mod from_door;
 
 use axum::body::Body;
 use axum::extract::Request;

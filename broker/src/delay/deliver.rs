@@ -5,24 +5,23 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::message;
 use super::plan::Target;
-use super::state::{Lane, Step};
-use crate::door::append_once::AppendOnce;
-use crate::door::error::AppendError;
-use crate::door::follow::Followed;
-use crate::door::{Door, DoorError, Message};
+use super::state_record::{Lane, Step};
+use crate::door::messages::{AppendOnce, Message};
+use crate::door::reading::Followed;
+use crate::door::topics::TopicRef;
+use crate::door::{Context, Door, DoorError};
 use crate::ids::{Offset, PartitionId, ProducerId};
-use crate::topics::{Catalog, Topic};
 
 /// What became of a lane.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// Its records are in the target, durably.
     Delivered,
-    /// The target is gone, or made anew.
-    Gone,
-    /// These records will never be taken.
+    /// The target was deleted, and perhaps recreated.
+    TargetMissing,
+    /// The target never takes these records.
     Refused(String),
-    /// Not now.
+    /// The target does not take them now.
     Failed(DoorError),
     /// A lane before it in the same target partition was not delivered.
     NotTried,
@@ -31,8 +30,9 @@ pub(super) enum Outcome {
 /// What all lanes need.
 pub(super) struct Delivery<'a> {
     pub(super) door: &'a Door,
-    pub(super) catalog: &'a Catalog,
-    pub(super) proxy: &'a Topic,
+    pub(super) ctx: &'a Context,
+    /// The delay topic's name.
+    pub(super) proxy: &'a str,
     pub(super) partition: PartitionId,
     pub(super) stream: ProducerId,
     pub(super) records: &'a HashMap<Offset, Followed>,
@@ -70,19 +70,18 @@ impl Delivery<'_> {
         let messages = self.messages(lane);
         match self.door.append_once(self.stream, lane.first, lane.topic, lane.partition, &messages).await {
             Ok(AppendOnce::Written(_) | AppendOnce::Duplicate(_)) => Outcome::Delivered,
-            Ok(AppendOnce::TopicMissing) => Outcome::Gone,
-            Err(DoorError::Record(error) | DoorError::Append(AppendError::Record(error))) => {
-                Outcome::Refused(error.to_string())
-            }
+            Ok(AppendOnce::TopicMissing) => Outcome::TargetMissing,
+            Err(DoorError::Record(error)) => Outcome::Refused(error.to_string()),
             Err(error) => Outcome::Failed(error),
         }
     }
 
     fn messages(&self, lane: &Lane) -> Vec<Message> {
-        let keep_time = self.catalog.topic_by_id(lane.topic).is_ok_and(|target| target.delay().is_some());
+        let target = self.door.topic(self.ctx, &TopicRef::Id(lane.topic));
+        let keep_time = target.is_ok_and(|target| target.delay.is_some());
         let found = lane.offsets.iter().filter_map(|offset| self.records.get(offset));
         let message = |found: &Followed| match &lane.reason {
-            Some(reason) => message::dead_letter(found, reason, self.proxy.name().as_str(), self.partition),
+            Some(reason) => message::dead_letter(found, reason, self.proxy, self.partition),
             None => message::delivered(&found.record, keep_time),
         };
         found.map(message).collect()

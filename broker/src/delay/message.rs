@@ -1,22 +1,22 @@
 //! What a delayed record looks like when it is delivered, pure: key, value and headers as they were, our own headers last.
-//! A client's own headers of our names are taken off, so that ours cannot be forged; nothing else is touched.
+//! A client's headers with our names are removed, so that a client cannot forge ours; nothing else changes.
 
 use bytes::Bytes;
 
-use crate::door::follow::Followed;
-use crate::door::{Header, Message, RecordView};
+use crate::door::messages::{Header, Message};
+use crate::door::reading::{Followed, RecordView};
 use crate::ids::PartitionId;
 
 /// The client's timestamp in ms, as decimal text: the delivered record itself carries the time of its delivery.
 pub(super) const ORIGIN_TIMESTAMP: &str = "sluice-origin-timestamp";
-/// Of dead letters: why, and where the record is from.
+/// Headers of dead letters: the reason, and where the record comes from.
 pub(super) const REASON: &str = "sluice-dead-letter-reason";
 const ORIGIN_TOPIC: &str = "sluice-origin-topic";
 const ORIGIN_PARTITION: &str = "sluice-origin-partition";
 const ORIGIN_OFFSET: &str = "sluice-origin-offset";
 
-/// The record for its target. `keep_time` is for a target that is a delay topic itself: nobody sees a timestamp there but
-/// the next hop, which takes the first client's from it.
+/// The record for its target. `keep_time` is for a target that is a delay topic itself: the next hop takes the first client's
+/// timestamp from there, and no consumer sees it.
 pub(super) fn delivered(record: &RecordView, keep_time: bool) -> Message {
     let mut message = stripped(record, &[ORIGIN_TIMESTAMP]);
     message.headers.push(text(ORIGIN_TIMESTAMP, origin_ms(record)));
@@ -38,7 +38,7 @@ pub(super) fn dead_letter(found: &Followed, reason: &str, topic: &str, partition
     message
 }
 
-/// As the client sent it, but for headers of these names.
+/// As the client sent it, without headers of these names.
 pub(super) fn stripped(record: &RecordView, names: &[&str]) -> Message {
     let foreign = |header: &&Header| !names.contains(&header.key.as_str());
     Message {
@@ -49,7 +49,7 @@ pub(super) fn stripped(record: &RecordView, names: &[&str]) -> Message {
     }
 }
 
-/// A client that gave no timestamp (-1) gets that of the append.
+/// The client's timestamp; where it sent none (-1), that of the append.
 fn origin_ms(record: &RecordView) -> i64 {
     if record.client_timestamp.0 >= 0 { record.client_timestamp.0 } else { record.timestamp.0 }
 }

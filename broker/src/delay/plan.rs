@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::state::Lane;
+use super::state_record::Lane;
 use crate::ids::{Offset, PartitionId, Sequence, TopicId};
 
 /// Where one record goes.
@@ -11,9 +11,9 @@ use crate::ids::{Offset, PartitionId, Sequence, TopicId};
 pub(super) struct Destination {
     pub(super) topic: TopicId,
     pub(super) partition: PartitionId,
-    /// It goes to the dead-letter topic, and why.
+    /// Set for a dead letter: why it is one.
     pub(super) reason: Option<String>,
-    /// In a lane of its own: what it was together with was refused, and this is to find out who is to blame.
+    /// In a lane of its own: the lane that it was in was refused, and this finds out which record is the cause.
     pub(super) alone: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) type Target = (TopicId, PartitionId);
 /// The next sequence of each target partition.
 pub(super) type Sequences = HashMap<Target, Sequence>;
 
-/// One lane for each run of records that can share an append; `next` moves on behind them.
+/// One lane for each run of records that can share an append; `next` is advanced past them.
 pub(super) fn lanes(records: &[(Offset, Destination)], next: &mut Sequences) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
     // The lane that a target partition's next record may join.

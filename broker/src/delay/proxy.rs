@@ -1,6 +1,6 @@
 //! One proxy partition from its first record to its last: read what is due, plan a step, make it durable, append it, and
-//! note it as done. After a crash the step under way is read from the state and repeated. One task; no step is given up
-//! half way but by the end of the process.
+//! record it as done. After a crash the step under way is read from the state and repeated. One task; only the end of the
+//! process interrupts a step.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{Delivery, Outcome};
+use super::due_records::{self, Head};
 use super::plan::{self, Destination, Sequences, Target};
-use super::reading::{self, Head};
 use super::route::Router;
 use super::schedule::{self, Due};
-use super::state::{Lane, ProxyKey, State, Step};
-use super::store::Store;
+use super::state_record::{Lane, ProxyKey, State, Step};
+use super::state_topic::StateTopic;
 use crate::clock::{self, SharedClock};
-use crate::door::DoorError;
-use crate::door::error::LogError;
-use crate::door::follow::{Followed, Follower};
+use crate::door::error::TopicFailure;
+use crate::door::reading::Followed;
+use crate::door::{DoorError, Follower};
 use crate::ids::{Offset, ProducerId, Sequence, TimestampMs};
 
 /// What all proxy partitions share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) store: Store,
+    pub(super) store: StateTopic,
     pub(super) clock: SharedClock,
     /// Steps in memory at once.
     pub(super) steps: Semaphore,
@@ -54,10 +54,10 @@ pub(super) enum Turn {
     Moved,
     /// Nothing is waiting; new records wake us.
     Idle,
-    /// The next record is not due for so long.
+    /// The next record is not due for this long.
     NotYet(Duration),
-    /// The topic has been deleted.
-    Gone,
+    /// The topic was deleted.
+    Deleted,
 }
 
 impl Proxy {
@@ -71,7 +71,7 @@ impl Proxy {
             failures = if turn.is_err() { failures + 1 } else { 0 };
             let sleep = match turn {
                 Ok(Turn::Moved) => continue,
-                Ok(Turn::Gone) => return self.forget().await,
+                Ok(Turn::Deleted) => return self.forget().await,
                 Ok(Turn::Idle) => {
                     tokio::select! {
                         () = news.notified() => continue,
@@ -95,20 +95,26 @@ impl Proxy {
     }
 
     fn name(&self) -> String {
-        format!("{}-{}", self.router.proxy.name(), self.key.partition)
+        format!("{}-{}", self.router.proxy.name, self.key.partition)
+    }
+
+    fn deleted(&self) -> bool {
+        !self.router.door.has_topic(&self.router.ctx, self.router.proxy.id)
     }
 
     /// One step, or the reason for none.
     pub(super) async fn turn(&mut self) -> Result<Turn, DoorError> {
         match self.try_turn().await {
-            Err(DoorError::Log(LogError::Deleted { .. })) if self.router.proxy.deleted() => Ok(Turn::Gone),
+            Err(DoorError::Topic(TopicFailure::Deleted { .. } | TopicFailure::IdNotFound { .. })) if self.deleted() => {
+                Ok(Turn::Deleted)
+            }
             turn => turn,
         }
     }
 
     async fn try_turn(&mut self) -> Result<Turn, DoorError> {
-        if self.router.proxy.deleted() {
-            return Ok(Turn::Gone);
+        if self.deleted() {
+            return Ok(Turn::Deleted);
         }
         let shared = Arc::clone(&self.shared);
         if let Some(Due::In(wait)) = self.head_due.map(|due_at| schedule::due(due_at, shared.clock.wall())) {
@@ -119,14 +125,14 @@ impl Proxy {
             self.finish(step).await?;
             return Ok(Turn::Moved);
         }
-        let log_start = self.partition.log_start();
+        let log_start = self.partition.beginning();
         if self.state.done < log_start {
             let (from, name) = (self.state.done, self.name());
             tracing::error!("records {from} to {log_start} of {name} were removed before they were delivered");
             self.state.done = log_start;
         }
         self.head_due = None;
-        match reading::due(&self.partition, self.state.done, self.delay, shared.clock.wall())? {
+        match due_records::due(&self.partition, self.state.done, self.delay, shared.clock.wall())? {
             Head::End => self.save().await.map(|()| Turn::Idle),
             Head::NotYet(due_at) => {
                 self.head_due = Some(due_at);
@@ -172,7 +178,7 @@ impl Proxy {
         self.shared.store.write(&self.key, Some(&state)).await?;
         // A repetition reads the step's records again.
         self.partition.hold(state.done);
-        // Only now: a step that may not be durable is planned anew, and nothing of it has been appended.
+        // Only now: a step that may not be durable is planned again, and nothing of it has been appended.
         self.state = state;
         self.unsaved = false;
         self.next.extend(next);
@@ -191,20 +197,20 @@ impl Proxy {
     /// Repeats a step from the proxy partition's log.
     async fn finish(&mut self, step: Step) -> Result<(), DoorError> {
         let wanted: BTreeSet<Offset> = step.lanes.iter().flat_map(|lane| lane.offsets.iter().copied()).collect();
-        let records = reading::again(&self.partition, &wanted)?;
+        let records = due_records::again(&self.partition, &wanted)?;
         self.append(step, by_offset(records)).await
     }
 
-    /// Appends a durable step, as often as its records have to be sent elsewhere.
+    /// Appends a durable step. Repeats with another step while records have to be sent elsewhere.
     pub(super) async fn append(&mut self, mut step: Step, records: HashMap<Offset, Followed>) -> Result<(), DoorError> {
         let Some(stream) = self.state.stream else {
-            return Err(DoorError::InvalidRequest { reason: "a step without a stream".into() });
+            return Err(DoorError::Internal { what: "a delay step without a stream".into() });
         };
         loop {
             let delivery = Delivery {
                 door: &self.router.door,
-                catalog: &self.router.catalog,
-                proxy: &self.router.proxy,
+                ctx: &self.router.ctx,
+                proxy: &self.router.proxy.name,
                 partition: self.key.partition,
                 stream,
                 records: &records,
@@ -224,21 +230,20 @@ impl Proxy {
         Ok(())
     }
 
-    /// The step that takes the place of one in which a target was gone or refused records; the first failure when there is
-    /// nothing to send elsewhere. Lanes that only failed stay as they are, word for word.
+    /// The step that replaces one in which a target was missing or refused records; the first failure when nothing has to be
+    /// sent elsewhere. Lanes that only failed stay exactly as they are.
     async fn send_elsewhere(&mut self, step: Step, outcomes: Vec<Outcome>) -> Result<Step, DoorError> {
         let mut kept = Vec::new();
         let mut moved: Vec<(Offset, Destination)> = Vec::new();
         let mut failure = None;
-        // The target partitions of which a lane is taken away: what follows there gets other sequences, or goes as well.
+        // The target partitions that lose a lane: later lanes there get other sequences, or are sent elsewhere too.
         let mut broken: HashMap<Target, Option<String>> = HashMap::new();
         for (lane, outcome) in step.lanes.into_iter().zip(outcomes) {
             let target = (lane.topic, lane.partition);
             match outcome {
                 Outcome::Delivered => {}
-                Outcome::Gone => {
-                    let reason =
-                        lane.reason.clone().unwrap_or_else(|| "the target was deleted or made anew".to_owned());
+                Outcome::TargetMissing => {
+                    let reason = lane.reason.clone().unwrap_or_else(|| "the target was deleted".to_owned());
                     self.next.remove(&target);
                     self.to_dead_letters(&lane, &reason, &mut moved).await?;
                     broken.insert(target, Some(reason));
@@ -247,7 +252,9 @@ impl Proxy {
                     self.next.insert(target, lane.first);
                     match (lane.offsets.len(), &lane.reason) {
                         (1, None) => self.to_dead_letters(&lane, &reason, &mut moved).await?,
-                        (1, Some(_)) => return Err(DoorError::InvalidRequest { reason }),
+                        (1, Some(_)) => {
+                            return Err(DoorError::Internal { what: format!("a dead letter was refused: {reason}") });
+                        }
                         _ => moved.extend(same_place(&lane, true)),
                     }
                     broken.insert(target, None);
@@ -285,7 +292,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// Notes what is done, where that is not durable yet. Not needed for once, only to spare a repetition.
+    /// Records what is done, where that is not durable yet. Only spares a repetition: delivery is once without it.
     pub(super) async fn save(&mut self) -> Result<(), DoorError> {
         if self.unsaved && self.state.step.is_none() {
             self.shared.store.write(&self.key, Some(&self.state)).await?;

@@ -8,21 +8,21 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::proxy::{Proxy, Shared};
-use super::route::Router;
-use super::state::{ProxyKey, State};
-use super::store::Store;
+use super::route::{ProxyTopic, Router};
+use super::state_record::{ProxyKey, State};
+use super::state_topic::StateTopic;
 use crate::clock::SharedClock;
-use crate::door::{Door, DoorError};
+use crate::door::topics::TopicInfo;
+use crate::door::{Context, Door, DoorError};
 use crate::ids::PartitionId;
 use crate::limits;
 use crate::tasks::{self, Parts};
-use crate::topics::{Catalog, Topic};
 
 /// The delay service of one broker.
 #[derive(Debug)]
 pub struct DelayService {
     door: Door,
-    catalog: Arc<Catalog>,
+    ctx: Context,
     shared: Arc<Shared>,
     states: HashMap<ProxyKey, State>,
     /// Why nothing is delivered.
@@ -30,13 +30,13 @@ pub struct DelayService {
 }
 
 impl DelayService {
-    /// Reads what was delivered from `__sluice_delays`, if there is such a topic. When that is damaged the broker serves
-    /// all the same, and delivers nothing: what is waiting keeps waiting.
+    /// Reads what was delivered from `__sluice_delays`, where that topic exists. When it is damaged the broker serves all the
+    /// same and delivers nothing: the waiting records stay in their delay topics.
     ///
     /// # Errors
-    /// None today; the signature leaves room.
-    pub async fn open(door: Door, catalog: Arc<Catalog>, clock: SharedClock) -> Result<DelayService, DoorError> {
-        let store = Store::new(&door);
+    /// A bug: the task that reads the states ended abnormally.
+    pub async fn open(door: Door, clock: SharedClock) -> Result<DelayService, DoorError> {
+        let store = StateTopic::new(&door);
         let steps = Semaphore::new(limits::DELAY_STEPS_AT_ONCE);
         let shared = Arc::new(Shared { store, clock, steps });
         let loading = Arc::clone(&shared);
@@ -45,21 +45,21 @@ impl DelayService {
             Ok(states) => (states, None),
             Err(error) => (HashMap::new(), Some(error)),
         };
-        Ok(DelayService { door, catalog, shared, states, unreadable })
+        Ok(DelayService { door, ctx: Context::internal("delay"), shared, states, unreadable })
     }
 
     /// Delivers until `stop` is cancelled; then every step under way is finished and what is done is noted.
     pub async fn run(mut self, stop: CancellationToken) {
         if let Some(error) = &self.unreadable {
-            tracing::error!("no delayed record is delivered until this is mended and the broker restarted: {error}");
+            tracing::error!("no delayed record is delivered until this is repaired and the broker restarted: {error}");
             return stop.cancelled().await;
         }
         self.forget_deleted().await;
-        let mut changes = self.catalog.changes();
+        let mut changes = self.door.topic_changes();
         let mut running: HashSet<ProxyKey> = HashSet::new();
         let mut proxies: Parts<ProxyKey> = Parts::default();
         loop {
-            changes.mark_unchanged();
+            changes.mark_seen();
             for proxy in self.proxies(&running) {
                 running.insert(proxy.key);
                 let (key, stop) = (proxy.key, stop.clone());
@@ -70,7 +70,7 @@ impl DelayService {
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                changed = changes.changed() => if changed.is_err() { break },
+                more = changes.changed() => if !more { break },
                 Some(key) = proxies.next_ended() => {
                     running.remove(&key);
                 }
@@ -79,10 +79,10 @@ impl DelayService {
         while proxies.next_ended().await.is_some() {}
     }
 
-    /// States of topics that were deleted while the broker was on its way down.
+    /// States of topics that were deleted while the service was not running.
     async fn forget_deleted(&mut self) {
-        let gone = |key: &ProxyKey| self.catalog.topic_by_id(key.topic).is_err();
-        let keys: Vec<ProxyKey> = self.states.keys().copied().filter(gone).collect();
+        let deleted = |key: &ProxyKey| !self.door.has_topic(&self.ctx, key.topic);
+        let keys: Vec<ProxyKey> = self.states.keys().copied().filter(deleted).collect();
         for key in keys {
             self.states.remove(&key);
             if let Err(error) = self.shared.store.write(&key, None).await {
@@ -94,12 +94,9 @@ impl DelayService {
     /// Every partition of a delay topic that has no task yet.
     fn proxies(&mut self, running: &HashSet<ProxyKey>) -> Vec<Proxy> {
         let mut found = Vec::new();
-        for topic in self.catalog.topics() {
-            if topic.delay().is_none() || topic.deleted() {
-                continue;
-            }
-            for number in 0..topic.partition_count() {
-                let key = ProxyKey { topic: topic.id(), partition: PartitionId(number) };
+        for topic in self.door.topics(&self.ctx, false) {
+            for number in 0..topic.delay.as_ref().map_or(0, |_| topic.partitions) {
+                let key = ProxyKey { topic: topic.id, partition: PartitionId(number) };
                 if !running.contains(&key) {
                     found.extend(self.proxy(&topic, key));
                 }
@@ -108,13 +105,13 @@ impl DelayService {
         found
     }
 
-    fn proxy(&mut self, topic: &Arc<Topic>, key: ProxyKey) -> Option<Proxy> {
-        let delay = topic.delay()?.delay;
+    fn proxy(&mut self, topic: &TopicInfo, key: ProxyKey) -> Option<Proxy> {
+        let delay = topic.delay.clone()?;
         let partition = self.door.follow(key.topic, key.partition).ok()?;
         let router = Router {
             door: self.door.clone(),
-            catalog: Arc::clone(&self.catalog),
-            proxy: Arc::clone(topic),
+            ctx: self.ctx.clone(),
+            proxy: ProxyTopic { name: topic.name.clone(), id: topic.id, target: delay.target },
             partition: key.partition,
         };
         let state = self.states.remove(&key).unwrap_or_default();
@@ -122,7 +119,7 @@ impl DelayService {
         Some(Proxy {
             shared: Arc::clone(&self.shared),
             key,
-            delay,
+            delay: delay.delay,
             partition,
             router,
             state,

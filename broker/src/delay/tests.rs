@@ -9,21 +9,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::due_records::{self, Head};
 use super::proxy::{Proxy, Shared, Turn};
-use super::reading::{self, Head};
-use super::route::Router;
-use super::state::ProxyKey;
-use super::store::Store;
+use super::route::{ProxyTopic, Router};
+use super::state_record::ProxyKey;
+use super::state_topic::StateTopic;
 use crate::chain::Partitioners;
 use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::config::BrokerConfig;
+use crate::context::Context;
 use crate::coordinator::group::Groups;
 use crate::door::Door;
 use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId};
 use crate::log::{LogDir, LogDirSettings, Origin};
 use crate::record::{self, Compression, Header, Message, RecordView};
-use crate::topics::{Catalog, NewTopic};
+use crate::topics::{Catalog, NewTopic, Topic};
 
 mod crashes;
 mod routing;
@@ -71,7 +72,7 @@ impl Rig {
             crate::auth::Authorizer::granting_everything(),
         );
         let door = Door::new(engine);
-        let store = Store::new(&door);
+        let store = StateTopic::new(&door);
         let shared = Arc::new(Shared { store, clock: shared_clock, steps: Semaphore::new(2) });
         Rig { folder, config, clock, log_dir, catalog, groups, door, shared }
     }
@@ -100,8 +101,8 @@ impl Rig {
         let mut states = self.shared.store.load().expect("readable states");
         let router = Router {
             door: self.door.clone(),
-            catalog: Arc::clone(&self.catalog),
-            proxy: Arc::clone(&topic),
+            ctx: Context::internal("delay"),
+            proxy: proxy_topic(&topic),
             partition: key.partition,
         };
         Proxy {
@@ -150,6 +151,11 @@ impl Rig {
     fn pass(&self, time: Duration) {
         self.clock.advance_ms(i64::try_from(time.as_millis()).expect("a short time"));
     }
+}
+
+fn proxy_topic(topic: &Topic) -> ProxyTopic {
+    let target = topic.delay().expect("a delay topic").target.clone();
+    ProxyTopic { name: topic.name().to_string(), id: topic.id(), target }
 }
 
 /// Takes turns until nothing is left to do now.

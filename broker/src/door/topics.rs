@@ -1,73 +1,49 @@
-//! Topics listed, described, made and deleted. A thin step to the engine, which decides what is allowed.
+//! Topics and their configs, as the door shows and takes them.
 
-use super::{Context, Door, DoorError};
-use crate::engine::topics::DescribedTopic;
-use crate::ids::{TopicId, TopicRef};
-use crate::topics::TopicError;
+use std::time::Duration;
 
-pub use crate::topics::NewTopic;
+use crate::ids::{TopicId, TopicName};
+
+pub use crate::ids::TopicRef;
+pub use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType};
 
 /// One topic as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicInfo {
     /// Its name.
     pub name: String,
-    /// Which topic of that name it is.
+    /// Its id, which no other topic of that name ever has.
     pub id: TopicId,
-    /// Made by the broker for itself.
+    /// Created by the broker for itself.
     pub internal: bool,
-    /// How many partitions it has, numbered from 0.
+    /// The number of partitions; they are numbered from 0.
     pub partitions: i32,
-    /// What was set on it, nothing of the defaults.
+    /// The configs that are set, without defaults.
     pub configs: Vec<(String, String)>,
+    /// The largest batch that the topic takes, in bytes (`max.message.bytes`).
+    pub batch_bytes_max: usize,
+    /// Set on a delay topic.
+    pub delay: Option<DelayInfo>,
 }
 
-impl TopicInfo {
-    fn of(topic: DescribedTopic) -> TopicInfo {
-        TopicInfo {
-            name: topic.name.to_string(),
-            id: topic.id,
-            internal: topic.internal,
-            partitions: topic.partition_count(),
-            configs: topic.configs.set().iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        }
-    }
+/// What a delay topic does with its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DelayInfo {
+    /// The topic that they are delivered to.
+    pub target: TopicName,
+    /// How long each record waits.
+    pub delay: Duration,
 }
 
-impl Door {
-    /// Every topic in order of names; those of the broker itself only when asked for.
-    #[must_use]
-    pub fn topics(&self, ctx: &Context, with_internal: bool) -> Vec<TopicInfo> {
-        let all = self.engine.describe_topics(ctx).into_iter();
-        all.filter(|topic| with_internal || !topic.internal).map(TopicInfo::of).collect()
-    }
-
-    /// One topic, internal ones included.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub fn topic(&self, ctx: &Context, name: &str) -> Result<TopicInfo, DoorError> {
-        Ok(TopicInfo::of(self.engine.describe_topic(&self.engine.auth().ask(ctx, TopicRef::name(name))?)?))
-    }
-
-    /// Makes a topic; durable when this returns.
-    ///
-    /// # Errors
-    /// What the catalog refuses, and a binding whose plugin cannot be loaded.
-    pub async fn create_topic(&self, ctx: &Context, wish: NewTopic) -> Result<TopicInfo, DoorError> {
-        let name = wish.name.clone();
-        let permit = self.engine.auth().ask(ctx, TopicRef::name(&name))?;
-        match self.engine.create_topic(&permit, wish, false).await? {
-            Some(topic) => Ok(TopicInfo::of(topic)),
-            None => Err(TopicError::NotFound { name }.into()),
-        }
-    }
-
-    /// Deletes a topic with what hangs on it (log contract, rule 16).
-    ///
-    /// # Errors
-    /// An unknown or internal topic; a log that cannot be written.
-    pub async fn delete_topic(&self, ctx: &Context, name: &str) -> Result<(), DoorError> {
-        self.engine.delete_topic(&self.engine.auth().ask(ctx, TopicRef::name(name))?).await.map(drop)
-    }
+/// A request for a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// The name, not checked yet.
+    pub name: String,
+    /// `None`: the broker's default; for a delay topic, the number that its target has.
+    pub partitions: Option<i32>,
+    /// `None`: the broker's default.
+    pub replication: Option<i16>,
+    /// Keys and values, not checked yet.
+    pub configs: Vec<(String, Option<String>)>,
 }

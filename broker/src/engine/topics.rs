@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::{Engine, EngineError};
 use crate::auth::{Alter, Create, Delete, Describe, Granted};
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicName, TopicRef};
-use crate::topics::{NewTopic, Topic, TopicConfigs, TopicError};
+use crate::topics::{DelayName, NewTopic, Topic, TopicConfigs, TopicError};
 
 /// A topic as it is now.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct DescribedTopic {
     pub epochs: Vec<LeaderEpoch>,
     /// Its configs.
     pub configs: Arc<TopicConfigs>,
+    /// What it does with its records, if it is a delay topic.
+    pub delay: Option<DelayName>,
 }
 
 impl DescribedTopic {
@@ -31,6 +35,7 @@ impl DescribedTopic {
             internal: topic.internal(),
             epochs: topic.partitions().iter().map(|partition| partition.current_epoch()).collect(),
             configs: topic.configs(),
+            delay: topic.delay().cloned(),
         }
     }
 
@@ -49,6 +54,12 @@ impl Engine {
         let topics = self.catalog.topics().into_iter();
         let may_see = |topic: &Arc<Topic>| self.auth.ask::<Describe, _>(ctx, topic.name().clone()).is_ok();
         topics.filter(may_see).map(|topic| DescribedTopic::of(&topic)).collect()
+    }
+
+    /// Changes value whenever a topic is created, deleted, grown or reconfigured.
+    #[must_use]
+    pub fn topic_changes(&self) -> watch::Receiver<u64> {
+        self.catalog.changes()
     }
 
     /// One topic.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_broker::door::append_once::AppendOnce;
-use sluice_broker::door::read::{ReadFrom, ReadWish};
+use sluice_broker::door::error::{ProducerFailure, TopicFailure};
+use sluice_broker::door::messages::AppendOnce;
+use sluice_broker::door::reading::{ReadFrom, ReadPartition, ReadRequest};
+use sluice_broker::door::topics::TopicRef;
 use sluice_broker::door::{Door, DoorError, Message};
 use sluice_broker::ids::{Offset, PartitionId, ProducerId, Sequence, TopicId};
+use sluice_broker::log::LogDirSettings;
 use sluice_broker::log::io::faulty::FaultyDisk;
-use sluice_broker::log::{AppendError, LogDirSettings};
-use sluice_broker::topics::TopicError;
 
 use crate::rooms::{Rooms, http};
 
@@ -27,15 +28,10 @@ async fn append(door: &Door, stream: ProducerId, first: i32, topic: TopicId, wha
 
 /// Every value of partition 0, in order.
 async fn values(door: &Door, topic: &str) -> Vec<String> {
-    let wish = ReadWish {
-        topic: topic.to_owned(),
-        partition: P0,
-        from: ReadFrom::Earliest,
-        max_records: 10_000,
-        max_bytes: 10 << 20,
-        timeout: Duration::ZERO,
-    };
-    let read = door.read(&http(), &wish).await.unwrap();
+    let part = ReadPartition { topic: TopicRef::name(topic), partition: P0, from: ReadFrom::Earliest };
+    let request =
+        ReadRequest { partitions: vec![part], records_max: 10_000, bytes_max: 10 << 20, timeout: Duration::ZERO };
+    let read = door.read(&http(), &request).await.remove(0).unwrap();
     read.records.iter().map(|record| String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap()).collect()
 }
 
@@ -83,17 +79,20 @@ async fn a_gap_is_an_error_and_nothing_is_written() {
     let stream = rooms.door.new_stream().await.unwrap();
     for first in [1, 7] {
         let refused = rooms.door.append_once(stream, Sequence(first), topic, P0, &messages(0..1)).await.unwrap_err();
-        assert!(matches!(refused, DoorError::Append(AppendError::OutOfOrderSequence { .. })), "rule 18: {refused}");
+        assert!(
+            matches!(refused, DoorError::Producer(ProducerFailure::OutOfOrderSequence { .. })),
+            "rule 18: {refused}"
+        );
     }
     append(&rooms.door, stream, 0, topic, &messages(0..2)).await;
     let refused = rooms.door.append_once(stream, Sequence(3), topic, P0, &messages(3..4)).await.unwrap_err();
-    assert!(matches!(refused, DoorError::Append(AppendError::OutOfOrderSequence { .. })), "rule 18: {refused}");
+    assert!(matches!(refused, DoorError::Producer(ProducerFailure::OutOfOrderSequence { .. })), "rule 18: {refused}");
     assert_eq!(values(&rooms.door, "target").await, numbers(0..2));
     rooms.close().await;
 }
 
 #[tokio::test]
-async fn a_topic_that_is_gone_or_made_anew_is_gone() {
+async fn a_deleted_topic_is_missing_also_after_it_was_recreated() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[]).await.id;
@@ -104,7 +103,7 @@ async fn a_topic_that_is_gone_or_made_anew_is_gone() {
     rooms.topic("target", 1, &[]).await;
     assert_eq!(append(&rooms.door, stream, 1, topic, &messages(1..2)).await, AppendOnce::TopicMissing, "rule 18");
     let unknown = rooms.door.stream_last(stream, topic, P0).await.unwrap_err();
-    assert!(matches!(unknown, DoorError::Topic(TopicError::IdNotFound { .. })), "{unknown}");
+    assert!(matches!(unknown, DoorError::Topic(TopicFailure::IdNotFound { .. })), "{unknown}");
     assert!(values(&rooms.door, "target").await.is_empty());
     rooms.close().await;
 }

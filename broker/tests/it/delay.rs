@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use sluice_broker::clock::MachineClock;
 use sluice_broker::delay::DelayService;
-use sluice_broker::door::produce::{Acks, Compression, ProduceWish};
-use sluice_broker::door::read::{ReadFrom, ReadWish};
-use sluice_broker::door::{Door, Message};
+use sluice_broker::door::messages::{Acks, Compression, ProduceRequest};
+use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadRequest};
+use sluice_broker::door::topics::TopicRef;
+use sluice_broker::door::{Door, DoorError, Message};
 use sluice_broker::ids::{Offset, PartitionId, TimestampMs};
 use sluice_broker::log::LogDirSettings;
 use sluice_broker::log::io::faulty::FaultyDisk;
@@ -30,8 +31,7 @@ struct Running {
 
 impl Running {
     async fn start(rooms: &Rooms) -> Running {
-        let catalog = Arc::clone(&rooms.catalog);
-        let service = DelayService::open(rooms.door.clone(), catalog, Arc::new(MachineClock)).await;
+        let service = DelayService::open(rooms.door.clone(), Arc::new(MachineClock)).await;
         let stop = CancellationToken::new();
         let task = tokio::spawn(service.expect("the service opens").run(stop.clone()));
         Running { stop, task }
@@ -46,31 +46,33 @@ impl Running {
 /// Produces these values; which of them were acknowledged.
 async fn produce(door: &Door, topic: &str, partition: i32, values: &[String]) -> Vec<String> {
     let message = |value: &String| Message { value: Some(Bytes::from(value.clone())), ..Message::default() };
-    let wish = ProduceWish {
+    let request = ProduceRequest {
         topic: topic.to_owned(),
         messages: values.iter().map(|value| (Some(PartitionId(partition)), message(value))).collect(),
         acks: Acks::Durable,
         compression: Compression::Lz4,
         expected_offset: None,
     };
-    let outcomes = door.produce(&http(), wish).await.unwrap_or_default();
+    let outcomes = door.produce(&http(), request).await.unwrap_or_default();
     values.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(value, _)| value.clone()).collect()
 }
 
-fn wish(topic: &str, partition: i32) -> ReadWish {
-    ReadWish {
-        topic: topic.to_owned(),
-        partition: PartitionId(partition),
-        from: ReadFrom::Earliest,
-        max_records: 100_000,
-        max_bytes: 50 << 20,
-        timeout: Duration::ZERO,
-    }
+async fn try_read(
+    door: &Door,
+    topic: &str,
+    partition: i32,
+    from: ReadFrom,
+    timeout: Duration,
+) -> Result<PartitionRead, DoorError> {
+    let part = ReadPartition { topic: TopicRef::name(topic), partition: PartitionId(partition), from };
+    let request = ReadRequest { partitions: vec![part], records_max: 100_000, bytes_max: 50 << 20, timeout };
+    door.read(&http(), &request).await.remove(0)
 }
 
 /// (value, timestamp) of every record of a partition.
 async fn read(door: &Door, topic: &str, partition: i32) -> Vec<(String, TimestampMs)> {
-    let Ok(answer) = door.read(&http(), &wish(topic, partition)).await else { return Vec::new() };
+    let answer = try_read(door, topic, partition, ReadFrom::Earliest, Duration::ZERO).await;
+    let Ok(answer) = answer else { return Vec::new() };
     let text = |value: Option<Bytes>| String::from_utf8(value.expect("a value").to_vec()).expect("a text");
     answer.records.into_iter().map(|record| (text(record.value), record.timestamp)).collect()
 }
@@ -91,9 +93,7 @@ async fn arrivals(door: &Door, topic: &str, partition: i32, count: usize) -> Vec
         assert!(waited < PATIENCE, "{} of {count} records came", found.len());
         // A long poll just past what is there ends with the next record.
         let next = ReadFrom::At(Offset(i64::try_from(found.len()).expect("a few records")));
-        let timeout = Duration::from_secs(1);
-        let wish = ReadWish { from: next, max_records: 1, max_bytes: 1, timeout, ..wish(topic, partition) };
-        if door.read(&http(), &wish).await.is_err() {
+        if try_read(door, topic, partition, next, Duration::from_secs(1)).await.is_err() {
             // The target does not exist yet: the service makes it, or the test's patience ends.
             tokio::task::yield_now().await;
         }
@@ -128,12 +128,12 @@ async fn a_broker_without_delayed_records_keeps_no_state_of_them() {
     rooms.topic("plain", 1, &[]).await;
     produce(&rooms.door, "plain", 0, &numbered(0..3)).await;
     service.stop().await;
-    assert!(rooms.door.topic(&http(), "__sluice_delays").is_err());
+    assert!(rooms.door.topic(&http(), &TopicRef::name("__sluice_delays")).is_err());
     rooms.close().await;
 }
 
 #[tokio::test]
-async fn the_service_follows_topics_that_are_made_grown_and_deleted() {
+async fn the_service_follows_topics_that_are_created_grown_and_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let service = Running::start(&rooms).await;
@@ -153,7 +153,7 @@ async fn the_service_follows_topics_that_are_made_grown_and_deleted() {
     assert_eq!(values(&rooms.door, "a", 0).await.len() + values(&rooms.door, "a", 1).await.len(), 2);
     service.stop().await;
     let service = Running::start(&rooms).await;
-    // The topic made anew has one partition, its target two: keyless records of partition 0 go to 0.
+    // The recreated topic has one partition, its target two: keyless records of partition 0 go to 0.
     assert_eq!(arrivals(&rooms.door, "a", 0, 2).await, ["0", "3"]);
     service.stop().await;
     rooms.close().await;

@@ -63,8 +63,8 @@ impl Rooms {
     pub(crate) async fn topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> TopicInfo {
         let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
         let name = name.to_owned();
-        let wish = NewTopic { name, partitions: Some(partitions), replication: None, configs, internal: false };
-        self.door.create_topic(&http(), wish).await.expect("the topic is made")
+        let request = NewTopic { name, partitions: Some(partitions), replication: None, configs };
+        self.door.create_topic(&http(), request).await.expect("the topic is made")
     }
 }
 

@@ -2,7 +2,7 @@
 //! that is not of the format blocks nobody: it goes out in base64 with a word of why, and the others stand.
 
 use serde::de::IgnoredAny;
-use sluice_broker::door::read::RecordView;
+use sluice_broker::door::reading::RecordView;
 use sluice_broker::ids::PartitionId;
 
 use super::base64::encode_into;

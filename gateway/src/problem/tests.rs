@@ -1,45 +1,39 @@
 //! Facts in, status and code out; and both shapes on the wire.
 
-use std::io::{Error, ErrorKind};
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::to_bytes;
 use axum::routing::get;
-use sluice_broker::door::error::{AppendError, ChainError, DoorError, GroupError, LogError, RecordError, TopicError};
+use sluice_broker::door::error::{DoorError, GroupFailure, PluginFailure, RecordFailure, StorageFailure, TopicFailure};
 use sluice_broker::ids::{Offset, TopicName};
 use tower::ServiceExt;
 
 use super::*;
 
-fn io(kind: ErrorKind) -> DoorError {
-    LogError::Io { doing: "cannot write", path: "/d/t-0/0.log".into(), cause: Arc::new(Error::from(kind)) }.into()
-}
-
 #[test]
 fn facts_have_the_status_and_code_of_the_contract() {
-    let topic = || TopicName::new("t").expect("a name");
-    let group = || "g".to_owned();
+    let (topic, group) = (|| "t".to_owned(), || "g".to_owned());
+    let reason = || "why".to_owned();
     let cases: Vec<(DoorError, u16, u32)> = vec![
-        (TopicError::NotFound { name: "t".into() }.into(), 404, 40401),
-        (TopicError::NoPartition { topic: topic(), partition: 9 }.into(), 404, 40402),
-        (TopicError::Exists { name: topic() }.into(), 409, 409),
-        (TopicError::BadConfig { reason: "no".into() }.into(), 400, 40001),
-        (TopicError::from(TopicName::new("a b").expect_err("bad")).into(), 400, 40001),
-        (TopicError::Refused { reason: "internal".into() }.into(), 403, 40301),
-        (LogError::Deleted { partition: "t-0".into() }.into(), 404, 40401),
-        (LogError::Poisoned { partition: "t-0".into(), cause: "EIO".into() }.into(), 503, 50003),
-        (io(ErrorKind::StorageFull), 503, 50003),
-        (io(ErrorKind::PermissionDenied), 500, 50002),
-        (AppendError::from(RecordError::TooLarge { size: 3, limit: 2 }).into(), 413, 413),
-        (AppendError::from(RecordError::Invalid { reason: "no key".into() }).into(), 422, 42206),
-        (GroupError::NotEmpty { group: group() }.into(), 409, 40903),
-        (GroupError::NotFound { group: group() }.into(), 404, 40405),
-        (GroupError::RebalanceInProgress { group: group() }.into(), 409, 40904),
-        (GroupError::InvalidGroupId { group: group() }.into(), 400, 40001),
-        (GroupError::Loading.into(), 503, 50003),
-        (GroupError::from(TopicError::NotFound { name: "t".into() }).into(), 404, 40401),
-        (DoorError::InvalidRequest { reason: "no".into() }, 400, 40002),
+        (TopicFailure::NotFound { name: topic() }.into(), 404, 40401),
+        (TopicFailure::NoPartition { topic: topic(), partition: 9 }.into(), 404, 40402),
+        (TopicFailure::Exists { name: topic() }.into(), 409, 409),
+        (TopicFailure::BadConfig { reason: reason() }.into(), 400, 40001),
+        (TopicName::new("a b").expect_err("bad").into(), 400, 40001),
+        (TopicFailure::Forbidden { reason: reason() }.into(), 403, 40301),
+        (TopicFailure::Deleted { partition: "t-0".into() }.into(), 404, 40401),
+        (StorageFailure::Offline { reason: reason() }.into(), 503, 50003),
+        (StorageFailure::Full { reason: reason() }.into(), 503, 50003),
+        (StorageFailure::Broken { reason: reason() }.into(), 500, 50002),
+        (RecordFailure::TooLarge { size: 3, limit: 2 }.into(), 413, 413),
+        (RecordFailure::Invalid { reason: reason() }.into(), 422, 42206),
+        (GroupFailure::NotEmpty { group: group() }.into(), 409, 40903),
+        (GroupFailure::NotFound { group: group() }.into(), 404, 40405),
+        (GroupFailure::RebalanceInProgress { group: group() }.into(), 409, 40904),
+        (GroupFailure::InvalidId { group: group() }.into(), 400, 40001),
+        (GroupFailure::Loading.into(), 503, 50003),
+        (DoorError::Denied { reason: reason() }, 403, 40301),
+        (DoorError::InvalidRequest { reason: reason() }, 400, 40002),
+        (DoorError::Internal { what: reason() }, 500, 50002),
         (DoorError::Stopping, 503, 50003),
     ];
     for (error, status, code) in cases {
@@ -52,17 +46,17 @@ fn facts_have_the_status_and_code_of_the_contract() {
 
 #[test]
 fn facts_carry_what_a_client_needs_to_go_on() {
-    let range = LogError::OutOfRange { asked: Offset(9), log_start: Offset(2), end: Offset(5) };
-    let problem = Problem::from(DoorError::from(range));
+    let range = DoorError::OffsetOutOfRange { asked: Offset(9), beginning: Offset(2), end: Offset(5) };
+    let problem = Problem::from(range);
     assert_eq!(problem.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!((&problem.extra["beginning_offset"], &problem.extra["end_offset"]), (&2.into(), &5.into()));
 
-    let failed = ChainError::Failed { topic: "t".into(), plugin: "geo".into(), reason: "it trapped".into() };
+    let failed = PluginFailure::Failed { topic: "t".into(), plugin: "geo".into(), reason: "it trapped".into() };
     let problem = Problem::from(DoorError::from(failed));
     assert_eq!((problem.status.as_u16(), &problem.extra["plugin"]), (422, &"geo".into()));
     assert!(problem.detail.contains("geo"), "{}", problem.detail);
 
-    let too_large = Problem::from(RecordError::TooLarge { size: 11, limit: 10 });
+    let too_large = Problem::from(DoorError::from(RecordFailure::TooLarge { size: 11, limit: 10 }));
     assert_eq!(too_large.extra["limit"], 10);
 }
 

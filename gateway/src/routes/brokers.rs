@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use super::answer;
 use crate::app::App;
 use crate::problem::Problem;
-use crate::shapes::Brokers;
+use crate::schemas::Brokers;
 
 /// The ids of the brokers.
 #[utoipa::path(get, path = "/brokers", tag = "administration", operation_id = "listBrokers",

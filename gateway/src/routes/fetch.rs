@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use sluice_broker::door::error::{DoorError, LogError};
-use sluice_broker::door::read::{ReadAnswer, ReadFrom, ReadWish};
+use sluice_broker::door::DoorError;
+use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadRequest};
+use sluice_broker::door::topics::TopicRef;
 use sluice_broker::ids::{Offset, PartitionId};
 
 use super::{answer, with_body};
@@ -20,13 +21,24 @@ use crate::limits::{FETCH_BYTES_DEFAULT, FETCH_BYTES_MAX, FETCH_RECORDS_DEFAULT,
 use crate::media::{FetchFormat, NDJSON, fetch_format};
 use crate::problem::Problem;
 use crate::query::{Query, parse_time};
-use crate::shapes::{FetchedRecord, PartitionOffsets, ProblemDocument};
+use crate::schemas::{FetchedRecord, PartitionOffsets, ProblemDocument};
 
 const PARAMETERS: [&str; 6] = ["offset", "count", "max_bytes", "timeout", "clamp", "isolation"];
-/// Where to go on, also when nothing was there or the log has holes.
+/// The offset to continue at, also after an empty answer or a hole in the log.
 const NEXT_OFFSET: HeaderName = HeaderName::from_static("sluice-next-offset");
 /// The high watermark.
 const END_OFFSET: HeaderName = HeaderName::from_static("sluice-end-offset");
+
+/// What a fetch asks for.
+#[derive(Debug)]
+struct Fetch {
+    topic: String,
+    partition: PartitionId,
+    from: ReadFrom,
+    records_max: usize,
+    bytes_max: usize,
+    timeout: Duration,
+}
 
 /// Read records of a partition.
 ///
@@ -75,13 +87,12 @@ pub(crate) async fn records(
         let detail = "records are to be had as application/json, application/x-ndjson and application/vnd.kafka.{json,binary,text}.v2+json";
         Problem::coded(StatusCode::NOT_ACCEPTABLE, 40601, detail)
     })?;
-    let wish = wish(topic, PartitionId(partition), &query)?;
-    let answer = tokio::select! {
-        answer = read(&app, &caller, wish, query.flag("clamp")?) => answer?,
+    let fetch = Fetch::parse(topic, PartitionId(partition), &query)?;
+    let (fetch, answer) = tokio::select! {
+        answer = read(&app, &caller, fetch, query.flag("clamp")?) => answer?,
         () = app.stopping.cancelled() => return Err(DoorError::Stopping.into()),
     };
-    let (wish, answer) = answer;
-    respond(&app, &headers, &wish, &answer, format)
+    respond(&app, &headers, &fetch, &answer, format)
 }
 
 /// The ends of a partition, and with a time the first record at or after it.
@@ -105,7 +116,7 @@ pub(crate) async fn offsets(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     query.only(&["timestamp"], &[])?;
-    let partition = PartitionId(partition);
+    let (topic, partition) = (TopicRef::name(&topic), PartitionId(partition));
     let at = query.time("timestamp")?;
     let offsets = app.door.offsets(&caller.0, &topic, partition).await?;
     let offset_for_timestamp = match at {
@@ -113,56 +124,70 @@ pub(crate) async fn offsets(
         Some(at) => Some(app.door.offset_for_time(&caller.0, &topic, partition, at).await?.map(|offset| offset.0)),
     };
     let body = PartitionOffsets {
-        beginning_offset: offsets.log_start.0,
-        end_offset: offsets.hw.0,
-        last_stable_offset: offsets.lso.0,
+        beginning_offset: offsets.beginning.0,
+        end_offset: offsets.end.0,
+        last_stable_offset: offsets.last_stable.0,
         offset_for_timestamp,
     };
     answer(&headers, StatusCode::OK, &body)
 }
 
-fn wish(topic: String, partition: PartitionId, query: &Query) -> Result<ReadWish, Problem> {
-    let from = match query.text("offset")? {
-        None | Some("earliest") => ReadFrom::Earliest,
-        Some("latest") => ReadFrom::Latest,
-        Some(text) => match (text.strip_prefix("time:"), text.parse::<i64>()) {
-            (Some(time), _) => ReadFrom::Time(parse_time("offset", time)?),
-            (None, Ok(offset)) if offset >= 0 => ReadFrom::At(Offset(offset)),
-            (None, _) => {
-                let detail = format!("offset is a number from 0, earliest, latest or time:…, not '{text}'");
-                return Err(Problem::request(detail));
-            }
-        },
-    };
-    let count = query.number("count")?.unwrap_or(FETCH_RECORDS_DEFAULT);
-    if count == 0 {
-        return Err(Problem::request("count is at least 1"));
+impl Fetch {
+    fn parse(topic: String, partition: PartitionId, query: &Query) -> Result<Fetch, Problem> {
+        let from = match query.text("offset")? {
+            None | Some("earliest") => ReadFrom::Earliest,
+            Some("latest") => ReadFrom::Latest,
+            Some(text) => match (text.strip_prefix("time:"), text.parse::<i64>()) {
+                (Some(time), _) => ReadFrom::Time(parse_time("offset", time)?),
+                (None, Ok(offset)) if offset >= 0 => ReadFrom::At(Offset(offset)),
+                (None, _) => {
+                    let detail = format!("offset is a number from 0, earliest, latest or time:…, not '{text}'");
+                    return Err(Problem::request(detail));
+                }
+            },
+        };
+        let count = query.number("count")?.unwrap_or(FETCH_RECORDS_DEFAULT);
+        if count == 0 {
+            return Err(Problem::request("count is at least 1"));
+        }
+        let timeout = Duration::from_millis(query.number("timeout")?.unwrap_or(0));
+        Ok(Fetch {
+            topic,
+            partition,
+            from,
+            records_max: count.min(FETCH_RECORDS_MAX),
+            bytes_max: query.number("max_bytes")?.unwrap_or(FETCH_BYTES_DEFAULT).min(FETCH_BYTES_MAX),
+            timeout: timeout.min(POLL_TIME_MAX),
+        })
     }
-    let timeout = Duration::from_millis(query.number("timeout")?.unwrap_or(0));
-    Ok(ReadWish {
-        topic,
-        partition,
-        from,
-        max_records: count.min(FETCH_RECORDS_MAX),
-        max_bytes: query.number("max_bytes")?.unwrap_or(FETCH_BYTES_DEFAULT).min(FETCH_BYTES_MAX),
-        timeout: timeout.min(POLL_TIME_MAX),
-    })
+
+    async fn read(&self, app: &App, caller: &Caller) -> Result<PartitionRead, DoorError> {
+        let part = ReadPartition { topic: TopicRef::name(&self.topic), partition: self.partition, from: self.from };
+        let request = ReadRequest {
+            partitions: vec![part],
+            records_max: self.records_max,
+            bytes_max: self.bytes_max,
+            timeout: self.timeout,
+        };
+        let outcome = app.door.read(&caller.0, &request).await.pop();
+        outcome.unwrap_or_else(|| Err(DoorError::Internal { what: "a read had no outcome for its partition".into() }))
+    }
 }
 
-/// Reads; with `clamp` again from the nearest offset when the one asked for is not there.
-async fn read(app: &App, caller: &Caller, mut wish: ReadWish, clamp: bool) -> Result<(ReadWish, ReadAnswer), Problem> {
-    let first = app.door.read(&caller.0, &wish).await;
+/// Reads; with `clamp` again from the nearest offset when the requested one is out of range.
+async fn read(app: &App, caller: &Caller, mut fetch: Fetch, clamp: bool) -> Result<(Fetch, PartitionRead), Problem> {
+    let first = fetch.read(app, caller).await;
     let Some(nearest) = first.as_ref().err().filter(|_| clamp).and_then(nearest) else {
-        return Ok((wish, first?));
+        return Ok((fetch, first?));
     };
-    wish.from = ReadFrom::At(nearest);
-    let again = app.door.read(&caller.0, &wish).await?;
-    Ok((wish, again))
+    fetch.from = ReadFrom::At(nearest);
+    let again = fetch.read(app, caller).await?;
+    Ok((fetch, again))
 }
 
 fn nearest(error: &DoorError) -> Option<Offset> {
     match error {
-        DoorError::Log(LogError::OutOfRange { asked, log_start, end }) => Some((*asked).clamp(*log_start, *end)),
+        DoorError::OffsetOutOfRange { asked, beginning, end } => Some((*asked).clamp(*beginning, *end)),
         _ => None,
     }
 }
@@ -170,30 +195,30 @@ fn nearest(error: &DoorError) -> Option<Offset> {
 fn respond(
     app: &App,
     headers: &HeaderMap,
-    wish: &ReadWish,
-    answer: &ReadAnswer,
+    fetch: &Fetch,
+    answer: &PartitionRead,
     format: FetchFormat,
 ) -> Result<Response, Problem> {
     let kind = match format {
         FetchFormat::Records(_, kind) => kind,
         FetchFormat::Lines => NDJSON,
     };
-    let tag = entity_tag(wish, answer, kind);
+    let tag = entity_tag(fetch, answer, kind);
     let known = tag.as_ref().is_some_and(|tag| headers.get(IF_NONE_MATCH).is_some_and(|given| names(given, tag)));
     let mut response = if known {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        let body = fetched::write(&wish.topic, wish.partition, &answer.records, format);
+        let body = fetched::write(&fetch.topic, fetch.partition, &answer.records, format);
         let body = hold(&app.held, body).ok_or_else(|| Problem::busy("too many bytes of answers wait", 1))?;
         with_body(StatusCode::OK, kind, body)
     };
     let head = response.headers_mut();
     head.insert(NEXT_OFFSET, answer.next.0.into());
-    head.insert(END_OFFSET, answer.offsets.hw.0.into());
+    head.insert(END_OFFSET, answer.offsets.end.0.into());
     head.insert(VARY, ACCEPT.into());
-    // A cache must ask again: retention, or a topic of the same name made anew, may have taken the range away.
+    // A cache must ask again: retention may have removed the range, or the topic may have been recreated.
     let cache = if tag.is_some() { "private, no-cache" } else { "no-store" };
     head.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(tag).ok()) {
@@ -202,13 +227,13 @@ fn respond(
     Ok(response)
 }
 
-/// Only a full range has one: from a given offset, and ended by `count` or `max_bytes`, not by the end of the log. What is
-/// below the high watermark never changes, so first and last record tell one answer from another, with their times in case
-/// the topic was made anew.
-fn entity_tag(wish: &ReadWish, answer: &ReadAnswer, kind: &str) -> Option<String> {
-    let ReadFrom::At(from) = wish.from else { return None };
+/// Only a full range has one: from a given offset, and ended by `count` or `max_bytes`, not by the end of the log. Records
+/// below the high watermark never change, so the first and the last record identify an answer, with their times in case the
+/// topic was recreated.
+fn entity_tag(fetch: &Fetch, answer: &PartitionRead, kind: &str) -> Option<String> {
+    let ReadFrom::At(from) = fetch.from else { return None };
     let (first, last) = (answer.records.first()?, answer.records.last()?);
-    if answer.records.len() < wish.max_records && answer.next >= answer.offsets.hw {
+    if answer.records.len() < fetch.records_max && answer.next >= answer.offsets.end {
         return None;
     }
     let format = kind.trim_start_matches("application/").trim_start_matches("vnd.kafka.");

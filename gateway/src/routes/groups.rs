@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use sluice_broker::door::error::TopicError;
-use sluice_broker::door::groups::OffsetToCommit;
+use sluice_broker::door::DoorError;
+use sluice_broker::door::groups::GroupOffset;
 use sluice_broker::ids::{Offset, PartitionId, TopicName, TopicPartition};
 
 use super::{answer, nothing};
@@ -16,7 +16,7 @@ use crate::app::{App, Caller, Segments};
 use crate::body::{self, Limit};
 use crate::limits::{ADMIN_BYTES_MAX, OFFSETS_PER_COMMIT_MAX};
 use crate::problem::Problem;
-use crate::shapes::{GroupOffset, GroupOffsets, ProblemDocument};
+use crate::schemas::{self, GroupOffsets, ProblemDocument};
 
 const BODY: Limit = Limit { bytes: ADMIN_BYTES_MAX, what: "a commit" };
 
@@ -31,11 +31,11 @@ pub(crate) async fn offsets(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let committed = app.door.group_offsets(&caller.0, &group).await?;
-    let offsets = committed.into_iter().map(|(place, committed)| GroupOffset {
-        topic: place.topic.to_string(),
-        partition: place.partition.0,
+    let offsets = committed.into_iter().map(|committed| schemas::GroupOffset {
+        topic: committed.target.topic.to_string(),
+        partition: committed.target.partition.0,
         next_offset: committed.offset.0,
-        metadata: Some(committed.metadata),
+        metadata: committed.metadata,
     });
     answer(&headers, StatusCode::OK, &GroupOffsets { offsets: offsets.collect() })
 }
@@ -56,8 +56,8 @@ pub(crate) async fn commit(
     body: Body,
 ) -> Result<Response, Problem> {
     let held = body::read(&app.held, &headers, body, BODY).await?;
-    let wish: GroupOffsets = body::json(&held.bytes)?;
-    let offsets = wish.offsets.into_iter().map(to_commit).collect::<Result<Vec<_>, Problem>>()?;
+    let request: GroupOffsets = body::json(&held.bytes)?;
+    let offsets = request.offsets.into_iter().map(to_commit).collect::<Result<Vec<_>, Problem>>()?;
     if offsets.is_empty() || offsets.len() > OFFSETS_PER_COMMIT_MAX {
         let detail = format!("a commit has 1 to {OFFSETS_PER_COMMIT_MAX} offsets");
         return Err(Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 42206, detail));
@@ -69,16 +69,15 @@ pub(crate) async fn commit(
     committed(&places, outcome)
 }
 
-fn to_commit(wish: GroupOffset) -> Result<OffsetToCommit, Problem> {
-    if wish.next_offset < 0 {
+fn to_commit(offset: schemas::GroupOffset) -> Result<GroupOffset, Problem> {
+    if offset.next_offset < 0 {
         return Err(Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 42206, "next_offset is negative"));
     }
-    let topic = TopicName::new(&wish.topic).map_err(TopicError::from)?;
-    Ok(OffsetToCommit {
-        target: TopicPartition { topic, partition: PartitionId(wish.partition) },
-        offset: Offset(wish.next_offset),
-        epoch: None,
-        metadata: wish.metadata,
+    let topic = TopicName::new(&offset.topic).map_err(DoorError::from)?;
+    Ok(GroupOffset {
+        target: TopicPartition { topic, partition: PartitionId(offset.partition) },
+        offset: Offset(offset.next_offset),
+        metadata: offset.metadata,
     })
 }
 
@@ -128,7 +127,7 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<GroupOffsets>(body).is_err(), "{body}");
         }
-        let bad = GroupOffset { topic: "t".into(), partition: 0, next_offset: -1, metadata: None };
+        let bad = schemas::GroupOffset { topic: "t".into(), partition: 0, next_offset: -1, metadata: None };
         assert_eq!(to_commit(bad).expect_err("negative").code, 42206);
     }
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::answer;
 use crate::app::App;
 use crate::problem::Problem;
-use crate::shapes::Health;
+use crate::schemas::Health;
 
 /// The process answers.
 #[utoipa::path(get, path = "/health/live", tag = "health", operation_id = "live",

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use sluice_broker::door::plugins::{PluginInfo, VersionInfo};
+use sluice_broker::door::plugins::{PluginInfo, PluginVersionInfo};
 
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};
@@ -15,7 +15,7 @@ use crate::body::{self, Limit};
 use crate::limits::PLUGIN_BYTES_MAX;
 use crate::media::content_type;
 use crate::problem::Problem;
-use crate::shapes::{PluginDescription, PluginVersion, ProblemDocument};
+use crate::schemas::{PluginDescription, PluginVersion, ProblemDocument};
 
 const BODY: Limit = Limit { bytes: PLUGIN_BYTES_MAX, what: "a plugin" };
 
@@ -124,6 +124,6 @@ fn description(plugin: PluginInfo) -> PluginDescription {
     }
 }
 
-fn version(made: VersionInfo) -> PluginVersion {
-    PluginVersion { name: made.name, version: made.version, sha256: made.sha256, size: made.size, world: made.world }
+fn version(made: PluginVersionInfo) -> PluginVersion {
+    PluginVersion { name: made.name, version: made.version, sha256: made.sha256, size: made.bytes, world: made.world }
 }

@@ -7,8 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use sluice_broker::door::Message;
-use sluice_broker::door::produce::{Acks, Compression, Placed, ProduceWish};
+use sluice_broker::door::messages::{Acks, Compression, Message, Placed, ProduceRequest};
 use sluice_broker::ids::{Offset, PartitionId};
 
 use super::{answer, nothing};
@@ -18,7 +17,7 @@ use crate::formats::{check_size, raw, v2};
 use crate::media::{ProduceBody, produce_body};
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::shapes::{ProblemDocument, ProduceAnswer, ProduceRequest, ProducedPlace};
+use crate::schemas::{self, ProblemDocument, ProduceAnswer, ProducedPlace};
 
 /// Parameters of every produce request, beside those of a raw record.
 const PARAMETERS: [&str; 5] = ["partition", "acks", "async", "compression", "expected_offset"];
@@ -52,9 +51,9 @@ const LATER_HEADERS: [&str; 4] = ["idempotency-key", "producer-id", "producer-ep
             (String = "text/plain", example = "hello"),
             (serde_json::Value = "application/json"),
             (String = "application/octet-stream"),
-            (ProduceRequest = "application/vnd.kafka.json.v2+json"),
-            (ProduceRequest = "application/vnd.kafka.binary.v2+json"),
-            (ProduceRequest = "application/vnd.kafka.text.v2+json"),
+            (schemas::ProduceRequest = "application/vnd.kafka.json.v2+json"),
+            (schemas::ProduceRequest = "application/vnd.kafka.binary.v2+json"),
+            (schemas::ProduceRequest = "application/vnd.kafka.text.v2+json"),
         )
     ),
     responses(
@@ -90,7 +89,7 @@ pub(crate) async fn to_topic(
         description = "As `POST /topics/{topic}`, with the same parameters",
         content(
             (String = "text/plain", example = "hello"),
-            (ProduceRequest = "application/vnd.kafka.json.v2+json"),
+            (schemas::ProduceRequest = "application/vnd.kafka.json.v2+json"),
         )
     ),
     responses(
@@ -140,11 +139,11 @@ async fn produce(
             (read.into_iter().map(place).collect::<Result<_, Problem>>()?, held)
         }
     };
-    let wish = ProduceWish { topic, messages, acks, compression, expected_offset };
+    let request = ProduceRequest { topic, messages, acks, compression, expected_offset };
     let door = app.door.clone();
     let outcome = app
         .finish(async move {
-            let outcome = door.produce(&caller.0, wish).await;
+            let outcome = door.produce(&caller.0, request).await;
             drop(held);
             Ok(outcome?)
         })

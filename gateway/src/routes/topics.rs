@@ -8,8 +8,9 @@ use axum::response::Response;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
-use sluice_broker::door::configs::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType};
-use sluice_broker::door::topics::{NewTopic, TopicInfo};
+use sluice_broker::door::topics::{
+    ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType, NewTopic, TopicInfo, TopicRef,
+};
 
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};
@@ -17,8 +18,9 @@ use crate::body::{self, Limit};
 use crate::limits::ADMIN_BYTES_MAX;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::shapes::{
-    ConfigDescription, PartitionDescription, ProblemDocument, Replica, TopicConfigsAnswer, TopicDescription, TopicWish,
+use crate::schemas::{
+    ConfigDescription, PartitionDescription, ProblemDocument, Replica, TopicConfigsAnswer, TopicDescription,
+    TopicRequest,
 };
 
 const BODY: Limit = Limit { bytes: ADMIN_BYTES_MAX, what: "the body of an administration request" };
@@ -47,7 +49,7 @@ pub(crate) async fn list(
 }
 
 /// Make a topic.
-#[utoipa::path(post, path = "/topics", tag = "topics", operation_id = "createTopic", request_body = TopicWish,
+#[utoipa::path(post, path = "/topics", tag = "topics", operation_id = "createTopic", request_body = TopicRequest,
     responses(
         (status = 201, description = "Made, durably", body = TopicDescription),
         (status = 400, description = "A name, count or config that cannot be", body = ProblemDocument, content_type = "application/problem+json"),
@@ -64,7 +66,7 @@ pub(crate) async fn create(
 }
 
 /// Make a topic, under Strimzi Bridge's path.
-#[utoipa::path(post, path = "/admin/topics", tag = "topics", operation_id = "createTopicAdmin", request_body = TopicWish,
+#[utoipa::path(post, path = "/admin/topics", tag = "topics", operation_id = "createTopicAdmin", request_body = TopicRequest,
     responses(
         (status = 201, description = "Made, durably", body = TopicDescription),
         (status = "4XX", description = "As `POST /topics`", body = ProblemDocument, content_type = "application/problem+json"),
@@ -88,17 +90,16 @@ async fn make(
 ) -> Result<Response, Problem> {
     query.only(&[], &[])?;
     let held = body::read(&app.held, &headers, body, BODY).await?;
-    let wish: TopicWish = body::json(&held.bytes)?;
-    let configs = wish.config.into_iter().map(|(key, value)| Ok((key.clone(), scalar(&key, value)?)));
-    let wish = NewTopic {
-        name: wish.topic_name,
-        partitions: wish.partitions_count,
-        replication: wish.replication_factor,
+    let asked: TopicRequest = body::json(&held.bytes)?;
+    let configs = asked.config.into_iter().map(|(key, value)| Ok((key.clone(), scalar(&key, value)?)));
+    let request = NewTopic {
+        name: asked.topic_name,
+        partitions: asked.partitions_count,
+        replication: asked.replication_factor,
         configs: configs.collect::<Result<_, Problem>>()?,
-        internal: false,
     };
     let door = app.door.clone();
-    let topic = app.finish(async move { Ok(door.create_topic(&caller.0, wish).await?) }).await?;
+    let topic = app.finish(async move { Ok(door.create_topic(&caller.0, request).await?) }).await?;
     let location = HeaderValue::try_from(format!("/topics/{}", topic.name));
     let mut response = answer(&headers, StatusCode::CREATED, &description(&app, topic))?;
     if let Ok(location) = location {
@@ -119,7 +120,7 @@ pub(crate) async fn show(
     Segments(topic): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let topic = app.door.topic(&caller.0, &topic)?;
+    let topic = app.door.topic(&caller.0, &TopicRef::name(&topic))?;
     answer(&headers, StatusCode::OK, &description(&app, topic))
 }
 
@@ -152,7 +153,7 @@ pub(crate) async fn partitions(
     Segments(topic): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let topic = app.door.topic(&caller.0, &topic)?;
+    let topic = app.door.topic(&caller.0, &TopicRef::name(&topic))?;
     answer(&headers, StatusCode::OK, &description(&app, topic).partitions)
 }
 
@@ -169,7 +170,7 @@ pub(crate) async fn partition(
     Segments((topic, partition)): Segments<(String, i32)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let topic = app.door.topic(&caller.0, &topic)?;
+    let topic = app.door.topic(&caller.0, &TopicRef::name(&topic))?;
     let name = topic.name.clone();
     let all = description(&app, topic).partitions;
     let Some(found) = all.into_iter().find(|one| one.partition == partition) else {
@@ -328,18 +329,18 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_wished_for_in_strimzis_words_or_plain_ones() {
+    fn a_topic_is_requested_in_strimzis_words_or_plain_ones() {
         for text in [
             r#"{"topic_name":"t","partitions_count":3,"replication_factor":1,"config":{"retention.ms":5}}"#,
             r#"{"name":"t","partitions":3,"replication_factor":1,"configs":{"retention.ms":5}}"#,
         ] {
-            let wish: TopicWish = serde_json::from_str(text).expect("a wish");
+            let request: TopicRequest = serde_json::from_str(text).expect("a request");
             assert_eq!(
-                (wish.topic_name.as_str(), wish.partitions_count, wish.replication_factor),
+                (request.topic_name.as_str(), request.partitions_count, request.replication_factor),
                 ("t", Some(3), Some(1))
             );
-            assert_eq!(scalar("retention.ms", wish.config["retention.ms"].clone()), Ok(Some("5".to_owned())));
+            assert_eq!(scalar("retention.ms", request.config["retention.ms"].clone()), Ok(Some("5".to_owned())));
         }
-        assert!(serde_json::from_str::<TopicWish>(r#"{"name":"t","partitons":3}"#).is_err(), "a mistyped member");
+        assert!(serde_json::from_str::<TopicRequest>(r#"{"name":"t","partitons":3}"#).is_err(), "a mistyped member");
     }
 }

@@ -31,10 +31,8 @@ const RANKS: [(&str, u32); 22] = [
     ("lib", 9),
 ];
 
-/// Ordinary clients of the door, and what they may name besides themselves and rank 0. Delays follow the catalogue,
-/// because they begin and end with topics.
-const CLIENTS_OF_THE_DOOR: [(&str, &[&str]); 2] =
-    [("broker/src/delay", &["door", "topics"]), ("gateway/src", &["door"])];
+/// Ordinary clients of the door, and what they may name besides themselves and rank 0.
+const CLIENTS_OF_THE_DOOR: [(&str, &[&str]); 2] = [("broker/src/delay", &["door"]), ("gateway/src", &["door"])];
 
 /// A library, and the places that may name it.
 struct Home {
@@ -59,7 +57,8 @@ const HOMES: [Home; 2] = [
             "plugins/",
             "broker/src/chain/",
             "broker/src/delay/route.rs",
-            "broker/src/door/plugins.rs",
+            "broker/src/door/local/plugins.rs",
+            "broker/src/door/local/errors.rs",
             "broker/src/engine/plugins.rs",
             "broker/src/node.rs",
         ],

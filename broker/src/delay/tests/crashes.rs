@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::delay::plan::Destination;
-use crate::delay::state::Step;
-use crate::door::follow::Followed;
+use crate::delay::state_record::Step;
+use crate::door::reading::Followed;
 
 /// Up to a durable step of everything that is due: what the service does before its first append.
 async fn planned(proxy: &mut Proxy) -> (Step, HashMap<Offset, Followed>) {
     let now = proxy.shared.clock.wall();
-    let head = reading::due(&proxy.partition, proxy.state.done, proxy.delay, now).expect("readable");
+    let head = due_records::due(&proxy.partition, proxy.state.done, proxy.delay, now).expect("readable");
     let Head::Due { records, until } = head else { panic!("nothing is due: {head:?}") };
     let destinations: Vec<Destination> = proxy.router.route(&records).await.expect("routes");
     let routed: Vec<_> = records.iter().map(|found| found.record.offset).zip(destinations).collect();
@@ -40,7 +40,7 @@ async fn a_crash_before_the_step_is_durable_delivers_once() {
     rig.produce(0, &[message("a"), message("b")]).await;
     rig.pass(Duration::from_secs(5));
     let proxy = rig.proxy(0);
-    let head = reading::due(&proxy.partition, Offset::ZERO, proxy.delay, rig.clock.wall()).expect("readable");
+    let head = due_records::due(&proxy.partition, Offset::ZERO, proxy.delay, rig.clock.wall()).expect("readable");
     assert!(matches!(head, Head::Due { .. }));
     drop(proxy);
     let rig = rig.restarted().await;
@@ -191,5 +191,5 @@ async fn a_deleted_delay_topic_ends_its_task() {
     rig.produce(0, &[message("a")]).await;
     let mut proxy = rig.proxy(0);
     rig.catalog.delete(PROXY).await.expect("deleted");
-    assert_eq!(proxy.turn().await.expect("a turn"), Turn::Gone);
+    assert_eq!(proxy.turn().await.expect("a turn"), Turn::Deleted);
 }

@@ -83,20 +83,20 @@ async fn without_auto_create_a_missing_target_means_dead_letters() {
 }
 
 #[tokio::test]
-async fn a_step_whose_target_was_made_anew_goes_to_the_dead_letters_once() {
+async fn a_step_whose_target_was_recreated_goes_to_the_dead_letters_once() {
     let rig = Rig::new().await;
     rig.topics(1).await;
     rig.produce(0, &[message("a"), message("b")]).await;
     rig.pass(Duration::from_secs(5));
     let mut proxy = rig.proxy(0);
-    let head = reading::due(&proxy.partition, Offset::ZERO, proxy.delay, rig.clock.wall()).expect("readable");
+    let head = due_records::due(&proxy.partition, Offset::ZERO, proxy.delay, rig.clock.wall()).expect("readable");
     let Head::Due { records, until } = head else { panic!("nothing is due") };
     let to = proxy.router.route(&records).await.expect("routes");
     let routed: Vec<_> = records.iter().map(|found| found.record.offset).zip(to).collect();
     proxy.begin(&routed, until, Vec::new()).await.expect("a step bound to the first 'orders'");
     drop(proxy);
     rig.catalog.delete("orders").await.expect("deleted");
-    rig.catalog.create(NewTopic::named("orders")).await.expect("made anew");
+    rig.catalog.create(NewTopic::named("orders")).await.expect("recreated");
     settle(&mut rig.proxy(0)).await;
     assert!(rig.values("orders", 0).is_empty());
     assert_eq!(rig.values(LETTERS, 0), ["a", "b"]);
@@ -173,7 +173,7 @@ async fn a_delay_topic_may_deliver_to_a_delay_topic_and_the_first_time_stays() {
     first.key.topic = outer.id();
     first.delay = Duration::from_secs(2);
     first.partition = rig.door.follow(outer.id(), PartitionId(0)).expect("a partition");
-    first.router.proxy = outer;
+    first.router.proxy = proxy_topic(&outer);
     rig.pass(Duration::from_secs(2));
     settle(&mut first).await;
     let mut second = rig.proxy(0);

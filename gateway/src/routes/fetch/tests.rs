@@ -1,15 +1,15 @@
 //! What a fetch's query asks for, and which answers may be kept.
 
 use bytes::Bytes;
-use sluice_broker::door::read::{Offsets, RecordView};
+use sluice_broker::door::reading::{PartitionOffsets, RecordView};
 use sluice_broker::ids::TimestampMs;
 
 use super::*;
 use crate::media::JSON;
 
-fn wished(query: &str) -> Result<ReadWish, u16> {
+fn parsed(query: &str) -> Result<Fetch, u16> {
     let query = Query::parse(query).expect("a query");
-    wish("t".into(), PartitionId(0), &query).map_err(|problem| problem.status.as_u16())
+    Fetch::parse("t".into(), PartitionId(0), &query).map_err(|problem| problem.status.as_u16())
 }
 
 #[test]
@@ -26,13 +26,13 @@ fn positions_are_offsets_names_or_times() {
         ("offset=time:now", Err(400)),
     ];
     for (query, expect) in cases {
-        assert_eq!(wished(query).map(|wish| wish.from), expect, "{query}");
+        assert_eq!(parsed(query).map(|fetch| fetch.from), expect, "{query}");
     }
 }
 
 #[test]
 fn limits_have_defaults_and_caps() {
-    let of = |query| wished(query).map(|wish| (wish.max_records, wish.max_bytes, wish.timeout.as_millis()));
+    let of = |query| parsed(query).map(|fetch| (fetch.records_max, fetch.bytes_max, fetch.timeout.as_millis()));
     assert_eq!(of(""), Ok((500, 1 << 20, 0)));
     assert_eq!(of("count=3&max_bytes=10&timeout=1500"), Ok((3, 10, 1500)));
     assert_eq!(of("count=99999&max_bytes=999999999&timeout=999999"), Ok((10_000, 8 << 20, 60_000)));
@@ -42,15 +42,13 @@ fn limits_have_defaults_and_caps() {
 
 #[test]
 fn clamp_goes_to_the_nearest_offset() {
-    let of = |asked| {
-        let error = LogError::OutOfRange { asked: Offset(asked), log_start: Offset(10), end: Offset(20) };
-        nearest(&error.into())
-    };
+    let of =
+        |asked| nearest(&DoorError::OffsetOutOfRange { asked: Offset(asked), beginning: Offset(10), end: Offset(20) });
     assert_eq!((of(3), of(99)), (Some(Offset(10)), Some(Offset(20))));
     assert_eq!(nearest(&DoorError::Stopping), None);
 }
 
-fn tag(from: ReadFrom, count: usize, records: i64, hw: i64) -> Option<String> {
+fn tag(from: ReadFrom, count: usize, records: i64, end: i64) -> Option<String> {
     let record = |offset| RecordView {
         offset: Offset(offset),
         timestamp: TimestampMs(1),
@@ -59,12 +57,12 @@ fn tag(from: ReadFrom, count: usize, records: i64, hw: i64) -> Option<String> {
         value: Some(Bytes::new()),
         headers: Vec::new(),
     };
-    let mut wish = wished("").expect("a wish");
-    (wish.from, wish.max_records) = (from, count);
-    let offsets =
-        Offsets { log_start: Offset(0), recovery_point: Offset(0), hw: Offset(hw), lso: Offset(hw), leo: Offset(hw) };
-    let answer = ReadAnswer { records: (5..5 + records).map(record).collect(), next: Offset(5 + records), offsets };
-    entity_tag(&wish, &answer, JSON)
+    let mut fetch = parsed("").expect("a fetch");
+    (fetch.from, fetch.records_max) = (from, count);
+    let end = Offset(end);
+    let offsets = PartitionOffsets { beginning: Offset(0), end, last_stable: end };
+    let answer = PartitionRead { records: (5..5 + records).map(record).collect(), next: Offset(5 + records), offsets };
+    entity_tag(&fetch, &answer, JSON)
 }
 
 #[test]

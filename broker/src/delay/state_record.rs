@@ -20,7 +20,7 @@ pub(super) struct ProxyKey {
     pub(super) partition: PartitionId,
 }
 
-/// How far a proxy partition has come.
+/// The progress of a proxy partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     /// Every record below is delivered, durably.
@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) step: Option<Step>,
 }
 
-/// Records on their way.
+/// Records that are being delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     /// `done` when the step is.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{Door, DoorError};
-use crate::topics::{self, KeyedLogError};
+use super::super::error::DoorError;
+use super::Door;
+use crate::topics;
 
 /// One such topic.
 #[derive(Debug)]
@@ -27,23 +28,14 @@ impl KeyedLog {
     /// # Errors
     /// A topic that cannot be read to its end: part of the values is never returned as if it were all.
     pub fn load(&self) -> Result<HashMap<Bytes, Bytes>, DoorError> {
-        self.log.load().map_err(fact)
+        Ok(self.log.load()?)
     }
 
     /// Durable when this returns. `None` removes the key.
     ///
     /// # Errors
-    /// The log's; after a restart the value may count all the same.
+    /// A storage failure; after a restart the value may count all the same.
     pub async fn put(&self, key: Bytes, value: Option<Bytes>) -> Result<(), DoorError> {
-        self.log.put(key, value).await.map_err(fact)
-    }
-}
-
-fn fact(error: KeyedLogError) -> DoorError {
-    match error {
-        KeyedLogError::Topic(error) => error.into(),
-        KeyedLogError::Log(error) => error.into(),
-        KeyedLogError::Append(error) => error.into(),
-        KeyedLogError::Record(error) => error.into(),
+        Ok(self.log.put(key, value).await?)
     }
 }

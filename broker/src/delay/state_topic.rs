@@ -1,33 +1,28 @@
-//! `__sluice_delays`: the last state of each proxy partition, durable when `write` returns. If it cannot be read nothing is
-//! delivered: without it the service would not know what it has delivered.
+//! `__sluice_delays`: the last state of each proxy partition, durable when `write` returns. When it cannot be read nothing is
+//! delivered, because the service would not know what it has delivered.
 
 use std::collections::HashMap;
 
-use super::state::{ProxyKey, State};
-use crate::door::error::LogError;
-use crate::door::keyed_log::KeyedLog;
-use crate::door::{Door, DoorError};
+use super::state_record::{BadState, ProxyKey, State};
+use crate::door::error::StorageFailure;
+use crate::door::{Door, DoorError, KeyedLog};
 
-/// Where the states are.
 const STATE_TOPIC: &str = "__sluice_delays";
 
-/// The states' log.
+/// The topic of the states.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct StateTopic {
     log: KeyedLog,
 }
 
-impl Store {
-    pub(super) fn new(door: &Door) -> Store {
-        Store { log: door.keyed_log(STATE_TOPIC) }
+impl StateTopic {
+    pub(super) fn new(door: &Door) -> StateTopic {
+        StateTopic { log: door.keyed_log(STATE_TOPIC) }
     }
 
     /// The last state of every proxy partition. Blocking.
     pub(super) fn load(&self) -> Result<HashMap<ProxyKey, State>, DoorError> {
-        let damaged = |error: super::state::BadState| LogError::Offline {
-            partition: format!("{STATE_TOPIC}-0"),
-            reason: error.to_string(),
-        };
+        let damaged = |error: BadState| StorageFailure::Broken { reason: format!("{STATE_TOPIC}-0: {error}") };
         let mut states = HashMap::new();
         for (key, value) in self.log.load()? {
             let key = ProxyKey::decode(&key).map_err(damaged)?;

@@ -1,47 +1,23 @@
 //! Messages in, their places out: partitions are chosen, batches built, and the engine appends them. Several batches go to a
-//! partition only where one would pass its topic's `max.message.bytes`. What is written stays written when other partitions
-//! fail: each message has an outcome of its own.
+//! partition only where one would exceed its topic's `max.message.bytes`. Each message has an outcome of its own: what is
+//! written stays written when other partitions fail.
 
 use std::collections::BTreeMap;
 
-use super::{Context, Door, DoorError, Message};
+use super::super::error::DoorError;
+use super::super::messages::{Acks, Compression, Message, Placed, ProduceRequest};
+use super::Door;
 use crate::auth::{Granted, Write};
+use crate::context::Context;
 use crate::engine::produce::{ProducePartition, ProduceRecords, ProduceTopic};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits::BATCH_HEADER_BYTES;
 use crate::record;
 
-pub use crate::engine::produce::Acks;
-pub use crate::record::Compression;
-
-/// Messages for one topic.
-#[derive(Clone, Debug)]
-pub struct ProduceWish {
-    /// The topic; made where auto-create is on.
-    pub topic: String,
-    /// With its partition where the caller chose one.
-    pub messages: Vec<(Option<PartitionId>, Message)>,
-    /// Who waits for the answer.
-    pub acks: Acks,
-    /// How the batches are compressed.
-    pub compression: Compression,
-    /// Append only if the (single) partition's end is this; needs every message to name the same partition.
-    pub expected_offset: Option<Offset>,
-}
-
-/// Where a message stands, durably.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// The partition.
-    pub partition: PartitionId,
-    /// The record's offset.
-    pub offset: Offset,
-}
-
 /// What became of one message.
 type Outcome = Result<Placed, DoorError>;
 
-/// Messages that share a batch, and which of the wish they are.
+/// Messages that share a batch, and their places in the request.
 #[derive(Debug, Default)]
 struct Group {
     partition: PartitionId,
@@ -51,40 +27,41 @@ struct Group {
 }
 
 impl Door {
-    /// One outcome a message, in order, once it is durable; with `Acks::None` nobody waits and there are no outcomes. Runs the
+    /// One outcome a message, in order, once it is durable; with `Acks::None` nobody waits and there are no outcomes. Calls the
     /// bound partitioner once, for all messages without a partition.
     ///
     /// # Errors
-    /// What was found before anything was written: an unknown topic, a failed partitioner. `WrongEnd` for an expected offset
+    /// What is found before anything is written: an unknown topic, a failed partitioner. `WrongEnd` for an expected offset
     /// that is not the end.
-    pub async fn produce(&self, ctx: &Context, wish: ProduceWish) -> Result<Vec<Outcome>, DoorError> {
+    pub async fn produce(&self, ctx: &Context, request: ProduceRequest) -> Result<Vec<Outcome>, DoorError> {
         let auth = self.engine.auth();
-        let named = TopicRef::name(&wish.topic);
+        let named = TopicRef::name(&request.topic);
         let (describe, create) = (auth.ask(ctx, named.clone())?, auth.ask(ctx, named.clone()).ok());
         auth.ask::<Write, _>(ctx, named)?;
         let topic = self.engine.describe_or_create_topic(&describe, create).await?;
         // By id from here on: a topic that is recreated meanwhile is another one.
         let target = auth.ask::<Write, _>(ctx, TopicRef::Id(topic.id))?;
-        let (wanted, messages): (Vec<_>, Vec<_>) = wish.messages.into_iter().unzip();
-        let partitions = self.place(ctx, &target, wanted, &messages).await?;
-        if let Some(expected) = wish.expected_offset {
-            let outcomes = self.produce_at(ctx, &target, expected, &partitions, &messages, wish.compression).await?;
-            return Ok(if wish.acks == Acks::None { Vec::new() } else { outcomes });
+        let (named, messages): (Vec<_>, Vec<_>) = request.messages.into_iter().unzip();
+        let partitions = self.place(ctx, &target, named, &messages).await?;
+        if let Some(expected) = request.expected_offset {
+            let outcomes = self.produce_at(ctx, &target, expected, &partitions, &messages, request.compression).await?;
+            return Ok(if request.acks == Acks::None { Vec::new() } else { outcomes });
         }
         let size_max = topic.configs.log_config().message_bytes_max;
         let mut outcomes = vec![None; messages.len()];
         let (mut parts, mut sent) = (Vec::new(), Vec::new());
         for group in into_groups(partitions, messages, size_max, &mut outcomes) {
-            let batch = record::build(&group.messages, self.now(), wish.compression, None)?;
+            let batch = record::build(&group.messages, self.now(), request.compression, None)?;
             parts.push(ProducePartition { partition: group.partition, records: ProduceRecords::Built(batch) });
             sent.push((group.partition, group.indices));
         }
-        let request = ProduceTopic { topic: target, create: None, partitions: parts };
-        let in_flight = self.engine.produce(ctx, vec![request]).await;
-        if wish.acks == Acks::None {
+        let part = ProduceTopic { topic: target, create: None, partitions: parts };
+        let in_flight = self.engine.produce(ctx, vec![part]).await;
+        if request.acks == Acks::None {
             return Ok(Vec::new());
         }
         for ((partition, indices), outcome) in sent.into_iter().zip(in_flight.outcome().await) {
+            let outcome = outcome.map_err(DoorError::from);
             for (at, index) in indices.into_iter().enumerate() {
                 outcomes[index] = Some(match &outcome {
                     Ok(appended) => Ok(placed(partition, appended.base_offset, at)),
@@ -99,22 +76,22 @@ impl Door {
     async fn place(
         &self,
         ctx: &Context,
-        target: &Granted<Write, TopicRef>,
-        wanted: Vec<Option<PartitionId>>,
+        topic: &Granted<Write, TopicRef>,
+        named: Vec<Option<PartitionId>>,
         messages: &[Message],
     ) -> Result<Vec<PartitionId>, DoorError> {
-        if wanted.iter().all(Option::is_none) {
-            return self.engine.choose_partitions(ctx, target, messages).await;
+        if named.iter().all(Option::is_none) {
+            return Ok(self.engine.choose_partitions(ctx, topic, messages).await?);
         }
-        let free = wanted.iter().zip(messages).filter(|(wanted, _)| wanted.is_none());
+        let free = named.iter().zip(messages).filter(|(named, _)| named.is_none());
         let free: Vec<Message> = free.map(|(_, message)| message.clone()).collect();
         let chosen =
-            if free.is_empty() { Vec::new() } else { self.engine.choose_partitions(ctx, target, &free).await? };
+            if free.is_empty() { Vec::new() } else { self.engine.choose_partitions(ctx, topic, &free).await? };
         let mut chosen = chosen.into_iter();
-        let mut partitions = Vec::with_capacity(wanted.len());
-        for wanted in wanted {
-            let partition = wanted.or_else(|| chosen.next());
-            partitions.push(partition.ok_or_else(|| invalid("the partitioner chose for fewer messages than it got"))?);
+        let mut partitions = Vec::with_capacity(named.len());
+        for named in named {
+            let fewer = || DoorError::Internal { what: "the partitioner chose for fewer messages than it got".into() };
+            partitions.push(named.or_else(|| chosen.next()).ok_or_else(fewer)?);
         }
         Ok(partitions)
     }
@@ -123,7 +100,7 @@ impl Door {
     async fn produce_at(
         &self,
         ctx: &Context,
-        target: &Granted<Write, TopicRef>,
+        topic: &Granted<Write, TopicRef>,
         expected: Offset,
         partitions: &[PartitionId],
         messages: &[Message],
@@ -131,16 +108,17 @@ impl Door {
     ) -> Result<Vec<Outcome>, DoorError> {
         let [partition, others @ ..] = partitions else { return Ok(Vec::new()) };
         if others.iter().any(|other| other != partition) {
-            return Err(invalid("an expected offset needs all messages to be for one partition"));
+            let reason = "an expected offset needs all messages to be for one partition".to_owned();
+            return Err(DoorError::InvalidRequest { reason });
         }
         let batch = record::build(messages, self.now(), compression, None)?;
-        let appended = self.engine.produce_at(ctx, target, *partition, batch, expected).await?;
+        let appended = self.engine.produce_at(ctx, topic, *partition, batch, expected).await?;
         Ok((0..messages.len()).map(|at| Ok(placed(*partition, appended.base_offset, at))).collect())
     }
 }
 
-/// Messages of one partition share a batch, in their order, up to `size_max` bytes (before compression). One that no batch
-/// can hold is refused in its place.
+/// Messages of one partition share a batch, in their order, up to `size_max` bytes before compression. A message that no
+/// batch can hold is refused in its place.
 fn into_groups(
     partitions: Vec<PartitionId>,
     messages: Vec<Message>,
@@ -175,12 +153,9 @@ fn placed(partition: PartitionId, base: Offset, at: usize) -> Placed {
     Placed { partition, offset: Offset(base.0 + at as i64) }
 }
 
-fn invalid(reason: &str) -> DoorError {
-    DoorError::InvalidRequest { reason: reason.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::error::RecordFailure;
     use super::*;
 
     fn message(bytes: usize) -> Message {
@@ -206,6 +181,6 @@ mod tests {
         assert_eq!(groups.len(), 1);
         assert_eq!(groups[0].indices, [0, 2]);
         assert!(outcomes[0].is_none() && outcomes[2].is_none());
-        assert!(matches!(outcomes[1], Some(Err(DoorError::Record(record::RecordError::Invalid { .. })))));
+        assert!(matches!(outcomes[1], Some(Err(DoorError::Record(RecordFailure::Invalid { .. })))));
     }
 }

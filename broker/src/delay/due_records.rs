@@ -1,5 +1,5 @@
-//! Reads a proxy partition: what is due from an offset on, and a step's own records once more. Holds at most one step in
-//! memory.
+//! Reads a proxy partition: the records that are due from an offset on, and the records of a step again after a crash. Holds
+//! at most one step in memory.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,19 +7,20 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::schedule::{self, Due};
-use crate::door::DoorError;
-use crate::door::follow::{Followed, Follower};
+use crate::door::error::StorageFailure;
+use crate::door::reading::Followed;
+use crate::door::{DoorError, Follower};
 use crate::ids::{Offset, TimestampMs};
 use crate::limits;
 
-/// What is at an offset.
+/// What a proxy partition has at an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Head {
     /// Nothing: the end of the log.
     End,
     /// The next record is due then.
     NotYet(TimestampMs),
-    /// Due records, perhaps none where only holes are passed over, and where to go on.
+    /// Due records (none where there are only holes), and the offset to continue at.
     Due { records: Vec<Followed>, until: Offset },
 }
 
@@ -64,7 +65,7 @@ pub(super) fn again(proxy: &Follower, wanted: &BTreeSet<Offset>) -> Result<Vec<F
             Some(found) if found.record.offset == first => {}
             _ => {
                 let reason = format!("record {first} of a delay step under way is no longer in the delay topic");
-                return Err(DoorError::InvalidRequest { reason });
+                return Err(StorageFailure::Broken { reason }.into());
             }
         }
         from = records.last().map_or(from, |found| found.record.offset.next());

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Door, DoorError, RecordView};
+use super::super::error::DoorError;
+use super::super::reading::{Followed, RecordView};
+use super::Door;
 use crate::engine::follow;
 use crate::ids::{Offset, PartitionId, TopicId};
 use crate::log::WatchGuard;
@@ -20,15 +22,11 @@ pub struct Follower {
     partition: follow::Follower,
 }
 
-/// One record of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Followed {
-    /// The record; of a batch that cannot be opened, its bytes as the value.
-    pub record: RecordView,
-    /// The record stands for the rest of a batch that cannot be opened, for this reason.
-    pub unreadable: Option<String>,
-    /// The offset to continue at.
-    pub next: Offset,
+/// Wakes a `Notify` until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Watch {
+    _guard: WatchGuard,
 }
 
 impl Door {
@@ -42,9 +40,9 @@ impl Door {
 }
 
 impl Follower {
-    /// The first offset that is still in the log.
+    /// The first offset that the partition has.
     #[must_use]
-    pub fn log_start(&self) -> Offset {
+    pub fn beginning(&self) -> Offset {
         self.partition.log_start()
     }
 
@@ -58,7 +56,7 @@ impl Follower {
     /// at the end of the log.
     ///
     /// # Errors
-    /// The log's; a damaged log.
+    /// A storage failure; a damaged batch.
     pub fn read(
         &self,
         from: Offset,
@@ -84,9 +82,9 @@ impl Follower {
         Ok(next)
     }
 
-    /// Wakes `notify` on new records and on the partition's end, until the guard is dropped.
-    pub fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
-        self.partition.watch(notify)
+    /// Wakes `notify` on new records and on the partition's end, until the answer is dropped.
+    pub fn watch(&self, notify: &Arc<Notify>) -> Watch {
+        Watch { _guard: self.partition.watch(notify) }
     }
 }
 

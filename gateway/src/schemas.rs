@@ -151,7 +151,9 @@ pub struct Replica {
 /// A topic to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TopicWish {
+// The name in the published OpenAPI document.
+#[schema(as = TopicWish)]
+pub struct TopicRequest {
     /// Its name; `name` is understood as well.
     #[serde(alias = "name")]
     pub topic_name: String,
