@@ -127,6 +127,8 @@ impl Node {
         );
         let delay = DelayService::open(Door::new(Arc::clone(&engine)), clock).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
+        let all_open = Arc::clone(&log_dir);
+        tasks::blocking("data-version", move || all_open.confirm_version()).await??;
         log_dir.begin_upkeep(upkeep)?;
         let tasks = log_dir.tasks().clone();
         Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new(), tasks, clients: Vec::new() })

@@ -106,7 +106,10 @@ fn of_log(error: &LogError) -> Code {
         LogError::OutOfRange { .. } => Code::OffsetOutOfRange,
         LogError::FencedEpoch { .. } => Code::FencedLeaderEpoch,
         LogError::UnknownEpoch { .. } => Code::UnknownLeaderEpoch,
-        LogError::InUse { .. } | LogError::Internal { .. } => Code::UnknownServerError,
+        LogError::InUse { .. }
+        | LogError::NewerVersion { .. }
+        | LogError::BadVersion { .. }
+        | LogError::Internal { .. } => Code::UnknownServerError,
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
+use crate::log::layout::CURRENT_VERSION;
 use crate::record::RecordError;
 use crate::tasks::TaskFailure;
 
@@ -93,6 +94,27 @@ pub enum LogError {
         asked: LeaderEpoch,
         /// Ours.
         current: LeaderEpoch,
+    },
+    /// A newer program has written the data folder.
+    #[error(
+        "{path} says version {found}, this sluice reads data folders of the versions 0 to {}: use the sluice that wrote it, \
+         or a newer one",
+        CURRENT_VERSION
+    )]
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// The folder's version.
+        found: u32,
+    },
+    /// The file of the data folder's version is damaged.
+    #[error(
+        "{path} does not hold the version of the data folder: write '{}' into it if this sluice wrote the folder last",
+        CURRENT_VERSION
+    )]
+    BadVersion {
+        /// The file.
+        path: PathBuf,
     },
     /// Another process holds the data directory.
     #[error("another process uses {path}: stop it, or choose another folder with --data-dir")]

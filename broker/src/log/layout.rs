@@ -19,6 +19,10 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// The files at the root of a data directory.
 pub const LOCK: &str = ".lock";
+/// The version of the folder's formats, as a number in text.
+pub const DATA_VERSION: &str = "sluice-version";
+/// The version that this program writes; it reads the older ones too.
+pub const CURRENT_VERSION: u32 = 1;
 /// Present after a clean stop only (Kafka's `CleanShutdownFileHandler`).
 pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 /// Kafka's `OffsetCheckpointFile` of recovery points.

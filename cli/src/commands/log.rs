@@ -35,7 +35,8 @@ impl Failure {
     /// 2 for what was asked wrongly, 1 for what was found.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Failure::NoSuchPartition { .. } | Failure::Log(LogError::InUse { .. }) => 2,
+            Failure::NoSuchPartition { .. }
+            | Failure::Log(LogError::InUse { .. } | LogError::NewerVersion { .. } | LogError::BadVersion { .. }) => 2,
             Failure::Log(_) | Failure::Damaged { .. } => 1,
         }
     }

@@ -76,9 +76,11 @@ impl From<LogError> for DoorError {
         let failure = match error {
             // Not poisoned (log contract, rule 8): there may be room again soon.
             ref full if full.is_no_space() => StorageFailure::Full { reason },
-            LogError::Io { .. } | LogError::Corrupt { .. } | LogError::InUse { .. } => {
-                StorageFailure::Broken { reason }
-            }
+            LogError::Io { .. }
+            | LogError::Corrupt { .. }
+            | LogError::InUse { .. }
+            | LogError::NewerVersion { .. }
+            | LogError::BadVersion { .. } => StorageFailure::Broken { reason },
             LogError::Poisoned { .. }
             | LogError::Offline { .. }
             | LogError::Panicked { .. }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -15,7 +15,7 @@ use crate::log::index::maps::IndexMaps;
 use crate::log::io::{BufferedDisk, DirLock, Disk};
 use crate::log::layout::{self, CLEAN_SHUTDOWN, CLEANED_OFFSETS, LOCK, LOG_STARTS, RECOVERY_POINTS};
 use crate::log::partition::{LogConfig, Partition, PartitionIdent, Surroundings};
-use crate::log::recovery::CutReport;
+use crate::log::recovery::{CutReport, version};
 use crate::log::sync::checkpoint::{self, CheckpointFile};
 use crate::log::sync::flusher::{FlushQueue, Flusher};
 use crate::log::sync::registry::Registry;
@@ -55,6 +55,8 @@ pub struct LogDir {
     pub(in crate::log) tasks: Tasks,
     flusher: Flusher,
     unclean: bool,
+    /// The folder has an older version's number, or none.
+    outdated: AtomicBool,
     /// `None` once closed.
     lock: Mutex<Option<Box<dyn DirLock>>>,
 }
@@ -64,7 +66,8 @@ impl LogDir {
     /// anything is appended), reads the recovery points, starts the flusher thread.
     ///
     /// # Errors
-    /// `InUse` when another process has the lock; `Io` when the folder cannot be made, read or written.
+    /// `InUse` when another process has the lock; `NewerVersion` or `BadVersion`, with nothing changed; `Io` when the folder
+    /// cannot be made, read or written.
     pub fn open(settings: LogDirSettings, clock: SharedClock) -> Result<Arc<LogDir>, LogError> {
         LogDir::open_for(settings, clock, Tasks::new())
     }
@@ -82,6 +85,7 @@ impl LogDir {
         let Some(lock) = lock else { return Err(LogError::InUse { path }) };
 
         let names = disk.list(&path).map_err(|error| LogError::io("cannot read the data directory", &path, error))?;
+        let found = version::read(&*disk, &path)?;
         let clean = names.iter().any(|entry| entry.name == CLEAN_SHUTDOWN);
         let used = names.iter().any(|entry| {
             entry.name == RECOVERY_POINTS || (entry.dir && layout::parse_partition_dir(&entry.name).is_some())
@@ -91,6 +95,10 @@ impl LogDir {
             disk.unlink(&marker).map_err(|error| LogError::io("cannot remove", &marker, error))?;
         }
         disk.sync_dir(&path).map_err(|error| LogError::io("cannot sync the data directory", &path, error))?;
+        let outdated = used && found < layout::CURRENT_VERSION;
+        if !used && found < layout::CURRENT_VERSION {
+            version::write(&*disk, &path)?;
+        }
 
         // Without either all damage would pass for a torn tail: better not to start than to cut what was durable.
         let points = CheckpointFile::open(Arc::clone(&disk), path.clone(), RECOVERY_POINTS)?;
@@ -122,6 +130,7 @@ impl LogDir {
             reports: Mutex::default(),
             flusher,
             unclean: used && !clean,
+            outdated: AtomicBool::new(outdated),
             lock: Mutex::new(Some(lock)),
         }))
     }
@@ -142,6 +151,19 @@ impl LogDir {
     #[must_use]
     pub fn was_unclean(&self) -> bool {
         self.unclean
+    }
+
+    /// Gives a folder of an older version the number of this one, durably. Called when everything in it has been opened: a
+    /// crash before that finds the old number and begins again. Blocking.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn confirm_version(&self) -> Result<(), LogError> {
+        if self.outdated.load(Ordering::Acquire) {
+            version::write(&*self.around.disk, &self.path)?;
+            self.outdated.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Every later append carries this epoch; called once, before the first client append. The metadata log, which is

@@ -9,6 +9,7 @@ pub(in crate::log) mod open;
 mod quick;
 mod swaps;
 mod tail;
+pub(in crate::log) mod version;
 mod walk;
 
 use std::cell::Cell;

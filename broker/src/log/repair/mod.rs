@@ -24,6 +24,7 @@ use crate::log::error::LogError;
 use crate::log::io::{DirLock, Disk};
 use crate::log::layout::{self, LOCK, LOG_STARTS, RECOVERY_POINTS};
 use crate::log::recovery::log_dir::LogDirSettings;
+use crate::log::recovery::version;
 use crate::log::sync::checkpoint::{self, Checkpoint};
 
 /// What is done about damage.
@@ -100,13 +101,14 @@ impl Repair {
     /// Takes the folder's lock.
     ///
     /// # Errors
-    /// `InUse` when a broker runs on it; `Io` when there is no such folder; `Corrupt` when the recovery points or the log
+    /// `InUse` when a broker runs on it; `NewerVersion` or `BadVersion` when this program does not know its formats; `Io` when there is no such folder; `Corrupt` when the recovery points or the log
     /// starts cannot be read.
     pub fn open(settings: LogDirSettings, clock: SharedClock) -> Result<Repair, LogError> {
         let LogDirSettings { path: root, disk } = settings;
         disk.list(&root).map_err(|error| LogError::io("cannot read the data directory", &root, error))?;
         let lock = disk.lock(&root.join(LOCK)).map_err(|error| LogError::io("cannot lock", &root, error))?;
         let Some(lock) = lock else { return Err(LogError::InUse { path: root }) };
+        version::read(&*disk, &root)?;
         let points = checkpoint::read(&*disk, &root, RECOVERY_POINTS)?;
         // A broker would not start with it either.
         checkpoint::read(&*disk, &root, LOG_STARTS)?;

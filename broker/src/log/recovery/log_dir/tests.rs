@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::MachineClock;
 use crate::ids::{Offset, TopicName};
 use crate::log::Cleanup;
+use crate::log::io::faulty::FaultyDisk;
 use crate::log::partition::{FlushEvery, Origin};
 use crate::record::{Compression, Message, ProducedBatch, TimestampType, build, check_stored, records};
 
@@ -118,4 +119,59 @@ fn a_folder_in_use_and_one_that_cannot_be_written_give_one_clear_line() {
     let error = LogDir::open(LogDirSettings::new(blocked.join("data")), Arc::new(MachineClock)).unwrap_err();
     assert!(matches!(error, LogError::Io { .. }), "{error}");
     assert!(error.to_string().contains("data directory") && error.to_string().lines().count() == 1, "{error}");
+}
+
+/// Opens a folder on the test's disk.
+fn open_on(disk: &FaultyDisk) -> Result<Arc<LogDir>, LogError> {
+    let settings = LogDirSettings { path: "/data".into(), disk: Arc::new(disk.clone()) };
+    LogDir::open(settings, Arc::new(MachineClock))
+}
+
+fn version_on(disk: &FaultyDisk) -> Option<String> {
+    disk.bytes(Path::new("/data/sluice-version")).map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+fn write(disk: &FaultyDisk, name: &str, text: &str) {
+    checkpoint::replace_durably(disk, Path::new("/data"), name, text).unwrap();
+}
+
+#[test]
+fn a_new_folder_has_the_version_of_this_program_before_anything_else() {
+    let disk = FaultyDisk::new();
+    let _dir = open_on(&disk).unwrap();
+    assert_eq!(version_on(&disk.power_cut(1)).as_deref(), Some("1\n"));
+}
+
+#[test]
+fn a_folder_without_a_version_gets_one_when_all_of_it_was_opened_and_not_before() {
+    let disk = FaultyDisk::new();
+    let dir = open_on(&disk).unwrap();
+    dir.create(ident("t"), config()).unwrap();
+    dir.close().unwrap();
+    disk.unlink(Path::new("/data/sluice-version")).unwrap();
+    let dir = open_on(&disk).unwrap();
+    assert_eq!(version_on(&disk), None);
+    dir.confirm_version().unwrap();
+    assert_eq!(version_on(&disk.power_cut(1)).as_deref(), Some("1\n"));
+}
+
+#[test]
+fn a_newer_or_unreadable_version_is_refused_and_nothing_is_changed() {
+    let disk = FaultyDisk::new();
+    open_on(&disk).unwrap().close().unwrap();
+    for text in ["2\n", "4294967295\n", "", "one\n", "1.0\n", "-1\n", "01\n", "1 \n", "99999999999\n"] {
+        write(&disk, "sluice-version", text);
+        let refused = open_on(&disk).map(drop).unwrap_err();
+        match text.trim().parse::<u32>() {
+            Ok(found @ 2..) => assert!(matches!(refused, LogError::NewerVersion { found: f, .. } if f == found)),
+            _ => assert!(matches!(refused, LogError::BadVersion { .. }), "{text:?}: {refused}"),
+        }
+        assert!(refused.to_string().contains("/data/sluice-version"), "{refused}");
+        assert!(disk.bytes(&Path::new("/data").join(CLEAN_SHUTDOWN)).is_some(), "the stop was clean and still is");
+        let settings = LogDirSettings { path: "/data".into(), disk: Arc::new(disk.clone()) };
+        let repair = crate::log::repair::Repair::open(settings, Arc::new(MachineClock));
+        assert_eq!(repair.map(drop).unwrap_err().to_string(), refused.to_string());
+    }
+    write(&disk, "sluice-version", "1\n");
+    open_on(&disk).unwrap().close().unwrap();
 }
