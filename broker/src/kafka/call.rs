@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use super::connection::Outcome;
+use super::throttle::{Throttle, Throttled};
 use super::write::{EncodeError, Reply};
 use crate::auth::{Denied, Granted, Resource, Right};
 use crate::context::Context;
@@ -30,6 +31,8 @@ pub(super) struct Call<'a> {
     pub version: i16,
     /// Pairs the answer with its request.
     pub correlation: i32,
+    /// How long the client has to wait after its answer.
+    pub throttle: Throttle,
     /// This broker, as the client of this connection should see it.
     pub advertised: &'a Advertised,
 }
@@ -46,15 +49,40 @@ impl Call<'_> {
     }
 
     /// The response in the version of the request.
-    pub(super) fn encode<M: Encodable + HeaderVersion>(&self, response: &M) -> Outcome {
-        reply(Reply::encode(self.correlation, self.version, response))
+    pub(super) fn encode<M: Encodable + HeaderVersion + Throttled>(&self, response: M) -> Outcome {
+        self.envelope().seal(response)
+    }
+
+    /// For an answer that outlives this call.
+    pub(super) fn envelope(&self) -> Envelope {
+        Envelope { correlation: self.correlation, version: self.version, throttle: self.throttle }
     }
 }
 
-/// An answer that could not be encoded ends the connection: its client would wait for it forever.
-pub(super) fn reply(encoded: Result<Reply, EncodeError>) -> Outcome {
-    match encoded {
-        Ok(reply) => Outcome::Reply(reply),
-        Err(error) => Outcome::Close(error.to_string()),
+/// What an answer carries beside its response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Envelope {
+    /// Pairs it with its request.
+    pub correlation: i32,
+    /// The version of both.
+    pub version: i16,
+    /// How long its client has to wait. The one place that puts it into answers.
+    pub throttle: Throttle,
+}
+
+impl Envelope {
+    /// The whole answer.
+    pub(super) fn seal<M: Encodable + HeaderVersion + Throttled>(self, mut response: M) -> Outcome {
+        response.set_throttle(self.throttle);
+        self.reply(Reply::encode(self.correlation, self.version, &response))
+    }
+
+    /// As `seal`, for an answer that was encoded by hand, throttle time included. An answer that could not be encoded ends the
+    /// connection: its client would wait for it forever.
+    pub(super) fn reply(self, encoded: Result<Reply, EncodeError>) -> Outcome {
+        match encoded {
+            Ok(reply) => Outcome::Reply(reply.throttled(self.throttle)),
+            Err(error) => Outcome::Close(error.to_string()),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join};
 use kafka_protocol::messages::ApiKey;
 use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{Frame, FrameError, FrameReader};
 use super::header::{self, HeaderError, Request};
 use super::outlet::Outlet;
+use super::throttle::Throttle;
 use super::write::{self, Reply};
+use crate::clock;
 use crate::limits;
 use crate::memory::Share;
 
@@ -75,13 +77,15 @@ pub(super) struct Connection<R, W, A> {
     answering: A,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// Ends when the peer may be read again (KIP-219).
+    muted: Option<BoxFuture<'static, ()>>,
     stall: Duration,
 }
 
 impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
     /// `stall`: how long the peer may leave an answer unread.
     pub(super) fn new(frames: FrameReader<R>, stream: W, answering: A, stall: Duration) -> Connection<R, W, A> {
-        Connection { frames, stream, answering, waiting: VecDeque::new(), waiting_bytes: 0, stall }
+        Connection { frames, stream, answering, waiting: VecDeque::new(), waiting_bytes: 0, muted: None, stall }
     }
 
     /// Serves until the peer closes, something is wrong with it, or `stop`; what was begun is answered first.
@@ -92,13 +96,18 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
                     biased;
                     outcome = front(&mut self.waiting) => Step::Answer(outcome),
                     () = stop.cancelled() => Step::Frame(Ok(None)),
-                    frame = self.frames.next() => Step::Frame(frame),
+                    () = ended(&mut self.muted), if self.muted.is_some() => Step::Unmuted,
+                    frame = self.frames.next(), if self.muted.is_none() => Step::Frame(frame),
                 }
             } else {
                 Step::Answer(front(&mut self.waiting).await)
             };
             let done = match step {
                 Step::Answer(outcome) => self.answered(outcome).await,
+                Step::Unmuted => {
+                    self.muted = None;
+                    Ok(())
+                }
                 Step::Frame(Ok(Some(frame))) => self.begin(frame).await,
                 Step::Frame(Ok(None)) => self.drain().await.and(Err(Ended::Closed)),
                 // What came before the broken frame is answered all the same.
@@ -143,7 +152,8 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
                 outcome = front(&mut self.waiting) => outcome,
             };
             self.waiting_bytes -= pop(&mut self.waiting);
-            send(&mut self.stream, outcome, self.stall).await?;
+            let throttle = send(&mut self.stream, outcome, self.stall).await?;
+            mute(&mut self.muted, throttle);
         }
     }
 
@@ -189,11 +199,14 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
     }
 
     async fn send(&mut self, outcome: Outcome) -> Result<(), Ended> {
-        send(&mut self.stream, outcome, self.stall).await
+        let throttle = send(&mut self.stream, outcome, self.stall).await?;
+        mute(&mut self.muted, throttle);
+        Ok(())
     }
 }
 
 enum Step {
+    Unmuted,
     Answer(Outcome),
     Frame(Result<Option<Frame>, FrameError>),
 }
@@ -211,11 +224,35 @@ fn pop(waiting: &mut VecDeque<Waiting>) -> usize {
     waiting.pop_front().map_or(0, |waiting| waiting.bytes)
 }
 
-async fn send<W: Outlet>(stream: &mut W, outcome: Outcome, stall: Duration) -> Result<(), Ended> {
+/// Sends an outcome; returns how long the peer is not to be read after it.
+async fn send<W: Outlet>(stream: &mut W, outcome: Outcome, stall: Duration) -> Result<Throttle, Ended> {
     match outcome {
-        Outcome::Reply(reply) => Ok(write::write_all(stream, reply, stall).await?),
-        Outcome::Silent => Ok(()),
+        Outcome::Reply(reply) => {
+            let throttle = reply.throttle();
+            write::write_all(stream, reply, stall).await?;
+            Ok(throttle)
+        }
+        Outcome::Silent => Ok(Throttle::NONE),
         Outcome::Close(reason) => Err(Ended::Refused(reason)),
+    }
+}
+
+/// Mutes for that time from now on, and never ends an earlier one too soon.
+fn mute(muted: &mut Option<BoxFuture<'static, ()>>, throttle: Throttle) {
+    if throttle == Throttle::NONE {
+        return;
+    }
+    let (earlier, wait) = (muted.take(), clock::sleep(throttle.duration()));
+    *muted = Some(match earlier {
+        Some(earlier) => join(earlier, wait).map(|_| ()).boxed(),
+        None => wait.boxed(),
+    });
+}
+
+async fn ended(muted: &mut Option<BoxFuture<'static, ()>>) {
+    match muted {
+        Some(wait) => wait.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,10 +7,10 @@ use futures::FutureExt;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::Decodable;
 
-use super::call::{Advertised, Call, reply};
+use super::call::{Advertised, Call, Envelope};
 use super::connection::{Answering, InFlight, Outcome};
 use super::header::Request;
-use super::write::Reply;
+use super::throttle::Throttle;
 use super::{bounds, handlers, versions};
 use crate::context::Context;
 use crate::engine::Engine;
@@ -33,7 +33,9 @@ impl Dispatcher {
         let client_id = std::mem::take(&mut request.client_id);
         let ctx = Context::kafka(client_id, Arc::clone(&self.listener), self.peer);
         let (version, correlation) = (request.version, request.correlation);
-        Call { engine: &self.engine, ctx, version, correlation, advertised: &self.advertised }
+        // Quotas will decide here.
+        let throttle = Throttle::NONE;
+        Call { engine: &self.engine, ctx, version, correlation, throttle, advertised: &self.advertised }
     }
 }
 
@@ -41,7 +43,7 @@ impl Dispatcher {
 macro_rules! answer {
     ($request:ident, $call:ident, $handler:path) => {
         match decode(&$request) {
-            Ok(body) => $call.encode(&$handler(&$call, body).await),
+            Ok(body) => $call.encode($handler(&$call, body).await),
             Err(reason) => Outcome::Close(reason),
         }
     };
@@ -60,7 +62,7 @@ impl Answering for Dispatcher {
         let call = self.call(&mut request);
         match request.key {
             ApiKey::ApiVersions if versions::of(ApiKey::ApiVersions).is_some_and(|row| request.version > row.max) => {
-                answer_unknown_api_versions(&request)
+                answer_unknown_api_versions(&call)
             }
             ApiKey::ApiVersions => answer!(request, call, handlers::api_versions::handle),
             ApiKey::Fetch => match decode(&request) {
@@ -100,8 +102,8 @@ impl Answering for Dispatcher {
 }
 
 /// The client cannot know our versions yet, so it must be able to read this one: version 0 (KIP-511).
-fn answer_unknown_api_versions(request: &Request) -> Outcome {
-    reply(Reply::encode(request.correlation, 0, &handlers::api_versions::unsupported()))
+fn answer_unknown_api_versions(call: &Call<'_>) -> Outcome {
+    Envelope { version: 0, ..call.envelope() }.seal(handlers::api_versions::unsupported())
 }
 
 fn decode<R: Decodable>(request: &Request) -> Result<R, String> {

@@ -18,6 +18,7 @@ mod header;
 mod listener;
 mod outlet;
 mod shapes;
+mod throttle;
 mod versions;
 mod write;
 

@@ -10,6 +10,7 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use tokio::io::AsyncWriteExt;
 
 use super::outlet::{Outlet, send_slice};
+use super::throttle::Throttle;
 use crate::clock::timeout;
 use crate::log::FileSlice;
 
@@ -20,6 +21,7 @@ const SLICES_MAX: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reply {
     pieces: Vec<Piece>,
+    throttle: Throttle,
 }
 
 #[derive(Clone, Debug)]
@@ -72,9 +74,20 @@ impl Reply {
         self.pieces.iter().flat_map(bytes).collect()
     }
 
+    /// The same answer, after which the connection is not read for that time.
+    pub(super) fn throttled(self, throttle: Throttle) -> Reply {
+        Reply { throttle, ..self }
+    }
+
+    /// How long the connection is not read once this is sent.
+    pub(super) fn throttle(&self) -> Throttle {
+        self.throttle
+    }
+
     /// Another answer behind this one, for one system call.
     pub(super) fn append(&mut self, other: Reply) {
         self.pieces.extend(other.pieces);
+        self.throttle = self.throttle.max(other.throttle);
     }
 }
 
@@ -127,7 +140,7 @@ impl ReplyBuilder {
             filled[..4].copy_from_slice(&length.to_be_bytes());
             *first = filled.freeze();
         }
-        Ok(Reply { pieces: self.pieces })
+        Ok(Reply { pieces: self.pieces, throttle: Throttle::NONE })
     }
 }
 
@@ -213,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_stops_reading_is_given_up() {
         let (mut near, _far) = tokio::io::duplex(10);
-        let reply = Reply { pieces: vec![Piece::Bytes(Bytes::from_static(&[0; 100]))] };
+        let reply = Reply { pieces: vec![Piece::Bytes(Bytes::from_static(&[0; 100]))], ..Reply::default() };
         let error = write_all(&mut near, reply, Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }

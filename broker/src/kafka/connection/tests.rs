@@ -115,6 +115,11 @@ fn reply(correlation: i32) -> Outcome {
     Outcome::Reply(ReplyBuilder::new(correlation, false, 0).finish().unwrap())
 }
 
+fn throttled_reply(correlation: i32, ms: u64) -> Outcome {
+    let Outcome::Reply(reply) = reply(correlation) else { unreachable!("a reply") };
+    Outcome::Reply(reply.throttled(Throttle::of(Duration::from_millis(ms))))
+}
+
 #[tokio::test]
 async fn rule_7_produces_overlap_and_are_answered_in_order_whichever_is_durable_first() {
     let mut it = start();
@@ -275,4 +280,51 @@ async fn a_stop_lets_what_is_in_flight_finish_and_begins_nothing_new() {
     it.script.finish(1, reply(1));
     assert_eq!(it.answered().await, 1);
     assert!(matches!(it.running.await.unwrap(), Ended::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn kip_219_a_throttled_answer_goes_out_at_once_and_the_next_request_is_not_read_before_its_time() {
+    let mut it = start();
+    let began = tokio::time::Instant::now();
+    it.send(ApiKey::Metadata, 0, 1).await;
+    assert_eq!(it.event().await, Event::OtherBegins(1));
+    it.script.finish(1, throttled_reply(1, 3_000));
+    assert_eq!(it.answered().await, 1);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    it.send(ApiKey::Metadata, 0, 2).await;
+    it.nothing_happens().await;
+    // The clock moves on by itself while everybody waits.
+    assert_eq!(it.event().await, Event::OtherBegins(2));
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn kip_219_answers_that_wait_go_out_while_the_connection_is_muted_and_a_shorter_time_ends_no_longer_one() {
+    let mut it = start();
+    let began = tokio::time::Instant::now();
+    for correlation in 1..=2 {
+        it.send(ApiKey::Produce, 3, correlation).await;
+        assert_eq!(it.event().await, Event::ProduceBegins(correlation));
+    }
+    it.script.finish(1, throttled_reply(1, 5_000));
+    assert_eq!(it.answered().await, 1);
+    it.script.finish(2, throttled_reply(2, 1_000));
+    assert_eq!(it.answered().await, 2);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    it.send(ApiKey::Metadata, 0, 3).await;
+    assert_eq!(it.event().await, Event::OtherBegins(3));
+    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_muted_connection_still_ends_when_the_broker_stops() {
+    let mut it = start();
+    it.send(ApiKey::Metadata, 0, 1).await;
+    assert_eq!(it.event().await, Event::OtherBegins(1));
+    it.script.finish(1, throttled_reply(1, 60_000));
+    assert_eq!(it.answered().await, 1);
+    let began = tokio::time::Instant::now();
+    it.stop.cancel();
+    assert!(matches!(it.running.await.unwrap(), Ended::Closed));
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }

@@ -14,7 +14,7 @@ use crate::auth::Denied;
 use crate::engine::EngineError;
 use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, FetchTopic, Fetched, Form, Records};
 use crate::ids::{Offset, PartitionId, TopicRef};
-use crate::kafka::call::{self, Call};
+use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::write::{EncodeError, Reply, ReplyBuilder};
@@ -40,14 +40,14 @@ struct Asked {
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest) -> Outcome {
     if request.session_id != 0 && !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
         let code = ResponseError::FetchSessionIdNotFound.code();
-        return call.encode(&FetchResponse::default().with_error_code(code));
+        return call.encode(FetchResponse::default().with_error_code(code));
     }
     let (asked, topics) = split(call, &request);
     let refused = asked.iter().any(|topic| topic.denied.is_some());
     let fetch = limited(&request, topics, refused);
     let outcomes = call.engine.fetch(&call.ctx, fetch).await;
     let committed = request.isolation_level == 1;
-    call::reply(encode(call.correlation, call.version, committed, &asked, outcomes))
+    call.envelope().reply(encode(call.envelope(), committed, &asked, outcomes))
 }
 
 fn split(call: &Call<'_>, request: &FetchRequest) -> (Vec<Asked>, Vec<FetchTopic>) {
@@ -93,17 +93,16 @@ fn size(wire: i32) -> usize {
 }
 
 fn encode(
-    correlation: i32,
-    version: i16,
+    envelope: Envelope,
     committed: bool,
     asked: &[Asked],
     outcomes: Vec<Result<Fetched, EngineError>>,
 ) -> Result<Reply, EncodeError> {
+    let Envelope { correlation, version, throttle } = envelope;
     let flexible = version >= FLEXIBLE_SINCE;
     let mut outcomes = outcomes.into_iter();
     let mut reply = ReplyBuilder::new(correlation, flexible, 64 + 64 * outcomes.len());
-    // Throttle time.
-    reply.buffer().put_i32(0);
+    reply.buffer().put_i32(throttle.ms());
     if version >= SESSION_SINCE {
         // No error; no session.
         reply.buffer().put_i16(0);

@@ -16,10 +16,9 @@ use crate::auth::Denied;
 use crate::engine::EngineError;
 use crate::engine::produce::{BegunProduce, ProducePartition, ProduceRecords, ProduceTopic};
 use crate::ids::{PartitionId, TopicRef};
-use crate::kafka::call::{self, Call};
+use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::{InFlight, Outcome};
 use crate::kafka::errors;
-use crate::kafka::write::Reply;
 use crate::log::Appended;
 use crate::memory::Share;
 use crate::record::RecordError;
@@ -41,7 +40,7 @@ struct Asked {
 /// Returns when every partition has appended, has failed, or holds its place; the future, when what it answers is durable.
 /// `admitted` is the request's share of the memory budget: given back when no batch of the request waits for its turn any more.
 pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest, admitted: Share) -> InFlight {
-    let (correlation, acks) = (call.correlation, request.acks);
+    let (envelope, acks) = (call.envelope(), request.acks);
     let refused = refusal(&request);
     let (asked, topics) = split(call, request);
     let version = call.version;
@@ -49,9 +48,9 @@ pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest, ad
         let topics = asked
             .iter()
             .map(|topic| topic_response(topic, topic.partitions.iter().map(|index| failed(*index, code)).collect()));
-        return std::future::ready(respond(correlation, version, acks, topics.collect())).boxed();
+        return std::future::ready(respond(envelope, acks, topics.collect())).boxed();
     }
-    let answer = move |outcomes| respond(correlation, version, acks, topic_responses(version, &asked, outcomes));
+    let answer = move |outcomes| respond(envelope, acks, topic_responses(version, &asked, outcomes));
     match call.engine.begin_produce(&call.ctx, topics).await {
         BegunProduce::Appended(in_flight) => async move { answer(in_flight.outcome().await) }.boxed(),
         BegunProduce::Queued(queued) => {
@@ -172,7 +171,7 @@ fn topic_response(topic: &Asked, partitions: Vec<PartitionProduceResponse>) -> T
     TopicProduceResponse::default().with_name(name).with_topic_id(id).with_partition_responses(partitions)
 }
 
-fn respond(correlation: i32, version: i16, acks: i16, responses: Vec<TopicProduceResponse>) -> Outcome {
+fn respond(envelope: Envelope, acks: i16, responses: Vec<TopicProduceResponse>) -> Outcome {
     if acks == 0 {
         // Nothing is sent; a failure closes the connection, as in Kafka, so that the client looks at its metadata again.
         let failure = responses.iter().flat_map(|topic| &topic.partition_responses).find(|part| part.error_code != 0);
@@ -181,5 +180,5 @@ fn respond(correlation: i32, version: i16, acks: i16, responses: Vec<TopicProduc
             None => Outcome::Silent,
         };
     }
-    call::reply(Reply::encode(correlation, version, &ProduceResponse::default().with_responses(responses)))
+    envelope.seal(ProduceResponse::default().with_responses(responses))
 }

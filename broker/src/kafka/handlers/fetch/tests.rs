@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ids::TopicId;
+use crate::kafka::throttle::Throttle;
+use crate::kafka::write::Reply;
 use crate::log::Offsets;
 use crate::topics::TopicError;
 
@@ -42,6 +44,7 @@ fn codec(version: i16, committed: bool, named: &[TopicRef]) -> FetchResponse {
     };
     let _ = version;
     FetchResponse::default()
+        .with_throttle_time_ms(40)
         .with_responses(vec![topic(&named[0], vec![part(0, &[7; 300]), part(4, b"")]), topic(&named[1], vec![failed])])
 }
 
@@ -59,7 +62,8 @@ fn an_answer_has_the_codecs_bytes_in_every_version_and_its_records_are_never_nul
                 Asked { topic: named[1].clone(), partitions: vec![7], denied: None },
             ];
             let outcomes = vec![fetched(&[7; 300]), fetched(b""), missing()];
-            let ours = encode(11, version, committed, &asked, outcomes).unwrap();
+            let throttle = Throttle::of(Duration::from_millis(40));
+            let ours = encode(Envelope { correlation: 11, version, throttle }, committed, &asked, outcomes).unwrap();
             let theirs = Reply::encode(11, version, &codec(version, committed, &named)).unwrap();
             assert_eq!(ours.concat(), theirs.concat(), "version {version}");
         }
