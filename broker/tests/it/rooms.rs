@@ -18,7 +18,7 @@ use sluice_broker::topics::Catalog;
 /// What is open of a broker.
 pub(crate) struct Rooms {
     log_dir: Arc<LogDir>,
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) door: Door,
 }
@@ -29,8 +29,17 @@ impl Rooms {
         Rooms::open_with(LogDirSettings::new(path.join("data")), path.join("plugins")).await
     }
 
+    /// As `open`, with permissions of the caller's.
+    pub(crate) async fn open_for(path: &Path, auth: Authorizer) -> Rooms {
+        Rooms::assemble(LogDirSettings::new(path.join("data")), path.join("plugins"), auth).await
+    }
+
     /// Over a disk of the caller's; plugins are on the real one.
     pub(crate) async fn open_with(settings: LogDirSettings, plugins: PathBuf) -> Rooms {
+        Rooms::assemble(settings, plugins, Authorizer::granting_everything()).await
+    }
+
+    async fn assemble(settings: LogDirSettings, plugins: PathBuf, auth: Authorizer) -> Rooms {
         let clock: SharedClock = Arc::new(MachineClock);
         let config = Arc::new(BrokerConfig { data_dir: settings.path.clone(), ..BrokerConfig::default() });
         let log_dir = LogDir::open(settings, Arc::clone(&clock)).expect("the data directory opens");
@@ -40,8 +49,7 @@ impl Rooms {
             Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await.expect("the catalog opens");
         let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await.expect("the groups open");
         let partitioners = Arc::new(Partitioners::new(host));
-        let engine =
-            Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners, Authorizer::granting_everything());
+        let engine = Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners, auth);
         Rooms { log_dir, door: Door::new(Arc::clone(&engine)), catalog, engine }
     }
 
