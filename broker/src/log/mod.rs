@@ -11,9 +11,11 @@
 //! dump/ repair/   for tools: show any of the files, whatever is in them; look for damage, and take it out
 //! ```
 
+pub mod config;
 pub mod dump;
 pub mod error;
 mod guarded;
+pub mod ident;
 mod index;
 pub mod io;
 pub mod layout;
@@ -23,6 +25,7 @@ mod read;
 mod recovery;
 pub mod repair;
 pub mod replay;
+mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -31,19 +34,22 @@ mod turn;
 mod upkeep;
 mod write;
 
+pub use config::{FlushEvery, LogConfig};
 pub use error::{AppendError, ConditionalAppendError, LogError, ReplayFault};
-pub use partition::{
-    Appended, FlushEvery, LogConfig, Origin, Partition, PartitionIdent, ReadSlice, StreamLast, TimedOffset,
-};
+pub use ident::PartitionIdent;
+pub use partition::Partition;
 pub use positions::Offsets;
+pub use read::batches::ReadSlice;
+pub use read::find_time::TimedOffset;
 pub use read::locate::{FileSlice, Located, Patience};
 pub use read::watch::WatchGuard;
-pub use recovery::CutReport;
 pub use recovery::log_dir::{LogDir, LogDirSettings};
+pub use recovery::progress::CutReport;
 pub use replay::Replayed;
-pub use ticket::Ticket;
+pub use ticket::{Appended, Ticket};
 pub use turn::{Turn, Turns};
 pub use upkeep::delete_records::{DeleteRecordsError, DeleteUntil};
 pub use upkeep::passes::UpkeepSettings;
 pub use upkeep::policy::{Cleanup, Compaction};
 pub use write::producer_snapshot;
+pub use write::producers::{Origin, RESERVED_PRODUCER_IDS, StreamLast};

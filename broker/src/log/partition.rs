@@ -8,191 +8,25 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::error::LogError;
-use super::io::{Disk, SharedFile};
-use super::layout;
 use crate::clock::SharedClock;
-use crate::ids::{
-    LeaderEpoch, Offset, PartitionId, ProducerId, Sequence, TimestampMs, TopicId, TopicName, TopicPartition,
-};
+use crate::ids::{LeaderEpoch, Offset};
+use crate::log::config::{FlushEvery, LogConfig};
+use crate::log::error::LogError;
 use crate::log::guarded::{Guard, Guarded, PoisonedByPanic};
+use crate::log::ident::PartitionIdent;
 use crate::log::index::maps::IndexMaps;
-use crate::log::positions::{Offsets, Positions};
+use crate::log::io::Disk;
+use crate::log::layout;
+use crate::log::positions::Offsets;
 use crate::log::read::watch::{WatchGuard, Watchers};
+use crate::log::state::{UpkeepState, View, Writer};
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::durability::Waits;
 use crate::log::sync::failure::FirstFailure;
-use crate::log::sync::flusher::FlushQueue;
+use crate::log::sync::queue::FlushQueue;
 use crate::log::turn::Turns;
-use crate::log::upkeep::policy::Cleanup;
-use crate::log::write::epochs::Epochs;
-use crate::log::write::producers::Producers;
-use crate::log::write::segment::{ActiveSegment, SealedSegment, Segment};
-use crate::record::TimestampType;
-
-/// Which partition a log belongs to; written to `partition.metadata` and checked at open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionIdent {
-    /// The topic's name.
-    pub topic: TopicName,
-    /// The topic's identity, which a later topic of that name does not have.
-    pub topic_id: TopicId,
-    /// The partition's number.
-    pub partition: PartitionId,
-}
-
-impl PartitionIdent {
-    /// The partition by its topic's name.
-    #[must_use]
-    pub fn name(&self) -> TopicPartition {
-        TopicPartition { topic: self.topic.clone(), partition: self.partition }
-    }
-}
-
-/// What the topic's configs mean for its logs; may change while the log is open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogConfig {
-    /// A segment is sealed before it grows beyond so many bytes (`segment.bytes`).
-    pub segment_bytes: u64,
-    /// A segment is sealed when a batch is so many ms later than its first (`segment.ms`).
-    pub segment_ms: i64,
-    /// Bytes of log between index entries (`index.interval.bytes`).
-    pub index_interval_bytes: u64,
-    /// Bytes of the largest batch (`max.message.bytes`).
-    pub message_bytes_max: usize,
-    /// Whose time records carry (`message.timestamp.type`).
-    pub timestamp_type: TimestampType,
-    /// `true`: HW waits for the sync (the default). `false` is `sluice.flush=os`.
-    pub sync: bool,
-    /// When a log that does not wait for syncs gets one all the same.
-    pub flush: FlushEvery,
-    /// Keyless records are refused: `cleanup.policy` has `compact`.
-    pub compacted: bool,
-    /// What is removed, and when.
-    pub cleanup: Cleanup,
-}
-
-/// How much of a `sluice.flush=os` log stays unsynced; a sync is asked for then, nobody waits for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlushEvery {
-    /// Messages (`flush.messages`).
-    pub messages: i64,
-    /// Milliseconds since the first of them (`flush.ms`).
-    pub ms: i64,
-}
-
-impl FlushEvery {
-    /// It is left to the system.
-    pub const NEVER: FlushEvery = FlushEvery { messages: i64::MAX, ms: i64::MAX };
-}
-
-/// Who appends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Over the Kafka port: reserved producer ids are refused.
-    Client,
-    /// The broker: coordinators and gateway batches without identity.
-    Broker,
-    /// A deduplicated append: the batch carries a reserved producer id; exactly last + 1, or a duplicate (rule 18).
-    Stream,
-}
-
-/// Producer ids at and above this belong to internal streams (rule 19); ids below are given to clients.
-pub const RESERVED_PRODUCER_IDS: ProducerId = ProducerId(1 << 62);
-
-/// What an append did, or had done before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// The first record's offset.
-    pub base_offset: Offset,
-    /// The last record's offset.
-    pub last_offset: Offset,
-    /// Under LogAppendTime.
-    pub append_time: Option<TimestampMs>,
-    /// The partition's first offset.
-    pub log_start: Offset,
-    /// The batch was there before (KIP-98).
-    pub duplicate: bool,
-}
-
-/// What a read found.
-#[derive(Clone, Debug)]
-pub struct ReadSlice {
-    /// Whole batches below HW, as stored; the first one holds the offset asked for. Empty at the end.
-    pub records: Bytes,
-    /// Where the log stood.
-    pub offsets: Offsets,
-}
-
-/// A record found by its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedOffset {
-    /// The record's offset.
-    pub offset: Offset,
-    /// The record's timestamp.
-    pub timestamp: TimestampMs,
-    /// The epoch it was written in.
-    pub epoch: LeaderEpoch,
-}
-
-/// The last thing that an internal stream wrote here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamLast {
-    /// The last record's sequence.
-    pub sequence: Sequence,
-    /// The last record's offset.
-    pub offset: Offset,
-}
-
-/// What the one who appends owns.
-#[derive(Debug)]
-pub(in crate::log) struct Writer {
-    /// `None`: read-only (damaged, offline).
-    pub(in crate::log) active: Option<ActiveSegment>,
-    pub(in crate::log) producers: Producers,
-    /// LogAppendTime never goes back.
-    pub(in crate::log) last_append_time: Option<TimestampMs>,
-    /// The newest snapshot of the producers.
-    pub(in crate::log) snapshot_at: Option<Offset>,
-}
-
-/// Where the log stands.
-#[derive(Debug)]
-pub(in crate::log) struct View {
-    pub(in crate::log) positions: Positions,
-    pub(in crate::log) sealed: Vec<SealedSegment>,
-    pub(in crate::log) active: Option<Arc<Segment>>,
-    pub(in crate::log) epochs: Epochs,
-    /// What the next sync has to take besides the active `.log`.
-    pub(in crate::log) pending: Pending,
-    /// The flusher has taken something and is not done with it.
-    pub(in crate::log) flushing: bool,
-    /// A snapshot that is of no use once the recovery point on disk has reached the newer one, which comes second.
-    pub(in crate::log) obsolete: Option<(Offset, Offset)>,
-    /// Why this partition takes no appends, or does not even read.
-    pub(in crate::log) trouble: Option<LogError>,
-}
-
-/// Files and names that were changed since the last sync.
-#[derive(Debug, Default)]
-pub(in crate::log) struct Pending {
-    pub(in crate::log) files: Vec<SharedFile>,
-    /// To be written first: producers as they were before an offset.
-    pub(in crate::log) snapshots: Vec<(Offset, Vec<u8>)>,
-    pub(in crate::log) dir: bool,
-    /// A segment was sealed: the recovery points are worth writing.
-    pub(in crate::log) sealed: bool,
-}
-
-/// What is known of the work on a partition's segments.
-#[derive(Debug, Default)]
-pub(in crate::log) struct UpkeepState {
-    /// A compaction ended half way, and what is on disk is for the next start to put in order.
-    pub(in crate::log) failed: bool,
-}
 
 /// What every partition of a data directory shares with it.
 #[derive(Clone, Debug)]
@@ -200,7 +34,7 @@ pub(in crate::log) struct Surroundings {
     pub(in crate::log) disk: Arc<dyn Disk>,
     pub(in crate::log) maps: Arc<IndexMaps>,
     pub(in crate::log) clock: SharedClock,
-    pub(in crate::log) queue: Arc<FlushQueue>,
+    pub(in crate::log) queue: Arc<FlushQueue<Partition>>,
     pub(in crate::log) term: Arc<AtomicI32>,
     /// Where each log begins, on disk.
     pub(in crate::log) starts: Arc<CheckpointFile>,
@@ -495,17 +329,5 @@ impl PoisonedByPanic for Partition {
         tracing::error!(%error, "a panic interrupted a change of the log");
         self.around.failure.note(&error);
         self.end(error);
-    }
-}
-
-impl View {
-    /// `Err` when nothing may be read either.
-    pub(in crate::log) fn readable(&self) -> Result<(), LogError> {
-        match &self.trouble {
-            Some(error @ (LogError::Deleted { .. } | LogError::Offline { .. } | LogError::Panicked { .. })) => {
-                Err(error.clone())
-            }
-            _ => Ok(()),
-        }
     }
 }

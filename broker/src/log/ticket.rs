@@ -5,8 +5,23 @@
 use std::sync::Arc;
 
 use super::error::{AppendError, LogError, Refused};
-use super::partition::{Appended, Partition};
-use crate::ids::Offset;
+use super::partition::Partition;
+use crate::ids::{Offset, TimestampMs};
+
+/// What an append did, or had done before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The first record's offset.
+    pub base_offset: Offset,
+    /// The last record's offset.
+    pub last_offset: Offset,
+    /// Under LogAppendTime.
+    pub append_time: Option<TimestampMs>,
+    /// The partition's first offset.
+    pub log_start: Offset,
+    /// The batch was there before (KIP-98).
+    pub duplicate: bool,
+}
 
 /// An answer that opens when what it reveals is durable.
 #[must_use = "await `durable` or `synced` for the answer; `forget` says that nobody wants it"]

@@ -22,7 +22,7 @@ use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::ids::{LeaderEpoch, PartitionId, TopicId, TopicName};
 use crate::limits;
-use crate::log::partition::RESERVED_PRODUCER_IDS;
+use crate::log::RESERVED_PRODUCER_IDS;
 use crate::log::{LogConfig, LogDir, Partition, PartitionIdent};
 use crate::tasks::{self, Changes, Tasks};
 
@@ -149,7 +149,7 @@ impl Catalog {
     }
 
     /// A block of `limits::PRODUCER_ID_BLOCK` ids that nobody else will get, reserved durably (rule 6). The reserved range above
-    /// `log::partition::RESERVED_PRODUCER_IDS` has a counter of its own for streams.
+    /// `log::RESERVED_PRODUCER_IDS` has a counter of its own for streams.
     ///
     /// # Errors
     /// `Refused` when the number space is used up; the log's.

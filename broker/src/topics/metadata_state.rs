@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::metadata_record::MetadataRecord;
 use crate::ids::{LeaderEpoch, TopicId, TopicName};
-use crate::log::partition::RESERVED_PRODUCER_IDS;
+use crate::log::RESERVED_PRODUCER_IDS;
 
 /// A topic as the log has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

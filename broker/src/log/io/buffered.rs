@@ -14,7 +14,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::FlockOperation;
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
-use super::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
+use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
 use crate::log::index::mmap;
 
 /// This machine's file system cannot tell cached pages from others.

@@ -4,6 +4,7 @@
 //! operation, and be cut from power: then every unsynced page of every write, every rename, create and unlink is kept
 //! or lost by itself.
 
+mod dice;
 mod store;
 
 use std::io;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
+use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
+pub use dice::Dice;
 use store::{Inode, Store};
 
 /// What goes wrong with a write.
@@ -376,27 +378,6 @@ impl DiskFile for FaultyFile {
             state.store.truncate(self.inode, len);
             Ok(())
         })
-    }
-}
-
-/// A repeatable sequence of choices (splitmix64).
-#[derive(Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// The same seed gives the same choices.
-    #[must_use]
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    /// A number below `sides`.
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides.max(1)
     }
 }
 

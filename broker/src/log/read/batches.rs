@@ -3,28 +3,26 @@
 //! within one segment and skips nothing but batches without records.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::layout::{SegmentFile, segment_file};
-use crate::log::partition::{Partition, ReadSlice, View};
+use crate::log::partition::Partition;
 use crate::log::positions::Offsets;
 use crate::log::read::locate::{FileSlice, Located, Patience};
 use crate::log::read::scan::ScanStop;
 use crate::log::write::segment::Segment;
 use crate::record::BatchHeader;
 
-/// A segment and how far it may be read.
+/// What a read found.
 #[derive(Clone, Debug)]
-pub(in crate::log) struct Span {
-    pub(in crate::log) segment: Arc<Segment>,
-    /// Bytes below HW.
-    pub(in crate::log) limit: u64,
-    /// Where the next segment begins, or HW.
-    pub(in crate::log) end: Offset,
+pub struct ReadSlice {
+    /// Whole batches below HW, as stored; the first one holds the offset asked for. Empty at the end.
+    pub records: Bytes,
+    /// Where the log stood.
+    pub offsets: Offsets,
 }
 
 impl Partition {
@@ -77,47 +75,6 @@ impl Partition {
 
     fn log_path(&self, segment: &Segment) -> PathBuf {
         self.dir.join(segment_file(segment.base, SegmentFile::Log))
-    }
-}
-
-impl View {
-    /// Where the log stands, if `from` can be read (or is its end).
-    pub(in crate::log) fn readable_at(&self, from: Offset) -> Result<Offsets, LogError> {
-        self.readable()?;
-        let offsets = self.positions.offsets();
-        if from >= offsets.hw
-            && let Some(damage @ LogError::Corrupt { .. }) = &self.trouble
-        {
-            // Not "out of range": a consumer would jump elsewhere and think that it had read everything.
-            return Err(damage.clone());
-        }
-        if from < offsets.log_start || from > offsets.hw {
-            return Err(LogError::OutOfRange { asked: from, log_start: offsets.log_start, end: offsets.hw });
-        }
-        Ok(offsets)
-    }
-
-    /// The segments with something below HW, in order; from the one that holds `from` on.
-    pub(in crate::log) fn spans(&self, from: Option<Offset>) -> impl Iterator<Item = Span> {
-        let hw = self.positions.hw();
-        // The active segment's size is never asked for: HW is in it, or before it.
-        let active = self.active.iter().map(|active| (active, 0));
-        let first = match (from, &self.active) {
-            (None, _) => 0,
-            (Some(from), Some(active)) if active.base <= from => self.sealed.len(),
-            (Some(from), _) => self.sealed.partition_point(|sealed| sealed.segment.base <= from).saturating_sub(1),
-        };
-        let sealed = self.sealed[first..].iter().map(|sealed| (&sealed.segment, sealed.size));
-        let behind = self.sealed[first..].iter().map(|sealed| &sealed.segment).chain(&self.active).skip(1);
-        let ends = behind.map(|next| next.base).chain([hw.offset]);
-        let some = from.is_none_or(|from| from < hw.offset);
-        sealed.chain(active).zip(ends).take_while(move |((segment, _), _)| some && segment.base <= hw.segment).map(
-            move |((segment, size), end)| Span {
-                segment: Arc::clone(segment),
-                limit: if segment.base == hw.segment { hw.position } else { size },
-                end: end.min(hw.offset),
-            },
-        )
     }
 }
 

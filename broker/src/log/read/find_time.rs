@@ -1,17 +1,28 @@
 //! Offsets by time (ListOffsets): the first record at or after a time, and the one with the largest timestamp. Both
 //! look below HW only, ask the time indexes where to begin, and open no more than the one batch they end at.
 
-use crate::ids::{Offset, TimestampMs};
+use crate::ids::{LeaderEpoch, Offset, TimestampMs};
 use crate::log::error::LogError;
 use crate::log::index::time_index::Newest;
-use crate::log::partition::{Partition, TimedOffset};
+use crate::log::partition::Partition;
 use crate::log::positions::Offsets;
-use crate::log::read::batches::Span;
 use crate::log::read::scan::{Found, HeaderScan, read_bytes};
+use crate::log::read::spans::Span;
 use crate::record::{RecordView, check_stored, records};
 
 /// Bytes read at once while headers are looked at.
 const LOOK_AHEAD_BYTES: usize = 16 * 1_024;
+
+/// A record found by its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOffset {
+    /// The record's offset.
+    pub offset: Offset,
+    /// The record's timestamp.
+    pub timestamp: TimestampMs,
+    /// The epoch it was written in.
+    pub epoch: LeaderEpoch,
+}
 
 impl Partition {
     /// First record below HW whose timestamp is at or after `at`.

@@ -10,8 +10,8 @@ use crate::log::error::LogError;
 use crate::log::io::{DiskFile, SharedFile};
 use crate::log::partition::Partition;
 use crate::log::positions::Offsets;
-use crate::log::read::batches::Span;
 use crate::log::read::scan::{Found, HeaderScan, ScanStop};
+use crate::log::read::spans::Span;
 use crate::log::write::segment::Segment;
 
 /// Bytes read at once while a batch is looked for: one index interval.

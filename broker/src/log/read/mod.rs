@@ -4,4 +4,5 @@ pub(in crate::log) mod batches;
 pub(in crate::log) mod find_time;
 pub(in crate::log) mod locate;
 pub(in crate::log) mod scan;
+pub(in crate::log) mod spans;
 pub(in crate::log) mod watch;

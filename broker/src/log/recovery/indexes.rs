@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Recovery;
+use super::progress::Recovery;
 use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::index::offset_index::{self, IndexEntry};

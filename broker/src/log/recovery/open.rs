@@ -6,13 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::ids::{Offset, TimestampMs};
+use crate::log::config::LogConfig;
 use crate::log::error::LogError;
+use crate::log::ident::PartitionIdent;
 use crate::log::io::Disk;
 use crate::log::layout::{self, PARTITION_METADATA};
-use crate::log::partition::{LogConfig, Partition, PartitionIdent, Pending, View, Writer};
+use crate::log::partition::Partition;
 use crate::log::positions::Positions;
 use crate::log::recovery::log_dir::LogDir;
-use crate::log::recovery::{Recovered, Recovery};
+use crate::log::recovery::progress::{Recovered, Recovery};
+use crate::log::state::{Pending, View, Writer};
 use crate::log::sync::checkpoint;
 use crate::log::write::epochs::Epochs;
 use crate::log::write::producers::Producers;

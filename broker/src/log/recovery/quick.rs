@@ -6,8 +6,9 @@
 use std::io;
 use std::path::Path;
 
-use super::{LogError, Recovered, Recovery, Replayed};
+use super::progress::{Recovered, Recovery, Replayed};
 use crate::ids::{Offset, TimestampMs};
+use crate::log::error::LogError;
 use crate::log::index::offset_index;
 use crate::log::index::time_index::{self, Newest, TimeEntry};
 use crate::log::io::{DirEntry, DiskFile, SharedFile};

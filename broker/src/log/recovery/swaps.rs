@@ -2,7 +2,7 @@
 //! go, then it gets its name. Anything else that is `.cleaned` or `.swap` was not in force yet, and goes. Repeats itself
 //! after a crash in any place. Source: Kafka's `LogLoader.load`.
 
-use super::Recovery;
+use super::progress::Recovery;
 use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::io::DirEntry;

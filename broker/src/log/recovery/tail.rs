@@ -3,28 +3,16 @@
 
 use std::io;
 
+use super::progress::{CutReport, Recovery, Replayed};
+use super::quick;
 use super::walk::Walked;
-use super::{Recovery, Replayed, quick};
-use crate::ids::{Offset, TopicPartition};
+use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::io::DirEntry;
 use crate::log::layout::{SegmentFile, TEMPORARY, cut_file, is_deleted_file, parse_segment_file};
 
 /// Bytes copied at once.
 const PIECE_BYTES: usize = 1024 * 1024;
-
-/// What recovery took out of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CutReport {
-    /// Of which partition; set by the log directory.
-    pub partition: Option<TopicPartition>,
-    /// The first offset that is not there any more.
-    pub offset: Offset,
-    /// How many bytes were cut.
-    pub bytes: u64,
-    /// Where they are kept.
-    pub kept: std::path::PathBuf,
-}
 
 impl Recovery<'_> {
     /// Shortens a segment to its whole batches.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::indexes::IndexFiles;
-use super::{Recovery, Replayed};
+use super::progress::{Recovery, Replayed};
 use crate::ids::{Offset, TimestampMs};
 use crate::limits::{BATCH_HEADER_BYTES, FRAME_BYTES_MAX};
 use crate::log::error::LogError;

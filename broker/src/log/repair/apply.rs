@@ -11,7 +11,7 @@ use crate::ids::{Offset, TopicPartition};
 use crate::log::error::LogError;
 use crate::log::io::{DiskFile, SharedFile};
 use crate::log::layout::{CLEAN_SHUTDOWN, LOG_STARTS, RECOVERY_POINTS, SegmentFile, cut_file, segment_file, temporary};
-use crate::log::recovery::{Recovered, Recovery};
+use crate::log::recovery::progress::{Recovered, Recovery};
 use crate::log::sync::checkpoint;
 use crate::log::write::segment::SEGMENT_BYTES_MAX;
 

@@ -9,10 +9,12 @@ use super::super::{LogDir, LogDirSettings, LogError};
 use super::{Choice, Damage, Repair, Repaired, Survey};
 use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
+use crate::log::config::{FlushEvery, LogConfig};
+use crate::log::ident::PartitionIdent;
 use crate::log::io::Disk;
 use crate::log::io::faulty::FaultyDisk;
 use crate::log::layout::{PARTITION_METADATA, partition_metadata};
-use crate::log::partition::{FlushEvery, LogConfig, Partition, PartitionIdent};
+use crate::log::partition::Partition;
 use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
 
 const DIR: &str = "/data/t-0";

@@ -2,12 +2,10 @@
 //! that `commit` says, then moves their HW and recovery points and wakes who waits. After a failed sync it poisons
 //! (rule 8) and never trusts a later success for the same pages. Never called from an append: that only queues.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
@@ -15,28 +13,13 @@ use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::io::{Disk, SharedFile};
 use crate::log::layout::{SegmentFile, segment_file};
-use crate::log::partition::{Partition, View, Writer};
+use crate::log::partition::Partition;
 use crate::log::positions::Reach;
-use crate::log::sync::commit::{GroupCommit, Step, Way};
+use crate::log::state::{View, Writer};
+use crate::log::sync::commit::{Step, Way};
+use crate::log::sync::queue::FlushQueue;
 use crate::log::sync::registry::Registry;
 use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
-
-/// Where appends hand their partition over. Bounded: a partition is in it once at most.
-#[derive(Debug)]
-pub(in crate::log) struct FlushQueue {
-    state: Mutex<State>,
-    wake: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    /// Partitions whose `flush.ms` runs, by its end; the number tells those apart that end together.
-    timed: BTreeMap<(Instant, u64), Weak<Partition>>,
-    next_timed: u64,
-    commit: GroupCommit<Arc<Partition>>,
-    /// The thread is gone, or shall go at once: nothing is synced any more.
-    abandoned: bool,
-}
 
 /// What one partition has to sync, taken at one moment.
 #[derive(Debug)]
@@ -51,87 +34,24 @@ struct Dirt {
 /// The thread and what it works with.
 #[derive(Debug)]
 pub(in crate::log) struct Flusher {
-    queue: Arc<FlushQueue>,
+    queue: Arc<FlushQueue<Partition>>,
     thread: VitalThread,
 }
 
 #[derive(Debug)]
 struct Worker {
-    queue: Arc<FlushQueue>,
+    queue: Arc<FlushQueue<Partition>>,
     disk: Arc<dyn Disk>,
     root: PathBuf,
     registry: Arc<Registry>,
     clock: SharedClock,
 }
 
-impl FlushQueue {
-    pub(in crate::log) fn new() -> FlushQueue {
-        FlushQueue { state: Mutex::new(State::new()), wake: Condvar::new() }
-    }
-
-    pub(in crate::log) fn push(&self, partition: Arc<Partition>) {
-        {
-            let mut state = self.state.lock();
-            if state.abandoned {
-                return;
-            }
-            state.commit.dirty(partition);
-        }
-        self.wake.notify_one();
-    }
-
-    /// Once until then.
-    pub(in crate::log) fn push_at(&self, at: Instant, partition: Weak<Partition>) {
-        {
-            let mut state = self.state.lock();
-            let number = state.next_timed;
-            state.next_timed += 1;
-            state.timed.insert((at, number), partition);
-        }
-        self.wake.notify_one();
-    }
-
-    /// Makes the thread look again at what it has to do.
-    fn wake(&self) {
-        // Under the lock: the thread either waits already, or has yet to look.
-        let _state = self.state.lock();
-        self.wake.notify_all();
-    }
-
-    /// Nothing is synced any more.
-    fn abandon(&self) {
-        let mut state = self.state.lock();
-        state.abandoned = true;
-        state.commit = GroupCommit::new();
-    }
-
-    /// How many times run.
-    #[cfg(test)]
-    pub(in crate::log) fn timed(&self) -> usize {
-        self.state.lock().timed.len()
-    }
-}
-
-impl State {
-    fn new() -> State {
-        State { timed: BTreeMap::new(), next_timed: 0, commit: GroupCommit::new(), abandoned: false }
-    }
-
-    /// Those whose time is up.
-    fn due(&mut self, now: Instant) -> Vec<Weak<Partition>> {
-        let mut due = Vec::new();
-        while let Some(first) = self.timed.first_entry().filter(|first| first.key().0 <= now) {
-            due.push(first.remove());
-        }
-        due
-    }
-}
-
 impl Flusher {
     /// Starts the thread. When it fails, every partition is poisoned: nobody would ever sync what is appended.
     pub(in crate::log) fn start(
         tasks: &Tasks,
-        queue: Arc<FlushQueue>,
+        queue: Arc<FlushQueue<Partition>>,
         disk: Arc<dyn Disk>,
         root: PathBuf,
         registry: Arc<Registry>,

@@ -5,4 +5,5 @@ pub(in crate::log) mod commit;
 pub(in crate::log) mod durability;
 pub(in crate::log) mod failure;
 pub(in crate::log) mod flusher;
+pub(in crate::log) mod queue;
 pub(in crate::log) mod registry;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::log::error::{AppendError, ConditionalAppendError, LogError};
-use crate::log::partition::RESERVED_PRODUCER_IDS;
+use crate::log::write::producers::RESERVED_PRODUCER_IDS;
 use crate::record::{RecordError, check_produced};
 
 fn refused(partition: &Arc<Partition>, batch: ProducedBatch, origin: Origin) -> AppendError {

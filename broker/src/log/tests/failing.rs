@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::log::error::{AppendError, ConditionalAppendError, LogError};
 use crate::log::io::faulty::WriteFault;
-use crate::log::partition::RESERVED_PRODUCER_IDS;
+use crate::log::write::producers::RESERVED_PRODUCER_IDS;
 
 #[tokio::test]
 async fn rule_2_nothing_is_shown_or_answered_before_its_sync() {

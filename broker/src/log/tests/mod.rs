@@ -22,8 +22,12 @@ use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{
     LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicName,
 };
+use crate::log::config::{FlushEvery, LogConfig};
+use crate::log::ident::PartitionIdent;
 use crate::log::io::faulty::FaultyDisk;
-use crate::log::partition::{Appended, FlushEvery, LogConfig, Origin, Partition, PartitionIdent};
+use crate::log::partition::Partition;
+use crate::log::ticket::Appended;
+use crate::log::write::producers::Origin;
 use crate::record::{Compression, Message, ProducedBatch, ProducerStamp, TimestampType, build, check_stored, records};
 
 /// One disk and the clock on the wall.

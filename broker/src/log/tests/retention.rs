@@ -245,7 +245,7 @@ fn rule_3_a_power_cut_at_any_step_of_retention_removes_nothing_else() {
 
 #[tokio::test]
 async fn rule_19_what_a_stream_wrote_last_is_known_when_its_segment_is_gone() {
-    use crate::log::partition::RESERVED_PRODUCER_IDS;
+    use crate::log::write::producers::RESERVED_PRODUCER_IDS;
     let mut bench = Bench::new();
     let dir = bench.open();
     let partition = dir.create(ident("t"), kept_for_a_day()).unwrap();
@@ -267,7 +267,7 @@ async fn rule_19_what_a_stream_wrote_last_is_known_when_its_segment_is_gone() {
 #[tokio::test]
 async fn rule_19_an_index_or_epochs_that_are_rebuilt_cost_no_producer_whose_segment_is_gone() {
     use crate::log::io::Disk;
-    use crate::log::partition::RESERVED_PRODUCER_IDS;
+    use crate::log::write::producers::RESERVED_PRODUCER_IDS;
     let stream = RESERVED_PRODUCER_IDS;
     for (lost, clean) in [(".index", false), (".index", true), ("checkpoint", false), ("checkpoint", true)] {
         let mut bench = Bench::new();

@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 use crate::ids::{Offset, TimestampMs, TopicPartition};
 use crate::log::error::LogError;
 use crate::log::layout::{self, SegmentFile, segment_file};
-use crate::log::partition::{Partition, View};
+use crate::log::partition::Partition;
+use crate::log::state::View;
 use crate::log::upkeep::retention::{self, Bounds, Piece, Plan};
 use crate::log::write::segment::SealedSegment;
 

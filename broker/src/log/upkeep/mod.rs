@@ -1,5 +1,6 @@
 //! What is done to a log from time to time: retention, compaction, DeleteRecords, unlinking.
 
+mod begin;
 pub(in crate::log) mod compaction;
 pub(in crate::log) mod delete_records;
 pub(in crate::log) mod last_offsets;

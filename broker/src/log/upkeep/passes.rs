@@ -7,17 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio_util::sync::CancellationToken;
 
 use crate::ids::{Offset, TimestampMs};
 use crate::limits;
-use crate::log::error::LogError;
 use crate::log::partition::{Partition, Surroundings};
-use crate::log::recovery::log_dir::LogDir;
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::registry::Registry;
 use crate::log::upkeep::rewrite::{Ended, Pace};
-use crate::tasks::{Pulse, Vital, VitalThread};
+use crate::tasks::{Pulse, VitalThread};
 
 /// How often idle producers are looked for: Kafka's `producer.id.expiration.check.interval.ms`.
 const PRODUCERS_CHECK: Duration = Duration::from_secs(600);
@@ -45,7 +42,7 @@ pub(in crate::log) struct Upkeep {
     doomed: Mutex<Vec<Doomed>>,
     stopping: Mutex<bool>,
     wake: Condvar,
-    threads: Mutex<Vec<VitalThread>>,
+    pub(super) threads: Mutex<Vec<VitalThread>>,
 }
 
 #[derive(Debug)]
@@ -76,40 +73,6 @@ impl Every {
     }
 }
 
-impl LogDir {
-    /// Starts the thread that does all this, until the directory is closed.
-    ///
-    /// # Errors
-    /// `Io` when there is no thread to be had.
-    pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
-        let start = |name: &'static str, run: Box<dyn FnOnce(&Upkeep, &Pulse) + Send>| {
-            let (upkeep, woken) = (Arc::clone(&self.upkeep), Arc::clone(&self.upkeep));
-            let vital = Vital::new(name, CancellationToken::new());
-            let thread = self.tasks.vital_thread(vital, move || woken.wake(), move |pulse| run(&upkeep, pulse));
-            self.upkeep.threads.lock().push(thread?);
-            Ok(())
-        };
-        start("log-retention", Box::new(move |upkeep, pulse| upkeep.run(settings, pulse)))
-            .and_then(|()| start("log-cleaner", Box::new(Upkeep::run_cleaner)))
-            .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))
-    }
-
-    /// Compacts every log that is worth it, until none is. Blocking; `keys_bytes` bounds the keys held at once.
-    pub fn compact(&self, keys_bytes: usize) {
-        while self.upkeep.compact(keys_bytes, None) {}
-    }
-
-    /// One look through every partition: what is below its log start, too old or too much, goes. Blocking.
-    pub fn retain(&self) {
-        self.upkeep.retain();
-    }
-
-    /// Forgets clients' producers that have written nothing for `expiration_ms`.
-    pub fn expire_producers(&self, expiration_ms: i64) {
-        self.upkeep.expire_producers(expiration_ms);
-    }
-}
-
 impl Upkeep {
     pub(in crate::log) fn new(around: Surroundings, registry: Arc<Registry>, cleaned: CheckpointFile) -> Upkeep {
         Upkeep {
@@ -131,7 +94,7 @@ impl Upkeep {
         threads.iter().for_each(VitalThread::end);
     }
 
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         // Under the lock: a thread either waits already, or has yet to look.
         let _stopping = self.stopping.lock();
         self.wake.notify_all();
@@ -143,7 +106,7 @@ impl Upkeep {
         all.iter().for_each(|doomed| self.unlink(doomed));
     }
 
-    fn run(&self, settings: UpkeepSettings, pulse: &Pulse) {
+    pub(super) fn run(&self, settings: UpkeepSettings, pulse: &Pulse) {
         let clock = &self.around.clock;
         let mut retention = Every::new(settings.retention_check, clock.monotonic());
         let mut producers = Every::new(PRODUCERS_CHECK, clock.monotonic());
@@ -170,7 +133,7 @@ impl Upkeep {
         }
     }
 
-    fn run_cleaner(&self, pulse: &Pulse) {
+    pub(super) fn run_cleaner(&self, pulse: &Pulse) {
         loop {
             pulse.beat();
             // As long as there is work it goes on, at its own pace.
@@ -186,7 +149,7 @@ impl Upkeep {
     }
 
     /// A pass over every log that is worth one; `true`: there was one.
-    fn compact(&self, keys_bytes: usize, bytes_per_s: Option<u64>) -> bool {
+    pub(super) fn compact(&self, keys_bytes: usize, bytes_per_s: Option<u64>) -> bool {
         let compacted = |partition: &Arc<Partition>| partition.config.load().cleanup.compact.is_some();
         let open: Vec<Arc<Partition>> = self.registry.open().into_iter().filter(compacted).collect();
         let mut any = false;
@@ -205,7 +168,7 @@ impl Upkeep {
         any
     }
 
-    fn retain(&self) {
+    pub(super) fn retain(&self) {
         let now = self.around.clock.wall();
         let open = self.registry.open();
         self.roll_expired(&open, now);
@@ -284,7 +247,7 @@ impl Upkeep {
         }
     }
 
-    fn expire_producers(&self, expiration_ms: i64) {
+    pub(super) fn expire_producers(&self, expiration_ms: i64) {
         let now = self.around.clock.wall();
         for partition in self.registry.open() {
             partition.writer().producers.expire(now, expiration_ms);

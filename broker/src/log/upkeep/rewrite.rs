@@ -15,7 +15,7 @@ use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::upkeep::compaction::{self, Piece, Standing, Work};
 use crate::log::upkeep::last_offsets::Latest;
 use crate::log::upkeep::swap::Output;
-use crate::log::write::segment::{Indexed, SealedSegment};
+use crate::log::write::segment::SealedSegment;
 use crate::record::{BatchHeader, StoredBatch, Thinned, check_stored};
 
 /// Headers that are read at once.
@@ -282,10 +282,4 @@ fn pieces(sealed: &[SealedSegment], end: Offset) -> Vec<Piece> {
         newest: sealed.segment.newest().map(|newest| newest.timestamp),
     };
     sealed.iter().zip(ends).map(piece).collect()
-}
-
-/// The entries of a new segment, and their lengths.
-pub(in crate::log) fn encode(indexed: &Indexed) -> (Vec<u8>, Vec<u8>) {
-    let offsets = indexed.offsets.iter().flat_map(|entry| entry.encode()).collect();
-    (offsets, indexed.times.iter().flat_map(|entry| entry.encode()).collect())
 }

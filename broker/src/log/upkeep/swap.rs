@@ -12,8 +12,8 @@ use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::io::SharedFile;
 use crate::log::layout::{self, SegmentFile, segment_file};
-use crate::log::partition::{Partition, View};
-use crate::log::upkeep::rewrite::encode;
+use crate::log::partition::Partition;
+use crate::log::state::View;
 use crate::log::write::segment::{Indexed, SealedSegment};
 use crate::record::BatchHeader;
 
@@ -124,7 +124,7 @@ impl Output {
     fn complete(&mut self, partition: &Partition) -> Result<(), LogError> {
         self.flush()?;
         self.indexed.add_newest(self.base);
-        let (offsets, times) = encode(&self.indexed);
+        let (offsets, times) = self.indexed.encode();
         let write = |kind, bytes: &[u8]| {
             let path = layout::cleaned_file(&partition.dir.join(segment_file(self.base, kind)));
             let written = fresh(partition, &path).and_then(|file| {

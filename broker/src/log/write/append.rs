@@ -5,14 +5,18 @@
 use std::sync::Arc;
 
 use crate::ids::{LeaderEpoch, Offset, ProducerId, TimestampMs};
+use crate::log::config::LogConfig;
 use crate::log::error::{AppendError, ConditionalAppendError, LogError, Refused};
 use crate::log::layout::LEADER_EPOCHS;
-use crate::log::partition::{Appended, LogConfig, Origin, Partition, StreamLast, Writer};
+use crate::log::partition::Partition;
 use crate::log::positions::Mark;
+use crate::log::state::Writer;
 use crate::log::sync::checkpoint;
+use crate::log::ticket::Appended;
 use crate::log::ticket::Ticket;
 use crate::log::write::producer_snapshot;
 use crate::log::write::producers::Verdict;
+use crate::log::write::producers::{Origin, StreamLast};
 use crate::log::write::segment::{ActiveSegment, RollLimits};
 use crate::record::{BatchHeader, Compression, ProducedBatch, RecordError, TimestampType};
 

@@ -7,12 +7,34 @@ use std::collections::{HashMap, VecDeque};
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use crate::limits::PRODUCER_BATCHES_KEPT;
 use crate::log::error::{AppendError, Refused};
-use crate::log::partition::{Origin, RESERVED_PRODUCER_IDS, StreamLast};
 use crate::log::write::producer_snapshot::SnapshotEntry;
 use crate::record::{BatchHeader, ProducerStamp};
 
+/// Producer ids at and above this belong to internal streams (rule 19); ids below are given to clients.
+pub const RESERVED_PRODUCER_IDS: ProducerId = ProducerId(1 << 62);
+
 /// Sequences so far apart, or further, cannot be told from ones that wrapped.
 const HALF_CIRCLE: i64 = 1 << 30;
+
+/// Who appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Over the Kafka port: reserved producer ids are refused.
+    Client,
+    /// The broker: coordinators and gateway batches without identity.
+    Broker,
+    /// A deduplicated append: the batch carries a reserved producer id; exactly last + 1, or a duplicate (rule 18).
+    Stream,
+}
+
+/// The last thing that an internal stream wrote here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLast {
+    /// The last record's sequence.
+    pub sequence: Sequence,
+    /// The last record's offset.
+    pub offset: Offset,
+}
 
 /// The known producers of one partition.
 #[derive(Debug, Default)]

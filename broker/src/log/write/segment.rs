@@ -98,6 +98,12 @@ pub(in crate::log) struct Written {
 }
 
 impl Indexed {
+    /// The content of the two index files.
+    pub(in crate::log) fn encode(&self) -> (Vec<u8>, Vec<u8>) {
+        let offsets = self.offsets.iter().flat_map(|entry| entry.encode()).collect();
+        (offsets, self.times.iter().flat_map(|entry| entry.encode()).collect())
+    }
+
     /// Takes note of the batch at `position`: Kafka's `LogSegment.append`, entry for entry.
     pub(in crate::log) fn add(&mut self, base: Offset, header: &BatchHeader, position: u64, interval: u64) -> bool {
         let last_offset = header.last_offset();

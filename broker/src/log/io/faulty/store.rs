@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path};
 
-use super::super::DirEntry;
-use super::Dice;
+use super::dice::Dice;
+use crate::log::io::DirEntry;
 
 /// What reaches the disk at once.
 const PAGE_BYTES: u64 = 4_096;

@@ -9,8 +9,9 @@ use super::*;
 use crate::clock::MachineClock;
 use crate::ids::{Offset, TopicName};
 use crate::log::Cleanup;
+use crate::log::config::FlushEvery;
 use crate::log::io::faulty::FaultyDisk;
-use crate::log::partition::{FlushEvery, Origin};
+use crate::log::write::producers::Origin;
 use crate::record::{Compression, Message, ProducedBatch, TimestampType, build, check_stored, records};
 
 pub(crate) fn ident(topic: &str) -> PartitionIdent {

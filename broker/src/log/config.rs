@@ -1,0 +1,42 @@
+//! What a topic's configs mean for its logs, as plain values: `topics/` translates the configs, the log reads these at each
+//! append and pass. Nothing here is validated again.
+
+use crate::log::upkeep::policy::Cleanup;
+use crate::record::TimestampType;
+
+/// What the topic's configs mean for its logs; may change while the log is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// A segment is sealed before it grows beyond so many bytes (`segment.bytes`).
+    pub segment_bytes: u64,
+    /// A segment is sealed when a batch is so many ms later than its first (`segment.ms`).
+    pub segment_ms: i64,
+    /// Bytes of log between index entries (`index.interval.bytes`).
+    pub index_interval_bytes: u64,
+    /// Bytes of the largest batch (`max.message.bytes`).
+    pub message_bytes_max: usize,
+    /// Whose time records carry (`message.timestamp.type`).
+    pub timestamp_type: TimestampType,
+    /// `true`: HW waits for the sync (the default). `false` is `sluice.flush=os`.
+    pub sync: bool,
+    /// When a log that does not wait for syncs gets one all the same.
+    pub flush: FlushEvery,
+    /// Keyless records are refused: `cleanup.policy` has `compact`.
+    pub compacted: bool,
+    /// What is removed, and when.
+    pub cleanup: Cleanup,
+}
+
+/// How much of a `sluice.flush=os` log stays unsynced; a sync is asked for then, nobody waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushEvery {
+    /// Messages (`flush.messages`).
+    pub messages: i64,
+    /// Milliseconds since the first of them (`flush.ms`).
+    pub ms: i64,
+}
+
+impl FlushEvery {
+    /// It is left to the system.
+    pub const NEVER: FlushEvery = FlushEvery { messages: i64::MAX, ms: i64::MAX };
+}

@@ -1,0 +1,44 @@
+//! The upkeep verbs of a data directory: start the threads that make passes, or make one pass now (tests, tools).
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::log::error::LogError;
+use crate::log::recovery::log_dir::LogDir;
+use crate::log::upkeep::passes::{Upkeep, UpkeepSettings};
+use crate::tasks::{Pulse, Vital};
+
+impl LogDir {
+    /// Starts the thread that does all this, until the directory is closed.
+    ///
+    /// # Errors
+    /// `Io` when there is no thread to be had.
+    pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
+        let start = |name: &'static str, run: Box<dyn FnOnce(&Upkeep, &Pulse) + Send>| {
+            let (upkeep, woken) = (Arc::clone(&self.upkeep), Arc::clone(&self.upkeep));
+            let vital = Vital::new(name, CancellationToken::new());
+            let thread = self.tasks.vital_thread(vital, move || woken.wake(), move |pulse| run(&upkeep, pulse));
+            self.upkeep.threads.lock().push(thread?);
+            Ok(())
+        };
+        start("log-retention", Box::new(move |upkeep, pulse| upkeep.run(settings, pulse)))
+            .and_then(|()| start("log-cleaner", Box::new(Upkeep::run_cleaner)))
+            .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))
+    }
+
+    /// Compacts every log that is worth it, until none is. Blocking; `keys_bytes` bounds the keys held at once.
+    pub fn compact(&self, keys_bytes: usize) {
+        while self.upkeep.compact(keys_bytes, None) {}
+    }
+
+    /// One look through every partition: what is below its log start, too old or too much, goes. Blocking.
+    pub fn retain(&self) {
+        self.upkeep.retain();
+    }
+
+    /// Forgets clients' producers that have written nothing for `expiration_ms`.
+    pub fn expire_producers(&self, expiration_ms: i64) {
+        self.upkeep.expire_producers(expiration_ms);
+    }
+}
