@@ -201,7 +201,6 @@ fn config(sync: bool) -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         sync,
         flush: FlushEvery::NEVER,
-        compacted: false,
         cleanup: Cleanup::default(),
     }
 }

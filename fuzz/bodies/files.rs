@@ -60,7 +60,6 @@ pub fn config() -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         sync: true,
         flush: FlushEvery::NEVER,
-        compacted: false,
         cleanup: Cleanup::default(),
     }
 }

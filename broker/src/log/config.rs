@@ -21,9 +21,7 @@ pub struct LogConfig {
     pub sync: bool,
     /// When a log that does not wait for syncs gets one all the same.
     pub flush: FlushEvery,
-    /// Keyless records are refused: `cleanup.policy` has `compact`.
-    pub compacted: bool,
-    /// What is removed, and when.
+    /// What is removed, and when; `compact` refuses records without a key.
     pub cleanup: Cleanup,
 }
 

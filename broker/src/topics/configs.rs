@@ -183,7 +183,6 @@ impl TopicConfigs {
             timestamp_type: self.timestamp_type(),
             sync: self.get("sluice.flush") != Some("os"),
             flush: FlushEvery { messages: self.number("flush.messages"), ms: self.number("flush.ms") },
-            compacted: self.compacted(),
             cleanup: self.cleanup(),
         }
     }

@@ -86,7 +86,6 @@ fn log_config() -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         sync: true,
         flush: FlushEvery::NEVER,
-        compacted: false,
         // Nothing is ever removed: a change that is taken back is a later record.
         cleanup: Cleanup::default(),
     }

@@ -99,7 +99,6 @@ fn served(disk: &FaultyDisk) -> (Arc<LogDir>, Arc<Partition>) {
         timestamp_type: TimestampType::CreateTime,
         sync: true,
         flush: FlushEvery::NEVER,
-        compacted: false,
         cleanup: crate::log::Cleanup::default(),
     };
     let partition = dir.open_existing(ident, config).unwrap();

@@ -1,6 +1,7 @@
 //! Policy, timestamps, rolls, epochs (rule 5), streams (rules 18 and 19) and conditional appends.
 
 use super::*;
+use crate::log::Compaction;
 use crate::log::error::{AppendError, ConditionalAppendError, LogError};
 use crate::log::write::producers::RESERVED_PRODUCER_IDS;
 use crate::record::{RecordError, check_produced};
@@ -19,7 +20,10 @@ fn the_topics_policy_is_applied_to_every_batch() {
     let error = refused(&partition, large, Origin::Client);
     assert!(matches!(error, AppendError::Record(RecordError::TooLarge { limit: 200, .. })), "{error}");
 
-    let compacted = dir.create(ident("compacted"), LogConfig { compacted: true, ..config() }).unwrap();
+    let compaction =
+        Compaction { min_dirty_millionths: 0, min_lag_ms: 0, max_lag_ms: i64::MAX, delete_retention_ms: 0 };
+    let cleanup = Cleanup { compact: Some(compaction), ..Cleanup::default() };
+    let compacted = dir.create(ident("compacted"), LogConfig { cleanup, ..config() }).unwrap();
     // Compressed batches of clients are opened before they come here, for this and other reasons (`record::AppendRules`).
     let keyed = |key: Option<&'static str>| Message { key: key.map(Bytes::from), ..message("v", 1) };
     let good = build(&[keyed(Some("k"))], TimestampMs(0), Compression::None, None).unwrap();

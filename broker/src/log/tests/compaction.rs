@@ -19,7 +19,7 @@ const KEYS_BYTES: usize = 1 << 20;
 fn compacted(delete_retention_ms: i64) -> LogConfig {
     let compact = Compaction { min_dirty_millionths: 0, min_lag_ms: 0, max_lag_ms: i64::MAX, delete_retention_ms };
     let cleanup = Cleanup { compact: Some(compact), ..Cleanup::default() };
-    LogConfig { segment_bytes: 500, index_interval_bytes: 100, compacted: true, cleanup, ..config() }
+    LogConfig { segment_bytes: 500, index_interval_bytes: 100, cleanup, ..config() }
 }
 
 fn keyed(key: &str, value: Option<&str>, time: i64) -> Message {

@@ -80,7 +80,6 @@ fn config() -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         sync: true,
         flush: FlushEvery::NEVER,
-        compacted: false,
         cleanup: Cleanup::default(),
     }
 }

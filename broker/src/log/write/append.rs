@@ -230,7 +230,7 @@ fn check_policy(config: &LogConfig, batch: &ProducedBatch, origin: Origin) -> Re
     }
     // What came compressed from clients was opened before, where that holds up nobody.
     let looked_at = header.compression != Compression::None && origin != Origin::Stream;
-    if config.compacted && !header.control && !looked_at {
+    if config.cleanup.compact.is_some() && !header.control && !looked_at {
         for record in batch.iter()? {
             if record?.key.is_none() {
                 return invalid("a compacted topic takes no record without a key");

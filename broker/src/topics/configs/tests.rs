@@ -84,7 +84,7 @@ fn configs_reach_the_log() {
     assert_eq!(plain.segment_bytes, 1 << 30);
     assert_eq!(plain.message_bytes_max, limits::MESSAGE_BYTES_MAX);
     assert_eq!(plain.timestamp_type, TimestampType::CreateTime);
-    assert!(plain.sync && !plain.compacted);
+    assert!(plain.sync && plain.cleanup.compact.is_none());
 
     let pairs = [
         ("segment.bytes", "20000"),
@@ -113,7 +113,6 @@ fn configs_reach_the_log() {
         timestamp_type: TimestampType::LogAppendTime,
         sync: false,
         flush: FlushEvery { messages: 500, ms: 2_000 },
-        compacted: true,
         cleanup: Cleanup {
             delete: false,
             retention_ms: None,

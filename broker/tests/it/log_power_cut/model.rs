@@ -57,7 +57,6 @@ fn config(topic: usize) -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         sync: topic + 1 < TOPICS,
         flush: FlushEvery { messages: 7, ms: 500 },
-        compacted: false,
         cleanup: Cleanup::default(),
     }
 }

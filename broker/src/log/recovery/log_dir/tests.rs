@@ -28,7 +28,6 @@ pub(crate) fn config() -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         sync: true,
         flush: FlushEvery::NEVER,
-        compacted: false,
         cleanup: Cleanup::default(),
     }
 }
