@@ -71,7 +71,9 @@ impl LogDir {
         let dir = self.path.join(layout::partition_dir(&ident.topic, ident.partition));
         // A log start is written when everything below it is synced.
         let start = self.around.starts.get(&ident.name()).unwrap_or_default();
+        let name = ident.name();
         let recovery = Recovery {
+            name: &name,
             disk: &*self.around.disk,
             dir: &dir,
             trusted: self.registry.point(&ident.name()).max(start),
@@ -149,7 +151,7 @@ fn build(
 
 /// Rule 17: the directory must be there and say that it is this partition's.
 fn check_ident(disk: &dyn Disk, dir: &Path, ident: &PartitionIdent) -> Result<(), LogError> {
-    let offline = |reason: String| LogError::Offline { partition: String::new(), reason };
+    let offline = |reason: String| LogError::Offline { partition: ident.name().to_string(), reason };
     let Some(text) = checkpoint::read_text(disk, &dir.join(PARTITION_METADATA))? else {
         return Err(offline(format!("{} is missing, or has no {PARTITION_METADATA}", dir.display())));
     };

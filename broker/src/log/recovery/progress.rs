@@ -33,6 +33,7 @@ pub struct CutReport {
 #[derive(Debug)]
 pub(in crate::log) struct Recovery<'a> {
     pub(in crate::log) disk: &'a dyn Disk,
+    pub(in crate::log) name: &'a TopicPartition,
     pub(in crate::log) dir: &'a Path,
     /// Everything below was synced once: damage there is corruption.
     pub(in crate::log) trusted: Offset,
@@ -91,7 +92,7 @@ impl Recovery<'_> {
 
     pub(super) fn no_segment(&self) -> LogError {
         let reason = format!("{} holds no segment", self.dir.display());
-        LogError::Offline { partition: String::new(), reason }
+        LogError::Offline { partition: self.name.to_string(), reason }
     }
 }
 

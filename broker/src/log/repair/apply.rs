@@ -77,6 +77,7 @@ impl Repair {
     fn recover(&self, partition: &TopicPartition) -> Result<Recovered, LogError> {
         let dir = self.dir(partition);
         let recovery = Recovery {
+            name: partition,
             disk: &*self.disk,
             dir: &dir,
             trusted: self.trusted(partition),

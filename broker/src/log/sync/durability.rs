@@ -77,9 +77,7 @@ impl Waits {
             wait
         };
         // The sender is only dropped unsent when the partition itself is.
-        wait.await.unwrap_or_else(|_| {
-            Err(LogError::Offline { partition: String::new(), reason: "the log was closed".to_owned() })
-        })
+        wait.await.unwrap_or_else(|_| Err(LogError::Internal { what: "a wait outlived its partition".to_owned() }))
     }
 
     /// Progress: answers everyone at or below. Going back is ignored.
