@@ -7,9 +7,9 @@ use crate::record::TimestampType;
 /// What the topic's configs mean for its logs; may change while the log is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
-    /// A segment is sealed before it grows beyond so many bytes (`segment.bytes`).
+    /// A segment is sealed before it has more bytes than this (`segment.bytes`).
     pub segment_bytes: u64,
-    /// A segment is sealed when a batch is so many ms later than its first (`segment.ms`).
+    /// A segment is sealed when a batch is this many ms later than its first (`segment.ms`).
     pub segment_ms: i64,
     /// Bytes of log between index entries (`index.interval.bytes`).
     pub index_interval_bytes: u64,
@@ -19,13 +19,13 @@ pub struct LogConfig {
     pub timestamp_type: TimestampType,
     /// `true`: HW waits for the sync (the default). `false` is `sluice.flush=os`.
     pub sync: bool,
-    /// When a log that does not wait for syncs gets one all the same.
+    /// When a log with `sluice.flush=os` is synced.
     pub flush: FlushEvery,
     /// What is removed, and when; `compact` refuses records without a key.
     pub cleanup: Cleanup,
 }
 
-/// How much of a `sluice.flush=os` log stays unsynced; a sync is asked for then, nobody waits for it.
+/// How much of a `sluice.flush=os` log may stay unsynced. A sync is requested then; no answer waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushEvery {
     /// Messages (`flush.messages`).
@@ -35,6 +35,6 @@ pub struct FlushEvery {
 }
 
 impl FlushEvery {
-    /// It is left to the system.
+    /// The operating system decides.
     pub const NEVER: FlushEvery = FlushEvery { messages: i64::MAX, ms: i64::MAX };
 }

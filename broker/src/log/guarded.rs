@@ -1,13 +1,13 @@
-//! A lock that notices a panic. parking_lot unlocks when a panic unwinds through a guard and says nothing, so whoever
-//! comes next would work on what is half changed. Here the owner of the lock is told, after it is unlocked, and takes
-//! itself out of service. Costs one look at a thread-local count for each lock and unlock.
+//! A lock that notices a panic. parking_lot unlocks when a panic unwinds through a guard and says nothing: the next
+//! thread would work on half-changed state. Here the owner of the lock learns of the panic, after the unlock, and goes out
+//! of service. The cost is one look at the panic count for each lock and unlock.
 
 use std::ops::{Deref, DerefMut};
 use std::thread::panicking;
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// What must not be used any more after a panic in the middle of a change.
+/// Something that must not be used after a panic in the middle of a change.
 pub(in crate::log) trait PoisonedByPanic {
     /// A panic has unwound through one of its locks, which is free again.
     fn panicked(&self);
@@ -22,7 +22,7 @@ impl<T> Guarded<T> {
         Guarded(Mutex::new(value))
     }
 
-    /// Waits for the lock; `owner` is told of a panic that unwinds through the guard.
+    /// Waits for the lock. `owner` learns of a panic that unwinds through the guard.
     pub(in crate::log) fn lock<'a>(&'a self, owner: &'a dyn PoisonedByPanic) -> Guard<'a, T> {
         Guard::new(self.0.lock(), owner)
     }
@@ -33,7 +33,7 @@ impl<T> Guarded<T> {
     }
 }
 
-/// The lock is held. The fields are dropped in this order: the owner is told once the lock is free.
+/// The lock is held. The fields are dropped in this order, so the owner learns of a panic once the lock is free.
 pub(in crate::log) struct Guard<'a, T> {
     guard: MutexGuard<'a, T>,
     _notice: Notice<'a>,
@@ -88,14 +88,14 @@ mod tests {
 
     impl PoisonedByPanic for Owner {
         fn panicked(&self) {
-            // The lock is free: whoever takes itself out of service may need it.
+            // The owner may need the lock to go out of service.
             assert!(self.value.0.try_lock().is_some());
             self.told.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     #[test]
-    fn the_owner_is_told_of_a_panic_under_its_lock_once_the_lock_is_free() {
+    fn the_owner_learns_of_a_panic_under_its_lock_once_the_lock_is_free() {
         let owner = Owner::default();
         *owner.value.lock(&owner) = 1;
         assert_eq!(owner.told.load(Ordering::Relaxed), 0);

@@ -42,7 +42,7 @@ pub const TEMPORARY: &str = ".tmp";
 const DELETED: &str = ".deleted";
 /// While compaction writes it: not in force.
 const CLEANED: &str = ".cleaned";
-/// Written and synced: in force, whatever else is there.
+/// Written and synced: in force.
 const SWAP: &str = ".swap";
 
 /// A file of a segment.
@@ -174,7 +174,7 @@ pub fn parse_partition_dir(name: &str) -> Option<TopicPartition> {
         return None;
     }
     let partition = PartitionId(number.parse().ok()?);
-    // "a-01" is nobody's directory: names must print back as they were.
+    // "a-01" is no partition's directory: a name must print as it was parsed.
     (partition.to_string() == number).then_some(())?;
     Some(TopicPartition { topic: TopicName::new(topic).ok()?, partition })
 }

@@ -3,12 +3,12 @@
 //!
 //! ```text
 //! write/     append ─ producers (KIP-98) ─ epochs ─ segment ─ io ── page cache
-//! sync/      flusher: commit decides, io syncs ─ HW ─ durability answers;   registry, checkpoint: what is durable, on disk
-//! read/      locate, batches, find_time ─ below HW ─ scan ─ io;             watch wakes long polls
+//! sync/      queue ─ flusher: commit decides, io syncs ─ HW ─ durability answers;   registry, checkpoint: on disk
+//! read/      spans ─ locate, batches, find_time ─ below HW ─ scan ─ io;     watch wakes long polls
 //! index/     offset and time index of a segment; sealed ones are mapped
 //! recovery/  log_dir ─ open ─ quick or walk ─ a partition
 //! upkeep/    passes: retention decides, log_start moves; compaction decides, rewrite writes, swap replaces; unlinker
-//! dump/ repair/   for tools: show any of the files, whatever is in them; look for damage, and take it out
+//! dump/ repair/   for tools: print any of the files; find damage and remove it
 //! ```
 
 pub mod config;

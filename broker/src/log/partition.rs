@@ -1,6 +1,6 @@
-//! One partition: what it is, where its log stands (LEO, HW, recovery point, log start, segments) and the verbs that
-//! neither append (`append.rs`) nor read (`read.rs`, `find_time.rs`). The writer's lock is held during a write; the
-//! view's only to look at or move positions, never during I/O, so that reads and appends do not wait for each other.
+//! One partition: its parts, its locks, its waits, and the verbs that belong to no room. Appends are in
+//! `log/write/append.rs`, reads in `log/read/batches.rs`. The writer's lock is held during a write; the view's only to look
+//! at or move positions, never during I/O, so that reads and appends do not wait for each other.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
@@ -59,7 +59,7 @@ pub struct Partition {
     pub(in crate::log) shown: Waits,
     pub(in crate::log) synced: Waits,
     pub(in crate::log) watchers: Arc<Watchers>,
-    /// What is at and above it is not removed, whatever the configs say.
+    /// Records at and above this offset are not removed, even if the configs allow it.
     pub(in crate::log) held: AtomicI64,
     /// Held while segments are taken out or replaced. Taken before `writer` and `view`.
     upkeep: Guarded<UpkeepState>,
@@ -136,8 +136,8 @@ impl Partition {
         self.view().positions.offsets()
     }
 
-    /// Nothing at or above `from` is removed by retention or DeleteRecords, until a later call says otherwise: somebody
-    /// of the broker's own has not worked through it yet.
+    /// Retention and DeleteRecords remove nothing at or above `from`, until a later call: a service of the broker still
+    /// needs these records.
     pub fn hold(&self, from: Offset) {
         self.held.store(from.0, Ordering::Release);
     }
@@ -189,7 +189,7 @@ impl Partition {
             self.mark_dirty();
         } else {
             self.show_everything();
-            // The time that runs may be another one's by now.
+            // The timer that runs may be for the `flush.ms` of before.
             self.timed.store(false, Ordering::Release);
             self.flush_in_time(flush);
         }
@@ -218,7 +218,7 @@ impl Partition {
         self.upkeep.lock(self)
     }
 
-    /// As `upkeep`; `None` while somebody else works on the segments.
+    /// As `upkeep`; `None` while another thread works on the segments.
     pub(in crate::log) fn try_upkeep(&self) -> Option<Guard<'_, UpkeepState>> {
         self.upkeep.try_lock(self)
     }
@@ -272,7 +272,7 @@ impl Partition {
         }
     }
 
-    /// `flush.ms` is over. Until it is, no second one is begun, however often there is a sync meanwhile.
+    /// `flush.ms` is over. One timer runs at a time, even if there are syncs meanwhile.
     pub(in crate::log) fn flush_timed(&self) {
         self.timed.store(false, Ordering::Release);
         self.flush_now();
@@ -285,7 +285,7 @@ impl Partition {
     }
 
     /// HW = LEO, in topics that do not wait for syncs. An append that began in one and ends after it has become another
-    /// is not shown: the config is looked at under the view's lock, so whoever changed it finds all that was shown in LEO.
+    /// is not shown: the config is read under the view's lock.
     pub(in crate::log) fn show_everything(&self) {
         let hw = {
             let mut view = self.view();
@@ -309,7 +309,7 @@ impl Partition {
         self.end(LogError::Deleted { partition: self.label() });
     }
 
-    /// There will be no more progress; the first reason stays, except that a deletion overrides all.
+    /// Ends all waits with `error`, and every later verb. The first error stays, except that a deletion replaces it.
     pub(in crate::log) fn end(&self, error: LogError) {
         {
             let mut view = self.view();

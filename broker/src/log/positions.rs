@@ -6,7 +6,7 @@
 use super::error::LogError;
 use crate::ids::Offset;
 
-/// What the positions are for everybody outside.
+/// The positions that callers outside of the log see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offsets {
     /// The first offset that can be read.
@@ -17,7 +17,7 @@ pub struct Offsets {
     pub hw: Offset,
     /// The last stable offset: the end of what a consumer with `read_committed` may see.
     pub lso: Offset,
-    /// The log end offset: where the next append goes. Not to be shown to anybody.
+    /// The log end offset: where the next append goes. Never shown outside of the broker.
     pub leo: Offset,
 }
 

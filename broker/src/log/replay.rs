@@ -1,5 +1,5 @@
 //! Replays a partition's log from its start to HW, batch by batch, for state that lives in a log: the metadata log, keyed
-//! logs, coordinators. Stands on `read/`, beneath whoever keeps the state. It never returns a part of a log as if it
+//! logs, coordinators. Stands on `read/`, below the owners of the state. It never returns a part of a log as if it
 //! were all of it, and never interprets a record.
 
 use super::error::{LogError, ReplayFault};

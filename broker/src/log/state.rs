@@ -11,7 +11,7 @@ use crate::log::write::epochs::Epochs;
 use crate::log::write::producers::Producers;
 use crate::log::write::segment::{ActiveSegment, SealedSegment, Segment};
 
-/// What the one who appends owns.
+/// What an append changes.
 #[derive(Debug)]
 pub(in crate::log) struct Writer {
     /// `None`: read-only (damaged, offline).
@@ -23,7 +23,7 @@ pub(in crate::log) struct Writer {
     pub(in crate::log) snapshot_at: Option<Offset>,
 }
 
-/// Where the log stands.
+/// Positions, segments and what waits for the flusher.
 #[derive(Debug)]
 pub(in crate::log) struct View {
     pub(in crate::log) positions: Positions,
@@ -32,9 +32,9 @@ pub(in crate::log) struct View {
     pub(in crate::log) epochs: Epochs,
     /// What the next sync has to take besides the active `.log`.
     pub(in crate::log) pending: Pending,
-    /// The flusher has taken something and is not done with it.
+    /// The flusher is syncing what it has taken.
     pub(in crate::log) flushing: bool,
-    /// A snapshot that is of no use once the recovery point on disk has reached the newer one, which comes second.
+    /// An older snapshot, and the newer one that replaces it once the recovery point on disk has reached that.
     pub(in crate::log) obsolete: Option<(Offset, Offset)>,
     /// Why this partition takes no appends, or does not even read.
     pub(in crate::log) trouble: Option<LogError>,
@@ -47,14 +47,14 @@ pub(in crate::log) struct Pending {
     /// To be written first: producers as they were before an offset.
     pub(in crate::log) snapshots: Vec<(Offset, Vec<u8>)>,
     pub(in crate::log) dir: bool,
-    /// A segment was sealed: the recovery points are worth writing.
+    /// A segment was sealed: the recovery points are to be written soon.
     pub(in crate::log) sealed: bool,
 }
 
-/// What is known of the work on a partition's segments.
+/// The work on a partition's segments.
 #[derive(Debug, Default)]
 pub(in crate::log) struct UpkeepState {
-    /// A compaction ended half way, and what is on disk is for the next start to put in order.
+    /// A compaction failed half way. The next start finishes or removes its files.
     pub(in crate::log) failed: bool,
 }
 

@@ -24,12 +24,12 @@ pub struct Appended {
 }
 
 /// An answer that opens when what it reveals is durable.
-#[must_use = "await `durable` or `synced` for the answer; `forget` says that nobody wants it"]
+#[must_use = "await `durable` or `synced` for the answer; `forget` says that it is not wanted"]
 #[derive(Clone, Debug)]
 pub struct Ticket<T = Appended, E = AppendError> {
     partition: Arc<Partition>,
     outcome: Result<T, E>,
-    /// HW has to reach this before anybody learns the outcome.
+    /// HW has to reach this before the outcome is answered.
     reveals: Option<Offset>,
 }
 
@@ -57,7 +57,7 @@ impl<T, E: From<LogError>> Ticket<T, E> {
         self.outcome
     }
 
-    /// The answer, once what it reveals is synced, whatever `sluice.flush` says (rule 18), and HW covers it.
+    /// The answer, once what it reveals is synced, in `sluice.flush=os` topics too (rule 18), and HW covers it.
     ///
     /// # Errors
     /// As `durable`.
@@ -78,6 +78,6 @@ impl<T, E: From<LogError>> Ticket<T, E> {
         self.outcome.as_ref()
     }
 
-    /// Nobody waits for the answer (acks=0).
+    /// The answer is not wanted (acks=0).
     pub fn forget(self) {}
 }

@@ -1,4 +1,4 @@
-//! Index files of sealed segments, mapped at the first look-up, so many at once. Stands between `segment`, which asks,
+//! Index files of sealed segments, mapped at the first look-up; a bounded number at once. Stands between `segment`, which asks,
 //! and the disk, which maps. The kernel allows some 65,000 maps a process: what was not used for longest goes first.
 
 use std::collections::VecDeque;
@@ -41,7 +41,7 @@ impl IndexFile {
         Arc::new(IndexFile { path, len, mapped: Mutex::new(None), used, held })
     }
 
-    /// Whether a look-up finds it mapped; `false` also while somebody maps it.
+    /// Whether a look-up finds it mapped; `false` also while another thread maps it.
     pub(in crate::log) fn is_mapped(&self) -> bool {
         self.mapped.try_lock().is_some_and(|mapped| mapped.is_some())
     }
@@ -69,8 +69,8 @@ impl IndexMaps {
         Ok(bytes)
     }
 
-    /// Maps the file and keeps it mapped until its segment is dropped: whoever still reads the segment finds the old
-    /// bytes when another file takes the name.
+    /// Maps the file and keeps it mapped until its segment is dropped: readers of the segment keep the
+    /// old bytes when another file takes the name.
     ///
     /// # Errors
     /// As `bytes`.
@@ -82,7 +82,7 @@ impl IndexMaps {
     fn remember(&self, file: &Arc<IndexFile>) {
         let mut queue = self.mapped.lock();
         queue.push_back(Arc::downgrade(file));
-        // Each is passed over once at most: after that its mark is gone.
+        // Each is passed over once at most: that clears its mark.
         let mut looks = 2 * queue.len();
         while queue.len() > self.at_once && looks > 0 {
             looks -= 1;

@@ -38,7 +38,7 @@ struct Flock {
 impl DirLock for Flock {}
 
 impl BufferedDisk {
-    /// Opens a file that is only looked at: it may belong to somebody else. Writing to it fails.
+    /// Opens a file for reading only: it may belong to another user. Writing to it fails.
     ///
     /// # Errors
     /// The system's.

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-/// An open file, shared by whoever reads, writes and syncs it; stays readable after its name is gone.
+/// An open file, shared by its readers, its writer and the flusher; stays readable after its name is removed.
 pub type SharedFile = Arc<dyn DiskFile>;
 
 /// Bytes of a file that does not change any more, mapped or read.
@@ -49,7 +49,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// The system's, `NotFound` among them.
     fn open(&self, path: &Path) -> io::Result<SharedFile>;
 
-    /// The first `len` bytes of a file that nobody writes to or shortens any more.
+    /// The first `len` bytes of a file that is not written or shortened any more.
     ///
     /// # Errors
     /// The system's; `UnexpectedEof` when it is shorter.

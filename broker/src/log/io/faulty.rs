@@ -122,12 +122,12 @@ impl FaultyDisk {
         state.failing_syncs.push(at);
     }
 
-    /// Writes fail with ENOSPC once the files hold so many bytes (0: no file can be made either); `None`: there is room again.
+    /// Writes fail with ENOSPC once the files hold this many bytes (0: no file can be made either); `None`: there is room again.
     pub fn set_space(&self, bytes: Option<u64>) {
         self.shared.state.lock().space = bytes;
     }
 
-    /// After so many more operations the machine stands still: everything fails from then on, as if the power were gone.
+    /// After this many more operations everything fails, as after a power cut.
     pub fn stop_after(&self, operations: u64) {
         let mut state = self.shared.state.lock();
         state.stop_at = Some(state.operations + operations);

@@ -43,7 +43,7 @@ impl Partition {
     /// The whole batches of a located range; `None` where the disk may not be waited for and would have to be.
     ///
     /// # Errors
-    /// `Io`; `Deleted`, `Offline` when the files are gone for that reason.
+    /// `Io`; `Deleted`, `Offline` when the files are missing for that reason.
     pub fn read_located(&self, slice: &FileSlice, patience: Patience) -> Result<Option<Bytes>, LogError> {
         match slice.read(patience) {
             Ok(bytes) => Ok(bytes.map(|bytes| whole_batches(Bytes::from(bytes)))),
@@ -65,7 +65,7 @@ impl Partition {
         LogError::Corrupt { path: self.log_path(segment), position, reason: reason.to_owned() }
     }
 
-    /// A deleted partition's files are gone under whoever still reads.
+    /// The files of a deleted partition may be missing while a read is under way.
     pub(in crate::log) fn read_failed(&self, segment: &Segment, error: std::io::Error) -> LogError {
         match self.view().readable() {
             Ok(()) => LogError::io("cannot read", &self.log_path(segment), error),

@@ -1,6 +1,6 @@
 //! Locate: where whole batches are, without their bytes: a range of a file that can go to a socket as it is (sendfile),
-//! or be read. Asked patiently it waits for the disk; asked otherwise it says when it would have to, so that network
-//! threads never wait. The range may end inside a batch, as Kafka's do; it never passes HW.
+//! or be read. `Patience::Wait` waits for the disk; with `Cached` it returns `None` where it would
+//! have to, so that network threads never wait. The range may end inside a batch, as Kafka's do; it never passes HW.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -69,14 +69,14 @@ impl FileSlice {
         self.file.descriptor()
     }
 
-    /// Its first `count` bytes gone.
+    /// Drops its first `count` bytes.
     pub fn advance(&mut self, count: usize) {
         let count = count.min(self.len);
         self.position += count as u64;
         self.len -= count;
     }
 
-    /// Nothing behind its first `count` bytes.
+    /// Keeps only its first `count` bytes.
     pub fn shorten(&mut self, count: usize) {
         self.len = self.len.min(count);
     }
@@ -144,8 +144,8 @@ impl Partition {
             Err(LogError::Corrupt { .. }) => {}
             other => return other,
         }
-        // An index that rotted leads astray; the log alone may still do. A reader who got nothing below HW would ask
-        // for it for ever.
+        // A damaged index may name a wrong place; the log alone may still have the batch. A consumer that got nothing below
+        // HW would ask again without end.
         match self.locate_by(false, from, max_bytes, patience)? {
             Some(located) if nothing(&located) => {
                 let reason = format!("no batch holds offset {from}, though the log ends at {}", located.offsets.hw);
@@ -179,7 +179,7 @@ impl Partition {
             if let First::Full(found) | First::Empty(found) = &found
                 && found.header.next_offset() > offsets.hw
             {
-                // No CRC covers a base offset: a reader who believed this one would jump over everything behind it.
+                // No CRC covers a base offset: with a wrong one, a consumer would skip records.
                 let last = found.header.last_offset();
                 return Err(self.damaged(&span.segment, found.position, &format!("a batch up to offset {last}")));
             }

@@ -1,6 +1,6 @@
 //! Walks the batch headers of a `.log` from one position to another, reading ahead in pieces: small batches share a
-//! read, the bodies of large ones are skipped. Used by reads, time lookups and recovery. Checks only what it needs to
-//! stay on its feet (magic, a size that fits); CRCs are `record::check_stored`'s.
+//! read, the bodies of large ones are skipped. Used by reads, time lookups and recovery. Checks only what the
+//! walk needs (magic, a size that fits); `record::check_stored` checks CRCs.
 
 use std::io;
 
@@ -35,7 +35,7 @@ impl From<io::Error> for ScanStop {
 pub(in crate::log) struct Found {
     /// Byte of the file.
     pub position: u64,
-    /// What the batch says of itself.
+    /// The batch's header.
     pub header: BatchHeader,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::log) struct HeaderScan<'a> {
     alone: bool,
 }
 
-/// A batch of so many bytes is not read for the sake of the header behind it.
+/// A batch this large is not read only to reach the header behind it.
 const LARGE_BATCH_BYTES: usize = 4_096;
 
 impl<'a> HeaderScan<'a> {

@@ -1,5 +1,5 @@
-//! Wakes long polls: whoever waits for records registers a `Notify`, which is called whenever the high watermark
-//! moves and when the partition is deleted or poisoned. Never tells what happened: the woken one looks again.
+//! Wakes long polls: a caller that waits for records registers a `Notify`, which is called whenever the high watermark
+//! moves and when the partition is deleted or poisoned. It does not say what happened: the caller looks again.
 
 use std::sync::Arc;
 

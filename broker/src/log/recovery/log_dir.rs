@@ -210,7 +210,7 @@ impl LogDir {
         let ident = partition.ident();
         partition.delete();
         self.registry.remove(partition);
-        // Whoever takes segments out works by their names, which the next log of this name will have.
+        // Upkeep removes segments by their names, which the next log of this name will have too.
         let _upkeep = partition.upkeep();
         let aside = self.path.join(layout::delete_dir(&ident.topic, ident.partition));
         match self.around.disk.rename(&partition.dir, &aside) {

@@ -41,7 +41,7 @@ impl LogDir {
         if made.is_err() {
             // Best effort: the name says what it is, the next start removes it. When it was the last sync that failed, the
             // directory has its own name already, which a later attempt needs; and nothing in it may go before that name
-            // has gone durably: a power cut would leave an empty partition.
+            // is durably removed: a power cut would leave an empty partition.
             if disk.rename(&dir, &building).is_err() || self.sync_root().is_ok() {
                 let _ = self.remover.remove(building);
             }

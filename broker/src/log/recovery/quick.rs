@@ -46,7 +46,7 @@ impl Recovery<'_> {
             return Ok((Vec::new(), Replayed { end: first, ..Replayed::default() }));
         };
         let producers = Producers::of_entries(&entries, self.append_times);
-        // The batches of some producers may have gone with their segments: what the snapshot knows of these, no walk finds.
+        // The batches of some producers were removed with their segments: only the snapshot knows these.
         let everything = |producers| Replayed { end: first, producers, snapshot_at: Some(at), ..Replayed::default() };
         let (_, Some(mut epochs)) = self.stored_epochs()? else { return Ok((Vec::new(), everything(producers))) };
         let below = bases.partition_point(|base| *base <= at).saturating_sub(1);

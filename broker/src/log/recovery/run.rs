@@ -26,7 +26,7 @@ impl Recovery<'_> {
             .filter_map(|(base, file)| (file == SegmentFile::Log).then_some(base))
             .collect();
         bases.sort_unstable();
-        // Segments wholly below the log start were on their way out; any of them may be gone.
+        // Segments wholly below the log start were being removed; any of them may be missing.
         bases.drain(..bases.partition_point(|base| *base <= self.log_start).saturating_sub(1));
         let Some(first) = bases.first().copied() else {
             return Err(self.no_segment());

@@ -20,7 +20,7 @@ impl Recovery<'_> {
         for (entry, (state, base, file)) in &interim {
             match (state, file) {
                 (Interim::Swap, SegmentFile::Log) => self.finish_swap(names, *base)?,
-                // Indexes of a segment in force are made anew: the old ones may be there under the names they get.
+                // Indexes of a segment in force are built again: old ones may be there under the same names.
                 _ => self.unlink(&entry.name)?,
             }
         }

@@ -76,8 +76,8 @@ impl Recovery<'_> {
             above_trusted: false,
         };
         if next_base.is_none_or(|next| next > self.trusted) {
-            // A write-back that failed before the restart is reported once to whoever syncs next. Not to the sync that
-            // counts: everything that may be lost is written again after this one.
+            // A write-back that failed before the restart is reported once, by the next sync. This one takes the
+            // report, then everything that may be lost is written again.
             let _ = log.sync_data();
         }
         let mut progress = Progress { recovery: self, len, said: self.clock.monotonic() };

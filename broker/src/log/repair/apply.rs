@@ -85,7 +85,7 @@ impl Repair {
             log_start: Offset::ZERO,
             clean: false,
             index_interval: INDEX_INTERVAL_BYTES,
-            // Producers are built for nobody here: the next start builds them again.
+            // Producers are not needed here: the next start builds them again.
             append_times: false,
             clock: &self.clock,
             changed: Cell::new(false),

@@ -1,5 +1,5 @@
-//! Looks through the logs of a stopped broker for damage below what was durable (rule 10), and takes one of two ways
-//! out where it is told to. Behind `sluice log check` and `sluice log repair`; holds the folder's lock.
+//! Looks through the logs of a stopped broker for damage below what was durable (rule 10), and removes it
+//! in one of two ways when it is asked to. Behind `sluice log check` and `sluice log repair`; holds the folder's lock.
 //!
 //! ```text
 //! survey: batch after batch, every checksum ─ what is damaged, what stands behind it

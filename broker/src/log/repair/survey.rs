@@ -69,7 +69,7 @@ pub(super) fn segment_bases(disk: &dyn Disk, dir: &Path) -> Result<Vec<Offset>, 
 }
 
 impl Look<'_> {
-    /// `false` when the log ends here, whatever follows: nothing behind was durable.
+    /// `false` when the log ends here: nothing behind was durable.
     fn through(&self, survey: &mut Survey, progress: &mut dyn FnMut(u64)) -> std::io::Result<bool> {
         let before = survey.bytes;
         let mut at = 0;

@@ -1,10 +1,10 @@
 //! The decisions of group commit, without I/O: which partitions are synced together, in which way, and when the
 //! checkpoint is written. The flusher asks `next`, does it, reports with `synced`; nothing waits while there is work, so
-//! a group is whatever became dirty while the one before was being synced. A failed sync changes the way for good.
+//! a group is what became dirty during the sync of the group before. A failed sync changes the way until the restart.
 
 use std::time::{Duration, Instant};
 
-/// The recovery points are written so often when they move (and at every roll).
+/// How often the recovery points are written while they move (and at every roll).
 pub(in crate::log) const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 /// How a group is made durable.
@@ -27,7 +27,7 @@ pub(in crate::log) enum Step<K> {
     Sync(Vec<K>),
     /// Write out indexes, sync them, write the recovery points.
     Checkpoint,
-    /// Nothing until then; `None`: until something happens.
+    /// Wait this long; `None`: until something is queued.
     Wait(Option<Duration>),
     /// Everything is done and nothing more will come.
     Stop,
@@ -47,12 +47,12 @@ impl<K> GroupCommit<K> {
         GroupCommit { dirty: Vec::new(), checkpoint_at: None, stopping: false, suspect: false }
     }
 
-    /// `key` has something to sync. The caller sees to it that a key is not here twice.
+    /// `key` has something to sync. The caller queues each key once.
     pub(in crate::log) fn dirty(&mut self, key: K) {
         self.dirty.push(key);
     }
 
-    /// No more work will come: what is there is done, then `Stop`.
+    /// No more work will come: the queued work is done, then `Stop`.
     pub(in crate::log) fn stop(&mut self) {
         self.stopping = true;
     }
@@ -79,7 +79,7 @@ impl<K> GroupCommit<K> {
         }
     }
 
-    /// The way for a group of so many dirty files and directories.
+    /// The way for a group with this many dirty files and directories.
     pub(in crate::log) fn way(&self, files: usize) -> Way {
         match (files, self.suspect) {
             (0, _) => Way::Nothing,
@@ -89,8 +89,8 @@ impl<K> GroupCommit<K> {
         }
     }
 
-    /// A sync failed (rule 8). From now on no sync of the whole file system is believed: it reports each lost page
-    /// once, to whoever asks first.
+    /// A sync failed (rule 8). From now on no sync of the whole file system counts: the kernel reports each lost page only
+    /// once.
     pub(in crate::log) fn failed(&mut self) {
         self.suspect = true;
     }

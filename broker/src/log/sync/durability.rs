@@ -1,5 +1,5 @@
-//! Who may be answered: waits until an offset is durable, each woken once, when its own offset is reached, however many
-//! wait (rule 2). Pure bookkeeping: the flusher tells it how far it is, or that it will never come.
+//! Waits until an offset is durable (rule 2). Each is woken once, when its own offset is reached. Pure bookkeeping: the
+//! flusher reports progress, or the error that ends it.
 
 use std::collections::BinaryHeap;
 
@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use crate::ids::Offset;
 use crate::log::error::LogError;
 
-/// Entries after which waits that were given up are swept out.
+/// With this many entries, waits that were given up are removed.
 const SWEEP_AT: usize = 1024;
 
-/// Everybody who waits for one kind of progress of one partition.
+/// All waits for one kind of progress of one partition.
 #[derive(Debug)]
 pub(in crate::log) struct Waits {
     state: Mutex<State>,
@@ -58,7 +58,7 @@ impl Waits {
         Waits { state: Mutex::new(State { reached, waiting: BinaryHeap::new(), sweep_at: SWEEP_AT, ended: None }) }
     }
 
-    /// Returns when `until` is reached; with the error when it never will be.
+    /// Returns when `until` is reached, or with the error that ended the progress.
     pub(in crate::log) async fn until(&self, until: Offset) -> Result<(), LogError> {
         let wait = {
             let mut state = self.state.lock();
@@ -76,7 +76,7 @@ impl Waits {
             state.waiting.push(Wait { until, done });
             wait
         };
-        // The sender is only dropped unsent when the partition itself is.
+        // The sender is only dropped unsent when the partition is, which outlives whoever waits.
         wait.await.unwrap_or_else(|_| Err(LogError::Internal { what: "a wait outlived its partition".to_owned() }))
     }
 
@@ -94,7 +94,7 @@ impl Waits {
             }
         }
         for wait in answered {
-            // An error means that the waiter has gone away.
+            // An error means that the wait was given up.
             let _ = wait.done.send(Ok(()));
         }
     }

@@ -1,5 +1,5 @@
 //! The one thread of a data directory that syncs. Takes every dirty partition, makes all of them durable in the way
-//! that `commit` says, then moves their HW and recovery points and wakes who waits. After a failed sync it poisons
+//! that `commit` says, then moves their HW and recovery points and ends the waits. After a failed sync it poisons
 //! (rule 8) and never trusts a later success for the same pages. Never called from an append: that only queues.
 
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ struct Worker {
 }
 
 impl Flusher {
-    /// Starts the thread. When it fails, every partition is poisoned: nobody would ever sync what is appended.
+    /// Starts the thread. When it fails, every partition is poisoned: nothing would ever be synced.
     pub(in crate::log) fn start(
         tasks: &Tasks,
         queue: Arc<FlushQueue<Partition>>,
@@ -146,7 +146,7 @@ impl Worker {
             Way::FileSystem => self.disk.sync_all_dirty(&self.root),
             Way::Nothing | Way::OneFile | Way::EachFile => Ok(()),
         };
-        // A failed syncfs is everybody's, also when all that asked for it are deleted by now.
+        // A failed syncfs concerns every partition, even if those in the group are deleted by now.
         let mut failed = whole.as_ref().err().map(ToString::to_string);
         let (mut moved, mut sealed) = (false, false);
         for (partition, dirt) in dirty {
@@ -160,7 +160,7 @@ impl Worker {
                     (moved, sealed) = (true, sealed || dirt.sealed);
                     partition.advance(&dirt);
                 }
-                // Its directory went while it was being synced: nobody waits for it any more.
+                // Its directory was removed during the sync: its waits have ended.
                 Err(_) if partition.deleted() => {}
                 Err(cause) => {
                     self.registry.poison(&partition, &cause);
@@ -171,7 +171,7 @@ impl Worker {
         if let Some(cause) = failed {
             self.queue.state.lock().commit.failed();
             if way == Way::FileSystem {
-                // It may have been a page of what became dirty since, and the next sync would not say so.
+                // The lost page may belong to what became dirty since, and the next sync would not report it.
                 self.registry
                     .open()
                     .iter()
@@ -184,7 +184,7 @@ impl Worker {
         }
     }
 
-    /// Snapshots of producers save the next start a walk, no more: where one cannot be written, that start walks.
+    /// Snapshots of producers only make the next start faster: without one it walks the log.
     fn write_snapshots(&self, partition: &Partition, dirt: &mut Dirt) {
         let path = |at| partition.dir.join(segment_file(at, SegmentFile::Snapshot));
         for (at, bytes) in std::mem::take(&mut dirt.snapshots) {
@@ -223,7 +223,7 @@ impl Worker {
 }
 
 impl Partition {
-    /// What there is to sync now. `None`: nothing, or nothing that may be synced any more.
+    /// What there is to sync now; `None` also for a partition that must not be synced any more.
     fn take_dirt(&self) -> Option<Dirt> {
         let sync = self.config.load().sync;
         let mut view = self.view();
@@ -286,7 +286,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Nothing is appended any more; the flusher takes everything once more, whatever `sluice.flush` says.
+    /// Ends appends. The flusher syncs everything once more, in `sluice.flush=os` topics too.
     pub(in crate::log) fn close_writes(&self) -> Result<(), LogError> {
         let mut writer = self.writer();
         {

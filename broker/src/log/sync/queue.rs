@@ -1,5 +1,5 @@
-//! The queue between appends and the flusher: what is dirty, and what becomes so when its time is over. Bounded: an entry
-//! is in it once at most. Knows nothing of what it queues, and does no I/O.
+//! The queue between appends and the flusher: what is dirty now, and what is dirty when a timer ends. Bounded: an entry is
+//! in it once at most. Knows nothing of what it queues, and does no I/O.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -18,11 +18,11 @@ pub(in crate::log) struct FlushQueue<P> {
 
 #[derive(Debug)]
 pub(super) struct State<P> {
-    /// Partitions whose `flush.ms` runs, by its end; the number tells those apart that end together.
+    /// Partitions whose `flush.ms` runs, by its end and a running number.
     pub(super) timed: BTreeMap<(Instant, u64), Weak<P>>,
     next_timed: u64,
     pub(super) commit: GroupCommit<Arc<P>>,
-    /// The thread is gone, or shall go at once: nothing is synced any more.
+    /// The thread has ended or must end now: nothing is synced any more.
     pub(super) abandoned: bool,
 }
 
@@ -42,7 +42,7 @@ impl<P> FlushQueue<P> {
         self.wake.notify_one();
     }
 
-    /// Once until then.
+    /// Queues the partition when `at` is reached.
     pub(in crate::log) fn push_at(&self, at: Instant, partition: Weak<P>) {
         {
             let mut state = self.state.lock();
@@ -53,7 +53,7 @@ impl<P> FlushQueue<P> {
         self.wake.notify_one();
     }
 
-    /// Makes the thread look again at what it has to do.
+    /// Makes the thread look at the queue again.
     pub(super) fn wake(&self) {
         // Under the lock: the thread either waits already, or has yet to look.
         let _state = self.state.lock();
@@ -67,7 +67,7 @@ impl<P> FlushQueue<P> {
         state.commit = GroupCommit::new();
     }
 
-    /// How many times run.
+    /// The number of timers.
     #[cfg(test)]
     pub(in crate::log) fn timed(&self) -> usize {
         self.state.lock().timed.len()

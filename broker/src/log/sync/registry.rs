@@ -1,6 +1,6 @@
 //! Every open partition of a data directory, the recovery points on disk, and the first thing that went wrong.
-//! Recovery points of partitions that cannot say theirs (damaged, offline) stay as they were: forgetting one would turn
-//! damage into a tail to be cut (rule 10).
+//! The recovery point of a partition that is damaged or offline stays in the file: without it, the damage would look like
+//! a torn tail and be cut (rule 10).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::log::partition::Partition;
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::failure::FirstFailure;
 
-/// The open partitions and what is written down about them.
+/// The open partitions and their recovery points on disk.
 #[derive(Debug)]
 pub(in crate::log) struct Registry {
     open: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
@@ -39,7 +39,7 @@ impl Registry {
         }
     }
 
-    /// Nothing is synced any more: every partition, of now and of later, says so to whoever waits and whoever comes.
+    /// Nothing is synced any more: all waits and later verbs of every partition, and of those opened later, end with it.
     pub(in crate::log) fn poison_all(&self, cause: &str) {
         // Before the open ones are looked at: one that is added meanwhile sees it.
         *self.poisoned.lock() = Some(cause.to_owned());
@@ -59,7 +59,7 @@ impl Registry {
         self.open.lock().get(name).is_some_and(|partition| partition.has_log())
     }
 
-    /// Open, whatever its state.
+    /// Open, in any state.
     pub(in crate::log) fn knows(&self, name: &TopicPartition) -> bool {
         self.open.lock().contains_key(name)
     }
@@ -122,7 +122,7 @@ impl Partition {
         view.active.is_some() || !view.sealed.is_empty()
     }
 
-    /// With the recovery point on disk at the newer snapshot a start believes that one: the older is of no use.
+    /// Once the recovery point on disk has reached the newer snapshot, a start uses that one: the older is removed.
     fn drop_obsolete_snapshot(&self, point: Offset) {
         let older = self.view().obsolete.take_if(|(_, newer)| *newer <= point);
         if let Some((older, _)) = older {

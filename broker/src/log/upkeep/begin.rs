@@ -10,10 +10,10 @@ use crate::log::upkeep::passes::{Upkeep, UpkeepSettings};
 use crate::tasks::{Pulse, Vital};
 
 impl LogDir {
-    /// Starts the thread that does all this, until the directory is closed.
+    /// Starts the threads that make the passes, until the directory is closed.
     ///
     /// # Errors
-    /// `Io` when there is no thread to be had.
+    /// `Io` when a thread cannot be started.
     pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
         let start = |name: &'static str, run: Box<dyn FnOnce(&Upkeep, &Pulse) + Send>| {
             let (upkeep, woken) = (Arc::clone(&self.upkeep), Arc::clone(&self.upkeep));
@@ -27,12 +27,12 @@ impl LogDir {
             .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))
     }
 
-    /// Compacts every log that is worth it, until none is. Blocking; `keys_bytes` bounds the keys held at once.
+    /// Compacts every log that is due, until none is. Blocking; `keys_bytes` bounds the keys held at once.
     pub fn compact(&self, keys_bytes: usize) {
         while self.upkeep.compact(keys_bytes, None) {}
     }
 
-    /// One look through every partition: what is below its log start, too old or too much, goes. Blocking.
+    /// One retention pass over every partition: removes what is below its log start, too old or too much. Blocking.
     pub fn retain(&self) {
         self.upkeep.retain();
     }

@@ -43,14 +43,14 @@ pub(in crate::log) fn first_dirty(standing: &Standing) -> Offset {
     standing.cleaned.map_or(standing.log_start, |cleaned| cleaned.max(standing.log_start))
 }
 
-/// The stretch that is worth a pass.
+/// The stretch that is due for a pass.
 pub(in crate::log) fn due(pieces: &[Piece], rules: &Compaction, standing: &Standing, now: TimestampMs) -> Option<Work> {
     let young = |piece: &Piece| {
         rules.min_lag_ms > 0 && piece.newest.is_none_or(|newest| now.0.saturating_sub(newest.0) < rules.min_lag_ms)
     };
     let open = pieces.iter().take_while(|piece| piece.end <= standing.point && !young(piece));
     let until = open.last().map(|piece| piece.end)?;
-    // A checkpoint beyond the end is another log's: begin anew.
+    // A checkpoint beyond the end belongs to another log: start from the beginning.
     let from = Some(first_dirty(standing)).filter(|from| pieces.last().is_some_and(|last| *from <= last.end));
     let from = from.unwrap_or(standing.log_start);
     let (mut clean, mut dirty) = (0u128, 0u128);

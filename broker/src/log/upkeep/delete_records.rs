@@ -1,5 +1,5 @@
 //! DeleteRecords: a client moves the log start. What is below cannot be read any more, durably, when it is answered;
-//! the segments go with the next look of retention. Source: Kafka's `Partition.deleteRecordsOnLeader`.
+//! the next retention pass removes the segments. Source: Kafka's `Partition.deleteRecordsOnLeader`.
 
 use crate::ids::{Offset, TopicPartition};
 use crate::log::error::LogError;
@@ -38,7 +38,7 @@ pub enum DeleteRecordsError {
 }
 
 impl Partition {
-    /// Deletes what is below; returns the log start, which is unchanged when it was further on already.
+    /// Deletes what is below; returns the log start, which is unchanged when it was higher already.
     ///
     /// # Errors
     /// `Policy`, `Held`; `Log` with `OutOfRange` above HW, or when the new start could not be made durable.

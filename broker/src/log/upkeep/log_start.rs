@@ -1,7 +1,7 @@
 //! How a log's start moves (retention, DeleteRecords) and segments below it leave: the new start is durable in
 //! `log-start-offset-checkpoint` first, then it is shown, then the segments leave the view, then their files are
 //! renamed, and unlinked later. A crash in between leaves files below the start, which the next recovery removes.
-//! Whoever is reading such a segment goes on.
+//! A read of such a segment goes on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::log::upkeep::retention::{self, Bounds, Piece, Plan};
 use crate::log::write::segment::SealedSegment;
 
 impl Partition {
-    /// Where the log is to begin, if that is further on than now.
+    /// Where the log is to begin, if that is after its present start.
     pub(in crate::log) fn due_start(&self, now: TimestampMs) -> Option<Offset> {
         let view = self.view();
         let start = self.plan(&view, now)?.log_start;
@@ -125,7 +125,7 @@ impl Partition {
     }
 
     /// The log begins at `start`, which is durable in the checkpoint. The epochs' file keeps older ones until it is
-    /// written next: nobody asks it below the log start, and recovery cuts them.
+    /// written next: no verb asks for epochs below the log start, and recovery cuts them.
     pub(in crate::log) fn begin_at(&self, start: Offset) {
         let mut view = self.view();
         if view.positions.log_start_moved(start) {
@@ -134,7 +134,7 @@ impl Partition {
     }
 
     /// Takes every sealed segment wholly below the log start out of the log (rule 3) and renames its files; returns
-    /// them, to be unlinked. Nothing while somebody else replaces segments: the next look finds them.
+    /// them, to be unlinked. Nothing while another thread replaces segments: the next pass finds them.
     /// `point` is the recovery point that is on disk.
     pub(in crate::log) fn drop_below_start(&self, point: Offset) -> Vec<PathBuf> {
         let Some(upkeep) = self.try_upkeep().filter(|upkeep| !upkeep.failed) else { return Vec::new() };
@@ -148,7 +148,7 @@ impl Partition {
         match self.can_begin_at(first, trusted) {
             Ok(true) => {}
             Ok(false) => {
-                // For the next look.
+                // For the next pass.
                 let mut writer = self.writer();
                 let end = self.view().positions.leo().offset;
                 self.queue_snapshot(&mut writer, end);

@@ -19,7 +19,7 @@ use crate::tasks::{Pulse, VitalThread};
 /// How often idle producers are looked for: Kafka's `producer.id.expiration.check.interval.ms`.
 const PRODUCERS_CHECK: Duration = Duration::from_secs(600);
 
-/// How often logs that are worth compacting are looked for: Kafka's `log.cleaner.backoff.ms`.
+/// How often the cleaner looks for logs to compact: Kafka's `log.cleaner.backoff.ms`.
 const CLEANER_CHECK: Duration = Duration::from_secs(15);
 
 /// What an operator may set of it.
@@ -27,7 +27,7 @@ const CLEANER_CHECK: Duration = Duration::from_secs(15);
 pub struct UpkeepSettings {
     /// How often segments are looked through (Kafka's `log.retention.check.interval.ms`).
     pub retention_check: Duration,
-    /// A client's producer that has written nothing for so long is forgotten, in ms (`producer.id.expiration.ms`).
+    /// A client's producer that has written nothing for this long is forgotten, in ms (`producer.id.expiration.ms`).
     pub producer_expiration_ms: i64,
 }
 
@@ -100,7 +100,7 @@ impl Upkeep {
         self.wake.notify_all();
     }
 
-    /// Unlinks everything that was renamed, due or not: readers are gone.
+    /// Unlinks everything that was renamed, due or not: there are no readers any more.
     pub(in crate::log) fn finish(&self) {
         let all = std::mem::take(&mut *self.doomed.lock());
         all.iter().for_each(|doomed| self.unlink(doomed));
@@ -148,7 +148,7 @@ impl Upkeep {
         }
     }
 
-    /// A pass over every log that is worth one; `true`: there was one.
+    /// A pass over every log that is due; `true`: there was one.
     pub(super) fn compact(&self, keys_bytes: usize, bytes_per_s: Option<u64>) -> bool {
         let compacted = |partition: &Arc<Partition>| partition.config.load().cleanup.compact.is_some();
         let open: Vec<Arc<Partition>> = self.registry.open().into_iter().filter(compacted).collect();
@@ -223,7 +223,7 @@ impl Upkeep {
 
     fn doom(&self, paths: Vec<PathBuf>, delay_ms: u64) {
         let now = self.around.clock.monotonic();
-        // Further on than the clock reaches is never.
+        // Beyond the end of the clock: never.
         let Some(due) = now.checked_add(Duration::from_millis(delay_ms)) else { return };
         self.doomed.lock().extend(paths.into_iter().map(|path| Doomed { path, due }));
     }

@@ -1,14 +1,14 @@
 //! What may be removed from a log, and when: `cleanup.policy` and the configs that go with it, as the log takes them.
 //! The default keeps everything, for the broker's own logs that nothing may be removed from.
 
-/// `cleanup.policy` and its kin.
+/// `cleanup.policy` and the configs that go with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleanup {
     /// `cleanup.policy` has `delete`: old segments go, and clients may delete records.
     pub delete: bool,
-    /// A segment goes when its newest record is older than so many ms (`retention.ms`); `None`: never.
+    /// A segment is removed when its newest record is older than this, in ms (`retention.ms`); `None`: never.
     pub retention_ms: Option<i64>,
-    /// The oldest segments go while so many bytes are left without them (`retention.bytes`); `None`: never.
+    /// The oldest segments are removed while the rest has at least this many bytes (`retention.bytes`); `None`: never.
     pub retention_bytes: Option<u64>,
     /// How long the files of a removed segment stay, in ms (`file.delete.delay.ms`).
     pub file_delete_delay_ms: u64,
@@ -19,11 +19,11 @@ pub struct Cleanup {
 /// When a log is compacted, and how long tombstones stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compaction {
-    /// A pass is worth it when more than so many millionths of the bytes are new (`min.cleanable.dirty.ratio`).
+    /// A pass is due when more than this part of the bytes is new, in millionths (`min.cleanable.dirty.ratio`).
     pub min_dirty_millionths: u32,
-    /// Segments with a record younger than so many ms stay as they are (`min.compaction.lag.ms`).
+    /// Segments with a record younger than this, in ms, are not compacted (`min.compaction.lag.ms`).
     pub min_lag_ms: i64,
-    /// A record that has waited for so many ms makes a pass due (`max.compaction.lag.ms`).
+    /// A record that has waited this long, in ms, makes a pass due (`max.compaction.lag.ms`).
     pub max_lag_ms: i64,
     /// How long tombstones stay after the first pass that saw them, in ms (`delete.retention.ms`).
     pub delete_retention_ms: i64,

@@ -22,16 +22,16 @@ pub(in crate::log) struct Bounds {
     /// Only what is synced is removed (rule 3).
     pub(in crate::log) recovery_point: Offset,
     pub(in crate::log) hw: Offset,
-    /// Somebody still needs what is at and above it.
+    /// A service of the broker still needs what is at and above it.
     pub(in crate::log) held: Offset,
 }
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::log) struct Plan {
-    /// The log is to begin here; everything wholly below goes.
+    /// The log is to begin here; segments wholly below are removed.
     pub(in crate::log) log_start: Offset,
-    /// The active segment's time has come as well: it is sealed, and goes at the next look.
+    /// The active segment is too old as well: it is sealed, and removed at the next pass.
     pub(in crate::log) roll: bool,
 }
 

@@ -1,6 +1,6 @@
 //! One compaction pass over one partition: the last offset of each key in what is dirty, then every sealed segment up to
 //! there written anew without what is superseded, group by group, each put in its place (`swap.rs`) before the next.
-//! Where a group is not worth it nothing is written. What it must keep: offsets, the last value of a key, tombstones
+//! A group that loses nothing is not rewritten. What it must keep: offsets, the last value of a key, tombstones
 //! until their time, the last batch of every producer, and the end of each segment. Appends and reads go on meanwhile.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::record::{BatchHeader, StoredBatch, Thinned, check_stored};
 /// Headers that are read at once.
 const LOOK_AHEAD_BYTES: usize = 64 * 1_024;
 
-/// How fast a pass may go, and whether it shall end early.
+/// How fast a pass may go, and whether it must end early.
 pub(in crate::log) trait Pace {
     /// So many bytes were read or written; `false`: stop.
     fn spend(&mut self, bytes: u64) -> bool;
@@ -41,7 +41,7 @@ struct Filter {
 /// Why a pass did not come to its end.
 #[derive(Debug)]
 pub(in crate::log) enum Ended {
-    /// It was told to stop, or the topic was deleted.
+    /// The upkeep stops, or the topic was deleted.
     Stopped,
     /// The disk or the log; not to be tried again before the next start.
     Failed(LogError),
@@ -169,7 +169,7 @@ impl Partition {
         let mut latest = Latest::new(work.from, map_bytes);
         for (sealed, piece) in sealed.iter().zip(pieces).filter(|(_, piece)| piece.end > work.from) {
             self.each_batch(sealed, pace, |header, batch, _| {
-                // A batch that cannot be opened stays as it is.
+                // A batch that cannot be opened is kept unchanged.
                 if !header.control && header.last_offset() >= work.from {
                     let _ = batch.keys(|record| latest.see(record.offset, record.key));
                 }

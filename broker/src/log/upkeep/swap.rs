@@ -80,7 +80,7 @@ impl Output {
             self.discard(partition);
             return Err(error);
         }
-        // Look-ups in the old segments, by whoever finds them until the view changes, use the old files.
+        // Until the view changes, look-ups find the old segments: they use the old files.
         for old in group {
             let held = old.segment.hold_indexes(&partition.around.maps);
             held.map_err(|error| LogError::io("cannot map the indexes in", &partition.dir, error))?;

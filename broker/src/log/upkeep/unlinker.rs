@@ -62,7 +62,7 @@ impl Remover {
         Ok(())
     }
 
-    /// Returns when everything queued is gone.
+    /// Returns when everything queued is removed.
     pub(in crate::log) fn finish(&self) {
         let thread = self.state.lock().thread.take();
         if let Some(thread) = thread {

@@ -20,7 +20,7 @@ use crate::log::write::producers::{Origin, StreamLast};
 use crate::log::write::segment::{ActiveSegment, RollLimits};
 use crate::record::{BatchHeader, Compression, ProducedBatch, RecordError, TimestampType};
 
-/// What an append did, and where HW has to be before anybody hears of it.
+/// What an append did, and where HW has to be before it is answered.
 type Placed = (Appended, Option<Offset>);
 
 impl Partition {
@@ -154,13 +154,13 @@ impl Partition {
         Ok(())
     }
 
-    /// The producers as they are before `at`, for the flusher to write: a start need not look further back.
+    /// The producers as they are before `at`, for the flusher to write: a start reads no batches before it.
     pub(in crate::log) fn queue_snapshot(&self, writer: &mut Writer, at: Offset) {
         let bytes = producer_snapshot::encode(&writer.producers.entries());
         let mut view = self.view();
         let at_base = |before: &Offset| view.sealed.iter().any(|sealed| sealed.segment.base == *before);
         let active = view.active.as_ref().map(|active| active.base);
-        // One that was taken at a stop is of no use beside a newer one; those at a segment's base go with the segment.
+        // A newer snapshot replaces one that was taken at a stop; those at a segment's base are removed with the segment.
         let before = writer.snapshot_at.filter(|before| *before != at && Some(*before) != active && !at_base(before));
         view.obsolete = match view.obsolete {
             Some((older, _)) => Some((older, at)),
@@ -201,7 +201,7 @@ fn check_sequences(
     let Some(stamp) = header.producer else {
         return Ok(None);
     };
-    // Sequences are counted like offsets, by the delta: a batch whose records were thinned out still has them all.
+    // Sequences are counted like offsets, by the delta: a batch that lost records to a filter keeps all its sequences.
     match writer.producers.check(stamp, header.last_offset_delta.saturating_add(1), origin)? {
         Verdict::Append => Ok(None),
         Verdict::Duplicate { base_offset, last_offset, append_time, durable_at } => {
@@ -211,7 +211,7 @@ fn check_sequences(
     }
 }
 
-/// What the topic's configs and the origin say about a batch, whatever the log holds.
+/// What the topic's configs and the origin allow. Independent of what the log holds.
 fn check_policy(config: &LogConfig, batch: &ProducedBatch, origin: Origin) -> Result<(), AppendError> {
     let header = batch.header();
     let invalid = |reason: &str| Err(RecordError::Invalid { reason: reason.to_owned() }.into());
@@ -224,11 +224,11 @@ fn check_policy(config: &LogConfig, batch: &ProducedBatch, origin: Origin) -> Re
     if origin == Origin::Stream && header.producer.is_none() {
         return invalid("a batch of a stream carries the stream's producer id");
     }
-    // Headers that the broker adds do not count (rule 19): the door holds streams to the limit and a bound for these.
+    // Headers that the broker adds do not count (rule 19): who builds a stream's batches checks the size.
     if origin != Origin::Stream && header.size > config.message_bytes_max {
         return Err(RecordError::TooLarge { size: header.size, limit: config.message_bytes_max }.into());
     }
-    // What came compressed from clients was opened before, where that holds up nobody.
+    // Compressed batches of clients were opened and checked before, outside of the writer's lock (`AppendRules`).
     let looked_at = header.compression != Compression::None && origin != Origin::Stream;
     if config.cleanup.compact.is_some() && !header.control && !looked_at {
         for record in batch.iter()? {

@@ -1,6 +1,6 @@
 //! Which leader epoch the offsets of a partition were written in (rule 5): Kafka's `LeaderEpochFileCache` and its file
-//! `leader-epoch-checkpoint`. One entry an epoch, made with the first append of a term. Pure: whoever changes it writes
-//! the file first.
+//! `leader-epoch-checkpoint`. One entry an epoch, made with the first append of a term. Pure: the caller writes the file
+//! before it keeps a change.
 
 use crate::ids::{LeaderEpoch, Offset};
 

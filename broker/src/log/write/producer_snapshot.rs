@@ -18,9 +18,9 @@ const NONE: i64 = -1;
 /// A batch of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotEntry {
-    /// Whose.
+    /// The producer.
     pub producer: ProducerId,
-    /// In which epoch.
+    /// Its epoch.
     pub epoch: ProducerEpoch,
     /// The last record's sequence; -1 in files of Kafka when only a marker was written.
     pub last_sequence: Sequence,
@@ -28,7 +28,7 @@ pub struct SnapshotEntry {
     pub last_offset: Offset,
     /// Offset of the last record less that of the first.
     pub offset_delta: i32,
-    /// When it was last heard of.
+    /// The time of its last batch.
     pub timestamp: TimestampMs,
     /// Of the coordinator that ended its last transaction; -1 for none.
     pub coordinator_epoch: LeaderEpoch,
@@ -86,7 +86,7 @@ pub(in crate::log) fn encode(entries: &[SnapshotEntry]) -> Vec<u8> {
 /// Reads the bytes of a file, Kafka's or ours.
 ///
 /// # Errors
-/// `SnapshotError`: nothing of it is to be believed.
+/// `SnapshotError`: no part of the file is used.
 pub fn decode(bytes: &[u8]) -> Result<Vec<SnapshotEntry>, SnapshotError> {
     let wrong_length = SnapshotError::Length { len: bytes.len() };
     let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Err(wrong_length) };

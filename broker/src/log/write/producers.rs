@@ -13,7 +13,7 @@ use crate::record::{BatchHeader, ProducerStamp};
 /// Producer ids at and above this belong to internal streams (rule 19); ids below are given to clients.
 pub const RESERVED_PRODUCER_IDS: ProducerId = ProducerId(1 << 62);
 
-/// Sequences so far apart, or further, cannot be told from ones that wrapped.
+/// Sequences this far apart, or further, may have wrapped.
 const HALF_CIRCLE: i64 = 1 << 30;
 
 /// Who appends.
@@ -45,7 +45,7 @@ pub(in crate::log) struct Producers {
 #[derive(Debug)]
 struct Producer {
     epoch: ProducerEpoch,
-    /// Everything of this epoch from sequence 0 on was seen, so what is older than the batches kept was written.
+    /// Every batch of this epoch was seen, from sequence 0 on: an older sequence than those kept was written.
     whole: bool,
     /// Oldest first; never empty.
     batches: VecDeque<BatchKept>,
@@ -63,12 +63,12 @@ pub(in crate::log) struct BatchKept {
     pub(in crate::log) append_time: Option<TimestampMs>,
 }
 
-/// What is to be done with a batch.
+/// What the append does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::log) enum Verdict {
     /// Append it.
     Append,
-    /// It is there: answer with these offsets once they are durable.
+    /// The log has it: the answer is these offsets, once they are durable.
     Duplicate {
         base_offset: Offset,
         last_offset: Offset,

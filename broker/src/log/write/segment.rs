@@ -81,7 +81,7 @@ pub(in crate::log) struct ActiveSegment {
     times_written: usize,
     /// Bytes of a failed write may stand behind `size`.
     ragged: bool,
-    /// A next segment was begun, perhaps in vain.
+    /// A next segment was begun; its creation may have failed.
     finished: bool,
     /// The first batch's largest timestamp: `segment.ms` counts from it, as Kafka's does.
     first_timestamp: Option<TimestampMs>,
@@ -119,7 +119,7 @@ impl Indexed {
         due
     }
 
-    /// The time entry for everything so far, unless the last one says as much.
+    /// Adds a time entry for everything so far, unless the last one has the same time.
     pub(in crate::log) fn add_newest(&mut self, base: Offset) {
         let Some(newest) = self.newest else { return };
         if self.times.last().is_none_or(|last| newest.timestamp > last.timestamp)
@@ -145,7 +145,7 @@ impl Segment {
         })
     }
 
-    /// Other files are about to take the names of this segment's: whoever still reads it goes on with the old ones.
+    /// Other files are about to take the names of this segment's files: readers of the segment keep the old ones.
     ///
     /// # Errors
     /// The disk's.
@@ -385,7 +385,7 @@ impl ActiveSegment {
         self.write_out(written)
     }
 
-    /// Nothing is appended any more; lookups go to the files from here on. After `finish`.
+    /// No more appends: lookups use the files from here on. Call after `finish`.
     pub(in crate::log) fn seal(self) -> SealedSegment {
         let mut lookup = self.segment.lookup.write();
         if let Lookup::Memory(indexed) = &*lookup {
