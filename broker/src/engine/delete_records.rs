@@ -4,7 +4,7 @@ use super::{Engine, EngineError};
 use crate::auth::{Delete, Granted};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::log::{DeleteRecordsError, DeleteUntil};
-use crate::topics::{Topic, TopicError};
+use crate::topics::{Refused, RefusedName, Topic, TopicError};
 
 impl Engine {
     /// Deletes the records below an offset, in partitions of one topic; the new log start of each, in order. Partitions are
@@ -33,13 +33,12 @@ impl Engine {
 async fn delete(topic: &Topic, partition: PartitionId, until: DeleteUntil) -> Result<Offset, EngineError> {
     if topic.internal() {
         // As Kafka answers it, which calls it an invalid topic.
-        let reason = format!("records of '{}' cannot be deleted: it is the broker's own", topic.name());
-        return Err(TopicError::RefusedName { reason }.into());
+        return Err(TopicError::from(RefusedName::OwnRecords { name: topic.name().clone() }).into());
     }
     topic.partition(partition)?.delete_records(until).await.map_err(|error| match error {
         DeleteRecordsError::Log(error) => error.into(),
         refused @ (DeleteRecordsError::Policy { .. } | DeleteRecordsError::Held { .. }) => {
-            TopicError::Refused { reason: refused.to_string() }.into()
+            TopicError::from(Refused::Records(refused)).into()
         }
     })
 }

@@ -15,7 +15,7 @@ use crate::limits;
 use crate::log::{Appended, Origin, Partition, Ticket, Turn};
 use crate::record::{AppendRules, ProducedBatch, check_produced};
 use crate::tasks;
-use crate::topics::{Topic, TopicError};
+use crate::topics::{RefusedName, Topic, TopicError};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,8 +247,8 @@ impl Engine {
     ) -> Result<Arc<Topic>, EngineError> {
         let topic = self.find_or_create(topic, create).await?;
         if topic.internal() && ctx.source() != Source::Internal {
-            let reason = format!("'{}' is internal: only the broker writes there", topic.name());
-            return Err(TopicError::RefusedName { reason }.into());
+            let refused = RefusedName::Internal { name: topic.name().clone() };
+            return Err(TopicError::from(refused).into());
         }
         Ok(topic)
     }

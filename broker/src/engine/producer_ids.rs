@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::{Engine, EngineError};
 use crate::auth::{Cluster, Granted, IdempotentWrite};
 use crate::ids::{ProducerEpoch, ProducerId};
-use crate::topics::{Catalog, TopicError};
+use crate::topics::{Catalog, Refused, TopicError};
 
 /// Two counters: one for clients, one for the broker's own streams (rule 19).
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl ProducerIds {
             return Ok(ProducerId(id));
         }
         let mut fresh = self.catalog.reserve_producer_ids(for_streams).await?;
-        let first = fresh.next().ok_or_else(|| TopicError::Refused { reason: "no producer ids are left".into() })?;
+        let first = fresh.next().ok_or_else(|| Refused::NoProducerIds)?;
         *block = fresh;
         Ok(ProducerId(first))
     }

@@ -8,7 +8,7 @@ use super::{Engine, EngineError};
 use crate::auth::{Alter, Create, Delete, Describe, Granted};
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicName, TopicRef};
-use crate::topics::{DelayName, NewTopic, Topic, TopicConfigs, TopicError};
+use crate::topics::{DelayName, NewTopic, Refused, Topic, TopicConfigs, TopicError};
 
 /// A topic as it is now.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ impl Engine {
     pub async fn delete_topic(&self, topic: &Granted<Delete, TopicRef>) -> Result<DescribedTopic, EngineError> {
         let topic = self.resolve(topic.resource())?;
         if topic.internal() {
-            return Err(TopicError::Refused { reason: format!("'{}' is the broker's own", topic.name()) }.into());
+            return Err(TopicError::from(Refused::OwnTopic { topic: topic.name().clone() }).into());
         }
         let deleted = self.catalog.delete(topic.name().as_str()).await?;
         self.partitioners.forget(deleted.id());
@@ -139,7 +139,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let topic = self.resolve(topic.resource())?;
         if topic.internal() {
-            return Err(TopicError::Refused { reason: format!("'{}' is the broker's own", topic.name()) }.into());
+            return Err(TopicError::from(Refused::OwnTopic { topic: topic.name().clone() }).into());
         }
         Ok(self.catalog.grow(topic.name().as_str(), count, validate_only).await?)
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::configs::TopicConfigs;
 use super::delay_name::DelayName;
-use super::error::TopicError;
+use super::error::{Refused, TopicError};
 use super::metadata_log::{METADATA_TOPIC_ID, MetadataLog};
 use super::metadata_record::MetadataRecord;
 use super::metadata_state::{MetadataState, TopicState};
@@ -162,9 +162,8 @@ impl Catalog {
             };
             let first = *counter;
             let next = first.checked_add(limits::PRODUCER_ID_BLOCK).filter(|next| *next <= end);
-            let used_up = || TopicError::Refused { reason: "all producer ids have been given out".to_owned() };
             // Moved before the record is written: a block whose record fails is skipped, never given twice.
-            *counter = next.ok_or_else(used_up)?;
+            *counter = next.ok_or(Refused::NoProducerIds)?;
             (first, *counter)
         };
         let record = match for_streams {

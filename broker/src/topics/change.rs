@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::catalog::{Catalog, Shared, blocking, logs_of};
 use super::configs::ConfigChange;
 use super::create::{check_delay, check_partitions};
-use super::error::TopicError;
+use super::error::{BadPartitions, TopicError};
 use super::metadata_record::MetadataRecord;
 use super::partition_logs;
 use super::topic::Topic;
@@ -52,8 +52,7 @@ impl Shared {
         let current = topic.partition_count();
         check_partitions(count)?;
         if count <= current {
-            let reason = format!("topic '{name}' has {current} partitions: it can get more, not {count}");
-            return Err(TopicError::BadPartitions { reason });
+            return Err(BadPartitions::NotMore { topic: topic.name().clone(), current, asked: count }.into());
         }
         if validate_only {
             return Ok(());

@@ -1,8 +1,7 @@
 //! Checks one config's key and value against the table and puts the value into its one spelling. Every refusal names the
 //! key, what is wrong and, where there is one, the way out.
 
-use super::configs::{ConfigType, words};
-use super::configs_table::{PLUGIN_CONFIG, PLUGIN_FAILURE, Row, Rule, find, nearest};
+use super::configs_table::{ConfigType, PLUGIN_CONFIG, PLUGIN_FAILURE, Row, Rule, find, nearest, words};
 use super::error::TopicError;
 use crate::limits;
 

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::config_check;
-use super::configs_table::{PLUGIN_CONFIG, TABLE, family_doc, find};
+pub use super::configs_table::ConfigType;
+use super::configs_table::{PLUGIN_CONFIG, TABLE, family_doc, find, words};
 use super::error::TopicError;
 use crate::limits;
 use crate::log::{Cleanup, Compaction, FlushEvery, LogConfig};
@@ -41,23 +42,6 @@ pub enum ConfigSource {
     Topic,
     /// Nobody set it.
     Default,
-}
-
-/// Kafka's types of configs, as far as topics have them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigType {
-    /// `true` or `false`.
-    Boolean,
-    /// Text.
-    String,
-    /// A whole number of 32 bits.
-    Int,
-    /// A whole number of 64 bits.
-    Long,
-    /// A number.
-    Double,
-    /// Words separated by commas.
-    List,
 }
 
 /// One row of DescribeConfigs.
@@ -286,11 +270,6 @@ impl TopicConfigs {
         }
         Ok(self)
     }
-}
-
-/// The words of a list; empty ones do not count.
-pub(super) fn words(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

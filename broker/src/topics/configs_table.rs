@@ -2,8 +2,25 @@
 //! type, default, rule and documentation. `configs.rs` reads it; nothing else decides what a key may hold.
 //! A key of Kafka's that is not in force yet takes its default value only: accepting more would be a promise not kept.
 
-use super::configs::ConfigType::{self, Boolean, Double, Int, List, Long, String as Text};
+use self::ConfigType::{Boolean, Double, Int, List, Long, String as Text};
 use crate::limits;
+
+/// Kafka's types of configs, as far as topics have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigType {
+    /// `true` or `false`.
+    Boolean,
+    /// Text.
+    String,
+    /// A whole number of 32 bits.
+    Int,
+    /// A whole number of 64 bits.
+    Long,
+    /// A number.
+    Double,
+    /// Words separated by commas.
+    List,
+}
 
 /// What a key's value must be.
 #[derive(Clone, Copy, Debug)]
@@ -264,6 +281,11 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let scored = known.map(|known| (known, strsim::jaro_winkler(&key, known)));
     let (best, score) = scored.max_by(|a, b| a.1.total_cmp(&b.1))?;
     (score > 0.85).then_some(best)
+}
+
+/// The words of a list; empty ones do not count.
+pub(super) fn words(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Topics made: what a wish becomes, or why not; then directories, then the record, then visible. A crash in between
+//! Topics made: what a request becomes, or why not; then directories, then the record, then visible. A crash in between
 //! leaves directories without a topic, which the next start sets aside (rule 17); never a topic without its logs.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::catalog::{Catalog, Shared, blocking, logs_of};
 use super::configs::TopicConfigs;
 use super::delay_name::DelayName;
-use super::error::TopicError;
+use super::error::{BadPartitions, BadReplication, RefusedName, TopicError};
 use super::metadata_record::MetadataRecord;
 use super::partition_logs;
 use super::topic::{NewTopic, Topic};
@@ -34,17 +34,17 @@ impl Catalog {
     ///
     /// # Errors
     /// What `check` says; the log's.
-    pub async fn create(&self, wish: NewTopic) -> Result<Arc<Topic>, TopicError> {
+    pub async fn create(&self, request: NewTopic) -> Result<Arc<Topic>, TopicError> {
         let shared = Arc::clone(&self.shared);
-        self.run(async move { shared.create(&wish).await }).await
+        self.run(async move { shared.create(&request).await }).await
     }
 
     /// Everything that `create` would refuse, without making anything.
     ///
     /// # Errors
     /// `Exists`, `BadName`, `RefusedName`, `BadPartitions`, `BadReplication`, `BadConfig`.
-    pub fn check(&self, wish: &NewTopic) -> Result<(), TopicError> {
-        self.shared.plan(wish).map(drop)
+    pub fn check(&self, request: &NewTopic) -> Result<(), TopicError> {
+        self.shared.plan(request).map(drop)
     }
 
     /// The topic, made if it is missing and auto-create is on; concurrent callers get the same one.
@@ -65,9 +65,9 @@ impl Catalog {
 }
 
 impl Shared {
-    async fn create(&self, wish: &NewTopic) -> Result<Arc<Topic>, TopicError> {
+    async fn create(&self, request: &NewTopic) -> Result<Arc<Topic>, TopicError> {
         let _turn = self.turn.lock().await;
-        let plans = self.plan(wish)?;
+        let plans = self.plan(request)?;
         let ids: Vec<TopicId> = plans.iter().map(|_| TopicId::random()).collect();
         let wanted: Vec<_> = plans
             .iter()
@@ -90,22 +90,22 @@ impl Shared {
             })
             .collect();
         self.publish(&made);
-        made.into_iter().next().ok_or_else(|| TopicError::NotFound { name: wish.name.clone() })
+        made.into_iter().next().ok_or_else(|| TopicError::NotFound { name: request.name.clone() })
     }
 
-    /// The wished topic first, then the targets that have to be made with it.
-    fn plan(&self, wish: &NewTopic) -> Result<Vec<Plan>, TopicError> {
-        let name = TopicName::new(&wish.name)?;
-        if self.topic(&wish.name).is_ok() {
+    /// The requested topic first, then the targets that have to be made with it.
+    fn plan(&self, request: &NewTopic) -> Result<Vec<Plan>, TopicError> {
+        let name = TopicName::new(&request.name)?;
+        if self.topic(&request.name).is_ok() {
             return Err(TopicError::Exists { name });
         }
-        if !wish.internal && is_own_name(&wish.name) {
-            return Err(TopicError::RefusedName { reason: format!("'{name}' is a name of the broker's own topics") });
+        if !request.internal && is_own_name(&request.name) {
+            return Err(RefusedName::OwnName { name }.into());
         }
-        let delay = if wish.internal { None } else { self.delay_name(&wish.name)? };
-        let configs = wished_configs(wish, delay.is_some())?;
-        check_replication(wish, &configs)?;
-        let partitions = match (wish.partitions, &delay) {
+        let delay = if request.internal { None } else { self.delay_name(&request.name)? };
+        let configs = requested_configs(request, delay.is_some())?;
+        check_replication(request, &configs)?;
+        let partitions = match (request.partitions, &delay) {
             (Some(count), _) => count,
             // As many as its target: then a record keeps its partition number.
             (None, Some(delay)) => {
@@ -114,9 +114,9 @@ impl Shared {
             (None, None) => self.rules.partitions,
         };
         check_partitions(partitions)?;
-        let mut plans = vec![Plan { name, partitions, configs, internal: wish.internal, delay }];
+        let mut plans = vec![Plan { name, partitions, configs, internal: request.internal, delay }];
         while let Some(target) = plans.last().and_then(|plan| plan.delay.as_ref()).map(|delay| delay.target.clone()) {
-            match self.plan_target(&wish.name, target, partitions)? {
+            match self.plan_target(&request.name, target, partitions)? {
                 Some(plan) => plans.push(plan),
                 None => break,
             }
@@ -125,16 +125,16 @@ impl Shared {
     }
 
     /// `None` when the target exists. Names get shorter with every step, so a chain of delay topics ends.
-    fn plan_target(&self, wished: &str, name: TopicName, partitions: i32) -> Result<Option<Plan>, TopicError> {
-        let refused = |reason: String| Err(TopicError::RefusedName { reason });
+    fn plan_target(&self, requested: &str, name: TopicName, partitions: i32) -> Result<Option<Plan>, TopicError> {
+        let delay_topic = requested.to_owned();
         if is_own_name(name.as_str()) {
-            return refused(format!("'{wished}' would deliver to '{name}', which only the broker writes"));
+            return Err(RefusedName::OwnTarget { name: delay_topic, target: name }.into());
         }
         if self.topic(name.as_str()).is_ok() {
             return Ok(None);
         }
         if !self.rules.auto_create {
-            return refused(format!("'{wished}' delivers to '{name}', which does not exist: create that first"));
+            return Err(RefusedName::NoTarget { name: delay_topic, target: name }.into());
         }
         let delay = self.delay_name(name.as_str())?;
         let set = delay.as_ref().map(|_| TIMESTAMP_TYPE);
@@ -143,7 +143,7 @@ impl Shared {
 
     fn delay_name(&self, name: &str) -> Result<Option<DelayName>, TopicError> {
         match self.rules.delay_topics {
-            true => DelayName::parse(name).map_err(|bad| TopicError::RefusedName { reason: bad.to_string() }),
+            true => DelayName::parse(name).map_err(|bad| RefusedName::from(bad).into()),
             false => Ok(None),
         }
     }
@@ -185,18 +185,18 @@ fn is_own_name(name: &str) -> bool {
     name.starts_with(OWN_PREFIX) || OWN_NAMES.contains(&name)
 }
 
-fn wished_configs(wish: &NewTopic, delay: bool) -> Result<TopicConfigs, TopicError> {
-    let mut pairs = Vec::with_capacity(wish.configs.len() + 1);
+fn requested_configs(request: &NewTopic, delay: bool) -> Result<TopicConfigs, TopicError> {
+    let mut pairs = Vec::with_capacity(request.configs.len() + 1);
     if delay {
         pairs.push(TIMESTAMP_TYPE);
     }
-    for (key, value) in &wish.configs {
+    for (key, value) in &request.configs {
         // As Kafka: null means "the default" only where a topic exists and can lose a value.
         let missing = || TopicError::BadConfig { reason: format!("{key} has no value") };
         pairs.push((key.as_str(), value.as_deref().ok_or_else(missing)?));
     }
     let configs = TopicConfigs::from_pairs(pairs)?;
-    check_delay(delay, &wish.name, &configs)?;
+    check_delay(delay, &request.name, &configs)?;
     Ok(configs)
 }
 
@@ -216,25 +216,17 @@ pub(super) fn check_delay(delay: bool, name: &str, configs: &TopicConfigs) -> Re
 pub(super) fn check_partitions(count: i32) -> Result<(), TopicError> {
     let max = limits::PARTITIONS_PER_TOPIC_MAX;
     if !(1..=max).contains(&count) {
-        let reason = format!("a topic has from 1 to {max} partitions, not {count}");
-        return Err(TopicError::BadPartitions { reason });
+        return Err(BadPartitions::OutOfBounds { asked: count, max }.into());
     }
     Ok(())
 }
 
-fn check_replication(wish: &NewTopic, configs: &TopicConfigs) -> Result<(), TopicError> {
-    match wish.replication {
+fn check_replication(request: &NewTopic, configs: &TopicConfigs) -> Result<(), TopicError> {
+    match request.replication {
         None | Some(-1 | 1) => Ok(()),
         Some(2..) if configs.get("sluice.replication.accept") == Some("true") => Ok(()),
-        Some(factor @ 2..) => Err(TopicError::BadReplication {
-            reason: format!(
-                "replication factor {factor}: this broker is one node and keeps one replica; ask for 1 or -1, or give the \
-                 topic the config sluice.replication.accept=true where the number cannot be changed"
-            ),
-        }),
-        Some(factor) => {
-            Err(TopicError::BadReplication { reason: format!("a replication factor is 1 or more, not {factor}") })
-        }
+        Some(asked @ 2..) => Err(BadReplication::OneNode { asked }.into()),
+        Some(asked) => Err(BadReplication::NotPositive { asked }.into()),
     }
 }
 

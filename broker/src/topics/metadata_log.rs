@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::error::TopicError;
+use super::error::{Refused, TopicError};
 use super::metadata_record::MetadataRecord;
 use super::metadata_state::MetadataState;
 use crate::clock::SharedClock;
@@ -61,13 +61,14 @@ impl MetadataLog {
     pub(super) async fn write(&self, batch: &[MetadataRecord]) -> Result<(), TopicError> {
         let messages: Vec<Message> =
             batch.iter().map(|record| Message { value: Some(record.encode()), ..Message::default() }).collect();
-        let too_large = |cause| TopicError::Refused { reason: format!("the change cannot be recorded: {cause}") };
+        let too_large = |cause| TopicError::from(Refused::TooLarge { cause });
         let batch = build(&messages, self.clock.wall(), Compression::None, None).map_err(too_large)?;
         let appended = self.partition.append(batch, Origin::Broker).durable().await;
         appended.map(|_| ()).map_err(|error| match error {
             AppendError::Log(cause) => TopicError::Log(cause),
             AppendError::Record(cause) => too_large(cause),
-            other => TopicError::Metadata { reason: other.to_string() },
+            // Sequences and producers: nothing that the broker writes here has them.
+            other => TopicError::Internal { what: other.to_string() },
         })
     }
 

@@ -18,6 +18,6 @@ pub mod topic;
 pub use catalog::Catalog;
 pub use configs::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType, TopicConfigs};
 pub use delay_name::DelayName;
-pub use error::TopicError;
+pub use error::{BadPartitions, BadReplication, Refused, RefusedName, TopicError};
 pub use keyed_log::{KeyedLog, KeyedLogError};
 pub use topic::{NewTopic, Topic};

@@ -1,4 +1,4 @@
-//! One topic in memory, and the wish for one. Holders keep an `Arc` as long as they like: counts and configs change under
+//! One topic in memory, and the request for one. Holders keep an `Arc` as long as they like: counts and configs change under
 //! them in one step, and after deletion everything stays readable while the partitions answer `Deleted`.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::ids::{Offset, PartitionId, TopicId, TopicName};
 use crate::log::Partition;
 use crate::record::AppendRules;
 
-/// A wish for a topic.
+/// A request for a topic.
 #[derive(Clone, Debug)]
 pub struct NewTopic {
     /// The name, not checked yet.

@@ -60,11 +60,11 @@ impl From<TopicError> for DoorError {
             }
             TopicError::Exists { name } => TopicFailure::Exists { name: name.to_string() },
             TopicError::BadName(error) => error.into(),
-            TopicError::RefusedName { reason } => TopicFailure::BadName { reason },
-            TopicError::BadPartitions { reason } => TopicFailure::BadPartitions { reason },
-            TopicError::BadReplication { reason } => TopicFailure::BadReplication { reason },
+            TopicError::RefusedName(refused) => TopicFailure::BadName { reason: refused.to_string() },
+            TopicError::BadPartitions(bad) => TopicFailure::BadPartitions { reason: bad.to_string() },
+            TopicError::BadReplication(bad) => TopicFailure::BadReplication { reason: bad.to_string() },
             TopicError::BadConfig { reason } => TopicFailure::BadConfig { reason },
-            TopicError::Refused { reason } => TopicFailure::Forbidden { reason },
+            TopicError::Refused(refused) => TopicFailure::Forbidden { reason: refused.to_string() },
         };
         DoorError::Topic(failure)
     }

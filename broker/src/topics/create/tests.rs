@@ -14,15 +14,15 @@ async fn catalog(path: &Path, config: &BrokerConfig) -> Arc<Catalog> {
     Catalog::open(dir, config, clock).await.unwrap()
 }
 
-fn wish(name: &str, configs: &[(&str, &str)]) -> NewTopic {
+fn request(name: &str, configs: &[(&str, &str)]) -> NewTopic {
     let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
     NewTopic { configs, ..NewTopic::named(name) }
 }
 
 /// The refusal, which `check` gives before and `create` gives as well.
-async fn refusal(catalog: &Catalog, wish: NewTopic) -> TopicError {
-    let first = catalog.check(&wish).unwrap_err();
-    let second = catalog.create(wish).await.unwrap_err();
+async fn refusal(catalog: &Catalog, request: NewTopic) -> TopicError {
+    let first = catalog.check(&request).unwrap_err();
+    let second = catalog.create(request).await.unwrap_err();
     assert_eq!(first.to_string(), second.to_string());
     first
 }
@@ -31,27 +31,27 @@ async fn refusal(catalog: &Catalog, wish: NewTopic) -> TopicError {
 async fn what_no_topic_can_be_is_refused_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = catalog(folder.path(), &BrokerConfig::default()).await;
-    catalog.create(wish("taken", &[])).await.unwrap();
-    let plain = || wish("orders", &[]);
+    catalog.create(request("taken", &[])).await.unwrap();
+    let plain = || request("orders", &[]);
 
-    assert!(matches!(refusal(&catalog, wish("a b", &[])).await, TopicError::BadName(_)));
-    assert!(matches!(refusal(&catalog, wish("taken", &[])).await, TopicError::Exists { .. }));
+    assert!(matches!(refusal(&catalog, request("a b", &[])).await, TopicError::BadName(_)));
+    assert!(matches!(refusal(&catalog, request("taken", &[])).await, TopicError::Exists { .. }));
     for own in ["__consumer_offsets", "__transaction_state", "__sluice_delays", "__sluice_metadata"] {
-        assert!(matches!(refusal(&catalog, wish(own, &[])).await, TopicError::RefusedName { .. }), "{own}");
+        assert!(matches!(refusal(&catalog, request(own, &[])).await, TopicError::RefusedName(_)), "{own}");
     }
     for count in [i32::MIN, -1, 0, limits::PARTITIONS_PER_TOPIC_MAX + 1] {
         let error = refusal(&catalog, NewTopic { partitions: Some(count), ..plain() }).await;
-        assert!(matches!(error, TopicError::BadPartitions { .. }), "{count}");
+        assert!(matches!(error, TopicError::BadPartitions(_)), "{count}");
     }
     for factor in [-2, 0, 2, 3, i16::MAX] {
         let error = refusal(&catalog, NewTopic { replication: Some(factor), ..plain() }).await;
-        assert!(matches!(error, TopicError::BadReplication { .. }), "{factor}");
+        assert!(matches!(error, TopicError::BadReplication(_)), "{factor}");
     }
     let error = refusal(&catalog, NewTopic { replication: Some(3), ..plain() }).await.to_string();
     assert!(error.contains("ask for 1 or -1") && error.contains("sluice.replication.accept=true"), "{error}");
     let null = NewTopic { configs: vec![("segment.ms".into(), None)], ..plain() };
     assert!(refusal(&catalog, null).await.to_string().contains("segment.ms has no value"));
-    let compact = refusal(&catalog, wish("orders.delay.5s", &[("cleanup.policy", "compact")])).await.to_string();
+    let compact = refusal(&catalog, request("orders.delay.5s", &[("cleanup.policy", "compact")])).await.to_string();
     assert!(compact.contains("cannot be compacted"), "{compact}");
     assert_eq!(catalog.topics().len(), 1);
 }
@@ -61,9 +61,9 @@ async fn one_replica_may_be_asked_for_in_every_way() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = catalog(folder.path(), &BrokerConfig::default()).await;
     for (name, replication) in [("a", None), ("b", Some(1)), ("c", Some(-1))] {
-        catalog.create(NewTopic { replication, ..wish(name, &[]) }).await.unwrap();
+        catalog.create(NewTopic { replication, ..request(name, &[]) }).await.unwrap();
     }
-    let accepted = wish("d", &[("sluice.replication.accept", "true")]);
+    let accepted = request("d", &[("sluice.replication.accept", "true")]);
     catalog.create(NewTopic { replication: Some(3), ..accepted }).await.unwrap();
 }
 
@@ -72,10 +72,10 @@ async fn the_brokers_own_topics_are_made_by_the_broker_only() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = catalog(folder.path(), &BrokerConfig::default()).await;
     assert!(matches!(catalog.get_or_create("__consumer_offsets", true).await, Err(TopicError::NotFound { .. })));
-    let own = NewTopic { internal: true, ..wish("__consumer_offsets", &[("cleanup.policy", "compact")]) };
+    let own = NewTopic { internal: true, ..request("__consumer_offsets", &[("cleanup.policy", "compact")]) };
     let made = catalog.create(own).await.unwrap();
     assert!(made.internal() && made.configs().compacted());
-    assert!(catalog.create(wish("__mine", &[])).await.is_ok(), "other names with underscores are anybody's");
+    assert!(catalog.create(request("__mine", &[])).await.is_ok(), "other names with underscores are anybody's");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn topics_are_made_by_name_only_where_that_is_allowed() {
     let config = BrokerConfig { auto_create_topics: false, ..BrokerConfig::default() };
     let forbidden = catalog(folder.path(), &config).await;
     assert!(matches!(forbidden.get_or_create("orders", true).await, Err(TopicError::NotFound { .. })));
-    forbidden.create(wish("orders", &[])).await.unwrap();
+    forbidden.create(request("orders", &[])).await.unwrap();
     assert!(forbidden.get_or_create("orders", true).await.is_ok());
 }
 
@@ -99,7 +99,7 @@ async fn topics_are_made_by_name_only_where_that_is_allowed() {
 async fn a_delay_topic_brings_its_target_with_as_many_partitions() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = catalog(folder.path(), &BrokerConfig::default()).await;
-    let delayed = NewTopic { partitions: Some(3), ..wish("orders.delay.5s", &[]) };
+    let delayed = NewTopic { partitions: Some(3), ..request("orders.delay.5s", &[]) };
     let delayed = catalog.create(delayed).await.unwrap();
     let target = catalog.topic("orders").unwrap();
     assert_eq!((delayed.partition_count(), target.partition_count()), (3, 3));
@@ -128,9 +128,9 @@ async fn a_delay_topic_may_deliver_to_a_delay_topic() {
 async fn a_delay_topics_time_stays_the_brokers() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = catalog(folder.path(), &BrokerConfig::default()).await;
-    let own_clock = wish("a.delay.5s", &[("message.timestamp.type", "CreateTime")]);
+    let own_clock = request("a.delay.5s", &[("message.timestamp.type", "CreateTime")]);
     assert!(refusal(&catalog, own_clock).await.to_string().contains("stays LogAppendTime"));
-    catalog.create(wish("a.delay.5s", &[("message.timestamp.type", "LogAppendTime")])).await.unwrap();
+    catalog.create(request("a.delay.5s", &[("message.timestamp.type", "LogAppendTime")])).await.unwrap();
     for op in [ConfigOp::Delete, ConfigOp::Set("CreateTime".into())] {
         let change = ConfigChange { key: "message.timestamp.type".into(), op };
         let refused = catalog.alter_configs("a.delay.5s", &[change], false).await;
@@ -146,8 +146,8 @@ async fn a_name_that_is_nearly_a_delay_topics_is_refused_with_the_reason() {
     let catalog = catalog(folder.path(), &BrokerConfig::default()).await;
     for name in ["a.delay.5", "a.delay.0s", "a.delay.99999d", "a.delay.5x.delay.5s", "__consumer_offsets.delay.5s"] {
         let error = refusal(&catalog, NewTopic::named(name)).await;
-        assert!(matches!(error, TopicError::RefusedName { .. }), "{name}: {error}");
-        assert!(matches!(catalog.get_or_create(name, true).await, Err(TopicError::RefusedName { .. })), "{name}");
+        assert!(matches!(error, TopicError::RefusedName(_)), "{name}: {error}");
+        assert!(matches!(catalog.get_or_create(name, true).await, Err(TopicError::RefusedName(_))), "{name}");
     }
     assert!(catalog.topics().is_empty());
 }
@@ -157,10 +157,10 @@ async fn without_auto_creation_a_delay_topic_needs_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let config = BrokerConfig { auto_create_topics: false, ..BrokerConfig::default() };
     let catalog = catalog(folder.path(), &config).await;
-    let error = refusal(&catalog, wish("a.delay.5s", &[])).await.to_string();
+    let error = refusal(&catalog, request("a.delay.5s", &[])).await.to_string();
     assert!(error.contains("'a', which does not exist"), "{error}");
-    catalog.create(wish("a", &[])).await.unwrap();
-    catalog.create(wish("a.delay.5s", &[])).await.unwrap();
+    catalog.create(request("a", &[])).await.unwrap();
+    catalog.create(request("a.delay.5s", &[])).await.unwrap();
 }
 
 #[tokio::test]
@@ -168,14 +168,14 @@ async fn a_setting_makes_delay_names_ordinary_and_topics_keep_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let off = BrokerConfig { delay_topics: false, ..BrokerConfig::default() };
     let first = catalog(folder.path(), &off).await;
-    assert!(first.create(wish("a.delay.5s", &[])).await.unwrap().delay().is_none());
-    first.create(wish("b.delay.nearly", &[])).await.unwrap();
+    assert!(first.create(request("a.delay.5s", &[])).await.unwrap().delay().is_none());
+    first.create(request("b.delay.nearly", &[])).await.unwrap();
     assert!(first.topic("a").is_err());
     drop(first);
 
     let on = catalog(folder.path(), &BrokerConfig::default()).await;
     assert!(on.topic("a.delay.5s").unwrap().delay().is_none());
-    assert!(on.create(wish("c.delay.5s", &[])).await.unwrap().delay().is_some());
+    assert!(on.create(request("c.delay.5s", &[])).await.unwrap().delay().is_some());
     drop(on);
 
     let off_again = catalog(folder.path(), &off).await;
