@@ -83,6 +83,10 @@ pub const GROUP_NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
 pub const OFFSETS_RETENTION_CHECK: Duration = Duration::from_secs(10 * 60);
 /// Tombstones of one batch: well below `MESSAGE_BYTES_MAX` with the longest topic names.
 pub const TOMBSTONES_PER_BATCH: usize = 500;
+/// Bytes of the names in one batch of tombstones: group ids may have 32 KiB each.
+pub const TOMBSTONE_NAMES_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
+/// Between two batches of tombstones that retention writes into one partition: others commit there too.
+pub const TOMBSTONE_BATCHES_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes read at once when the offsets topic is replayed at start.
 pub const REPLAY_READ_BYTES: usize = 1024 * 1024;
 /// Bytes of the headers that the broker adds to a record that it moves, in all: they do not count against the target's

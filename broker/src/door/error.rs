@@ -326,6 +326,12 @@ pub enum GroupFailure {
     /// The coordinator is loading. The same request may succeed soon.
     #[error("the coordinator is loading")]
     Loading,
+    /// The group's coordinator has failed, by a bug of ours; a restart loads it again.
+    #[error("the coordinator of {shard} is unavailable until the broker restarts")]
+    Unavailable {
+        /// Its partition of the offsets topic.
+        shard: String,
+    },
     /// The coordinator is stopping.
     #[error("the coordinator is stopping")]
     Stopping,

@@ -3,10 +3,10 @@
 
 use super::Engine;
 use crate::auth::{Describe, Granted, Group, Read};
-use crate::context::Context;
+use crate::context::{Context, Source};
 use crate::coordinator::group::{
-    CommittedOffset, GroupDescription, GroupError, JoinAnswer, JoinRequest, LeavingMember, Membership, OffsetToCommit,
-    SyncAnswer, SyncRequest,
+    CommitFrom, CommittedOffset, GroupDescription, GroupError, JoinAnswer, JoinRequest, LeavingMember, Membership,
+    OffsetToCommit, SyncAnswer, SyncRequest,
 };
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
 
@@ -115,7 +115,11 @@ impl Engine {
                 metadata: part.metadata,
             })
         });
-        self.groups.commit(ctx, group.resource().id(), who, offsets.collect()).await
+        let from = match ctx.source() {
+            Source::Http => CommitFrom::Outside,
+            Source::Kafka | Source::Internal => CommitFrom::Member,
+        };
+        self.groups.commit(from, group.resource().id(), who, offsets.collect()).await
     }
 
     /// What the group has committed for these partitions, in their order.

@@ -153,7 +153,9 @@ fn of_group(error: &GroupError) -> Code {
         GroupError::MetadataTooLarge { .. } => Code::OffsetMetadataTooLarge,
         GroupError::Loading => Code::CoordinatorLoadInProgress,
         // As Kafka's coordinator for an append that failed: clients look it up again and retry.
-        GroupError::Stopping | GroupError::Log(_) | GroupError::Append(_) => Code::CoordinatorNotAvailable,
+        GroupError::Stopping | GroupError::Log(_) | GroupError::Append(_) | GroupError::Unavailable { .. } => {
+            Code::CoordinatorNotAvailable
+        }
         GroupError::Topic(TopicError::Log(_)) => Code::CoordinatorNotAvailable,
         GroupError::Topic(error) => of_topic(error),
         GroupError::Internal { .. } => Code::UnknownServerError,

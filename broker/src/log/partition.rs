@@ -120,6 +120,17 @@ impl Partition {
         self.shown.until(until).await
     }
 
+    /// Returns when the partition fails for good: poisoned, deleted or closed. For whoever serves from a state that its
+    /// records make.
+    pub async fn failed(&self) -> LogError {
+        loop {
+            // No offset is as high: only the end of all progress ends this wait.
+            if let Err(error) = self.shown.until(Offset(i64::MAX)).await {
+                return error;
+            }
+        }
+    }
+
     /// Syncs the log at least up to `until` and returns when that is done, in `sluice.flush=os` topics too (rule 18).
     ///
     /// # Errors

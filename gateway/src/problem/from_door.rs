@@ -90,6 +90,7 @@ fn group(failure: &GroupFailure, text: String) -> Problem {
         GroupFailure::Full { .. } => return Problem::new(StatusCode::TOO_MANY_REQUESTS, text),
         GroupFailure::Loading => return Problem::busy(text, 1),
         GroupFailure::Stopping => return Problem::busy(text, RESTART_SECONDS),
+        GroupFailure::Unavailable { .. } => return broken(text),
         GroupFailure::MetadataTooLarge { limit } => {
             return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", *limit);
         }

@@ -1,8 +1,8 @@
 //! What a group verb can fail with. Each fact is one of Kafka's error codes; `kafka/errors.rs` names the number.
 
+use crate::coordinator::error::ShardError;
 use crate::ids::Generation;
 use crate::log::{AppendError, LogError};
-use crate::tasks::TaskFailure;
 use crate::topics::TopicError;
 
 /// Why a group request failed; each is a Kafka error code.
@@ -101,6 +101,12 @@ pub enum GroupError {
     /// About a topic: of a commit, or the offsets topic itself.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// The group's coordinator has failed, by a bug of ours; a restart loads it again.
+    #[error("the coordinator of {shard} is unavailable until the broker restarts")]
+    Unavailable {
+        /// Its partition of the offsets topic.
+        shard: String,
+    },
     /// The group's log could not be read or synced.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -115,8 +121,13 @@ pub enum GroupError {
     },
 }
 
-impl From<TaskFailure> for GroupError {
-    fn from(failure: TaskFailure) -> GroupError {
-        GroupError::Internal { what: failure.to_string() }
+impl From<ShardError> for GroupError {
+    fn from(error: ShardError) -> GroupError {
+        match error {
+            ShardError::Log(error) => GroupError::Log(error),
+            ShardError::Append(error) => GroupError::Append(error),
+            ShardError::Unavailable { shard } => GroupError::Unavailable { shard },
+            ShardError::Internal { what } => GroupError::Internal { what },
+        }
     }
 }

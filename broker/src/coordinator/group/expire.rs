@@ -1,6 +1,6 @@
 //! Which committed offsets have been kept long enough, pure (Kafka's `ClassicGroup.offsetExpirationCondition`, KIP-211).
-//! A group with members never loses an offset; one that has been left loses them all at once, a retention time after the
-//! last member; one that never had members loses each a retention time after its commit.
+//! A group with members never loses an offset. A group whose members have left loses all offsets at once, a retention
+//! time after the last member. A group that never had members loses each offset a retention time after its commit.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ pub(super) struct Expired {
     pub(super) group: bool,
 }
 
-/// Judges one group by the wall clock. A group with a commit on its way is left alone: its time begins anew.
+/// Judges one group by the wall clock. A group with a commit on its way is left alone: its time begins again.
 pub(super) fn expired(group: &ClassicGroup, offsets: &GroupOffsets, retention: Duration, now: TimestampMs) -> Expired {
-    if !group.is_vacant() || offsets.is_waiting() {
+    if !group.is_vacant() || offsets.has_waiting_commit() {
         return Expired { offsets: Vec::new(), group: false };
     }
     let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
@@ -27,8 +27,10 @@ pub(super) fn expired(group: &ClassicGroup, offsets: &GroupOffsets, retention: D
         let since = since_empty.unwrap_or(committed_at);
         now.0.saturating_sub(since.0) >= retention_ms
     };
-    let gone: Vec<TopicPartition> =
-        offsets.iter().filter(|(_, value)| old(value.committed_at)).map(|(target, _)| target.clone()).collect();
-    let group = gone.len() == offsets.iter().count();
-    Expired { offsets: gone, group }
+    let latest = offsets.latest();
+    let count = latest.len();
+    let old = latest.into_iter().filter(|(_, value)| old(value.committed_at));
+    let offsets: Vec<TopicPartition> = old.map(|(target, _)| target.clone()).collect();
+    let group = offsets.len() == count;
+    Expired { offsets, group }
 }

@@ -1,24 +1,25 @@
 //! Classic consumer groups and their committed offsets, exactly as Kafka's coordinator behaves (`GroupMetadataManager`,
-//! `ClassicGroup` and `OffsetMetadataManager` of Kafka 4). A pure core decides (`classic/`, `offsets`, `expire`): events and
-//! the time in, effects out. A thin shell carries out (`runtime`, `commit`, `timer`): it appends to `__consumer_offsets` and
-//! answers only what is durable. Never holds a group's lock over an await.
+//! `ClassicGroup` and `OffsetMetadataManager` of Kafka 4). `groups` has the verbs and finds the shard. `machine` is what
+//! runs there: requests in `members` and `commits`, each group's own rules in `classic`, its offsets in `offsets`. Pure
+//! but for what exists (the catalog): appending, timers and waiting are the runtime's.
 
 mod classic;
-mod commit;
+mod commits;
 mod error;
 mod expire;
-mod load;
+mod groups;
+mod machine;
+mod members;
 mod offsets;
 mod records;
-mod runtime;
-mod timer;
-mod verbs;
+mod requests;
+mod transactions;
 
 pub use error::GroupError;
-pub use runtime::{Groups, OFFSETS_TOPIC};
-pub use verbs::{
-    CommittedOffset, GroupDescription, GroupState, JoinAnswer, JoinRequest, LeavingMember, MemberDescription,
-    Membership, OffsetToCommit, SyncAnswer, SyncRequest,
+pub use groups::{Groups, OFFSETS_TOPIC};
+pub use requests::{
+    CommitFrom, CommittedOffset, GroupDescription, GroupState, JoinAnswer, JoinRequest, LeavingMember,
+    MemberDescription, Membership, OffsetToCommit, SyncAnswer, SyncRequest,
 };
 
 #[cfg(test)]

@@ -1,74 +1,97 @@
 //! A group's committed offsets in memory, pure. A change is visible only once its record is durable (rule 2): it waits
-//! here in the order of the log, and is taken over when the high watermark has passed it. So a commit whose client went
-//! away is not forgotten, and two commits cannot overtake each other.
+//! here in the order of the log and is taken over when the high watermark has passed it. A read therefore waits for
+//! nothing and never shows what a crash could take back; so does Kafka's OffsetFetch, which reads the snapshot at the
+//! high watermark.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::verbs::CommittedOffset;
+use super::requests::CommittedOffset;
 use crate::ids::{Offset, TopicPartition};
 
-/// `None` forgets the offset.
-pub(super) type Change = (TopicPartition, Option<CommittedOffset>);
-
-/// What is durable, and what is on its way.
-#[derive(Debug, Default)]
-pub(super) struct GroupOffsets {
-    durable: BTreeMap<TopicPartition, CommittedOffset>,
-    waiting: VecDeque<(Offset, Vec<Change>)>,
+/// A record of one target: a commit, or with `None` a tombstone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) target: TopicPartition,
+    pub(super) value: Option<CommittedOffset>,
+    /// Where its record is. A transaction's commit counts by its own record, not by the marker that makes it visible.
+    pub(super) written: Offset,
 }
 
+/// What is durable, and what is on its way.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct GroupOffsets {
+    durable: Durable,
+    /// Each visible once the high watermark is above its offset.
+    waiting: VecDeque<(Offset, Change)>,
+}
+
+/// The last commit of each target, with the offset of its record.
+type Durable = BTreeMap<TopicPartition, (Offset, CommittedOffset)>;
+
 impl GroupOffsets {
-    /// Appended; counts once the high watermark is at `durable_at`. Called in the order of the log.
-    pub(super) fn appended(&mut self, durable_at: Offset, changes: Vec<Change>) {
-        debug_assert!(self.waiting.back().is_none_or(|(before, _)| *before <= durable_at));
-        self.waiting.push_back((durable_at, changes));
+    /// Takes a change that is visible once the high watermark is above `at`. In the order of the log.
+    pub(super) fn replay(&mut self, at: Offset, change: Change) {
+        debug_assert!(self.waiting.back().is_none_or(|(before, _)| *before <= at));
+        self.waiting.push_back((at, change));
     }
 
     /// Takes over what the high watermark has passed.
     pub(super) fn absorb(&mut self, hw: Offset) {
-        while let Some((_, changes)) = self.waiting.pop_front_if(|(durable_at, _)| *durable_at <= hw) {
-            for change in changes {
-                self.apply(change);
-            }
+        while let Some((_, change)) = self.waiting.pop_front_if(|(at, _)| *at < hw) {
+            apply(&mut self.durable, change);
         }
     }
 
-    /// One change that is known to be durable.
-    pub(super) fn apply(&mut self, (target, value): Change) {
-        match value {
-            Some(committed) => self.durable.insert(target, committed),
-            None => self.durable.remove(&target),
-        };
-    }
-
+    /// Durable.
     pub(super) fn get(&self, target: &TopicPartition) -> Option<&CommittedOffset> {
-        self.durable.get(target)
+        self.durable.get(target).map(|(_, value)| value)
     }
 
+    /// Durable.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
-        self.durable.iter()
+        self.durable.iter().map(|(target, (_, value))| (target, value))
     }
 
-    /// Something is appended that is not visible yet.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// A commit is appended that is not visible yet.
+    pub(super) fn has_waiting_commit(&self) -> bool {
+        self.waiting.iter().any(|(_, change)| change.value.is_some())
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.durable.is_empty() && self.waiting.is_empty()
     }
 
-    /// The partitions that will have such a value when everything that waits is durable.
-    pub(super) fn targets(&self, wanted: impl Fn(&TopicPartition, &CommittedOffset) -> bool) -> Vec<TopicPartition> {
-        let mut targets: BTreeMap<&TopicPartition, &CommittedOffset> = self.durable.iter().collect();
-        for (target, value) in self.waiting.iter().flat_map(|(_, changes)| changes) {
+    /// What will be there when everything that waits is durable.
+    pub(super) fn latest(&self) -> BTreeMap<&TopicPartition, &CommittedOffset> {
+        let mut latest: BTreeMap<_, _> =
+            self.durable.iter().map(|(target, (at, value))| (target, (*at, value))).collect();
+        for (_, Change { target, value, written }) in &self.waiting {
             match value {
-                Some(value) => targets.insert(target, value),
-                None => targets.remove(target),
-            };
+                None => drop(latest.remove(target)),
+                Some(value) if counts(latest.get(target).map(|(before, _)| *before), *written) => {
+                    latest.insert(target, (*written, value));
+                }
+                Some(_) => {}
+            }
         }
-        targets.into_iter().filter(|(target, value)| wanted(target, value)).map(|(target, _)| target.clone()).collect()
+        latest.into_iter().map(|(target, (_, value))| (target, value)).collect()
     }
+}
+
+fn apply(offsets: &mut Durable, Change { target, value, written }: Change) {
+    match value {
+        None => drop(offsets.remove(&target)),
+        Some(value) if counts(offsets.get(&target).map(|(before, _)| *before), written) => {
+            offsets.insert(target, (written, value));
+        }
+        Some(_) => {}
+    }
+}
+
+/// As Kafka's `OffsetMetadataManager`: of two commits the one whose record is later, so that the end of a transaction
+/// does not bring back an older offset. A tombstone always counts.
+fn counts(before: Option<Offset>, written: Offset) -> bool {
+    before.is_none_or(|before| before < written)
 }
 
 #[cfg(test)]
@@ -80,40 +103,60 @@ mod tests {
         TopicPartition { topic: TopicName::new("t").expect("a topic name"), partition: PartitionId(partition) }
     }
 
-    fn at(offset: i64) -> Option<CommittedOffset> {
+    fn value(offset: i64) -> CommittedOffset {
         let (epoch, metadata, committed_at, topic_id) = (None, String::new(), TimestampMs(0), None);
-        Some(CommittedOffset { offset: Offset(offset), epoch, metadata, committed_at, topic_id })
+        CommittedOffset { offset: Offset(offset), epoch, metadata, committed_at, topic_id }
+    }
+
+    fn commit(at: i64, partition: i32, offset: i64) -> (Offset, Change) {
+        (Offset(at), Change { target: target(partition), value: Some(value(offset)), written: Offset(at) })
+    }
+
+    fn tombstone(at: i64, partition: i32) -> (Offset, Change) {
+        (Offset(at), Change { target: target(partition), value: None, written: Offset(at) })
+    }
+
+    fn offsets(changes: impl IntoIterator<Item = (Offset, Change)>) -> GroupOffsets {
+        let mut offsets = GroupOffsets::default();
+        changes.into_iter().for_each(|(at, change)| offsets.replay(at, change));
+        offsets
     }
 
     #[test]
     fn a_commit_is_visible_only_when_it_is_durable_rule_2() {
-        let mut offsets = GroupOffsets::default();
-        offsets.appended(Offset(5), vec![(target(0), at(10))]);
-        offsets.absorb(Offset(4));
-        assert_eq!(offsets.get(&target(0)), None);
+        let mut offsets = offsets([commit(5, 0, 10)]);
         offsets.absorb(Offset(5));
-        assert_eq!(offsets.get(&target(0)), at(10).as_ref());
+        assert_eq!(offsets.get(&target(0)), None);
+        offsets.absorb(Offset(6));
+        assert_eq!(offsets.get(&target(0)), Some(&value(10)));
     }
 
     #[test]
     fn the_later_of_two_commits_in_the_log_wins_whoever_asks_first() {
-        let mut offsets = GroupOffsets::default();
-        offsets.appended(Offset(1), vec![(target(0), at(10))]);
-        offsets.appended(Offset(2), vec![(target(0), at(7))]);
+        let mut offsets = offsets([commit(1, 0, 10), commit(2, 0, 7)]);
         offsets.absorb(Offset(9));
-        assert_eq!(offsets.get(&target(0)), at(7).as_ref());
+        assert_eq!(offsets.get(&target(0)), Some(&value(7)));
     }
 
     #[test]
-    fn targets_are_what_will_be_there_when_everything_is_durable() {
-        let mut offsets = GroupOffsets::default();
-        offsets.apply((target(0), at(1)));
-        offsets.apply((target(1), at(1)));
-        offsets.appended(Offset(1), vec![(target(1), None), (target(2), at(3))]);
-        assert_eq!(offsets.targets(|_, _| true), vec![target(0), target(2)]);
-        assert!(offsets.is_waiting());
-        offsets.absorb(Offset(1));
-        assert_eq!(offsets.targets(|_, _| true), vec![target(0), target(2)]);
-        assert!(!offsets.is_waiting() && !offsets.is_empty());
+    fn a_commit_made_visible_late_does_not_replace_one_whose_record_is_later() {
+        // A transaction wrote at 1, somebody else at 2, and the transaction's marker is at 3.
+        let of_transaction = Change { target: target(0), value: Some(value(10)), written: Offset(1) };
+        let mut offsets = offsets([commit(2, 0, 20), (Offset(3), of_transaction)]);
+        assert_eq!(offsets.latest().get(&target(0)).copied(), Some(&value(20)));
+        offsets.absorb(Offset(4));
+        assert_eq!(offsets.get(&target(0)), Some(&value(20)));
+    }
+
+    #[test]
+    fn latest_is_what_will_be_there_when_everything_is_durable() {
+        let mut offsets = offsets([commit(0, 0, 1), commit(1, 1, 1), tombstone(2, 1), commit(3, 2, 3)]);
+        offsets.absorb(Offset(2));
+        let targets = |offsets: &GroupOffsets| offsets.latest().into_keys().cloned().collect::<Vec<_>>();
+        assert_eq!(targets(&offsets), [target(0), target(2)]);
+        assert!(offsets.has_waiting_commit());
+        offsets.absorb(Offset(4));
+        assert_eq!(targets(&offsets), [target(0), target(2)]);
+        assert!(!offsets.has_waiting_commit() && !offsets.is_empty());
     }
 }

@@ -3,12 +3,15 @@
 //! Written as OffsetCommitKey v1, OffsetCommitValue v4 (with the topic's id, as Kafka since 4.1), GroupMetadataKey v2 and
 //! GroupMetadataValue v3 (the newest that older tools read, KIP-915); values v0 to v4 are read. Bytes from a log are not trusted: every length is checked before it is used.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::verbs::CommittedOffset;
+use super::requests::CommittedOffset;
+use crate::coordinator::error::BadRecord;
 use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
+use crate::record::{Message, RecordView};
 
 /// Texts on the wire and in these records have a length of 16 bits.
 pub(super) const TEXT_BYTES_MAX: usize = i16::MAX as usize;
@@ -51,11 +54,49 @@ pub(super) struct StoredMember {
     pub(super) assignment: Bytes,
 }
 
-/// A record that does not follow its schema.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a record of the offsets topic is damaged: {reason}")]
-pub(super) struct BadRecord {
-    pub(super) reason: &'static str,
+/// A change of the groups' durable state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum GroupRecord {
+    /// A committed offset; `None` is its tombstone.
+    Offset { group: Arc<str>, target: TopicPartition, value: Option<CommittedOffset> },
+    /// A group's members; `None` is its tombstone.
+    Group { group: Arc<str>, value: Option<GroupMetadata> },
+}
+
+impl GroupRecord {
+    pub(super) fn group(&self) -> &Arc<str> {
+        match self {
+            GroupRecord::Offset { group, .. } | GroupRecord::Group { group, .. } => group,
+        }
+    }
+}
+
+/// The record as the log stores it.
+pub(super) fn message(record: &GroupRecord) -> Message {
+    let (key, value) = match record {
+        GroupRecord::Offset { group, target, value } => (offset_key(group, target), value.as_ref().map(offset_value)),
+        GroupRecord::Group { group, value } => (group_key(group), value.as_ref().map(group_value)),
+    };
+    Message { key: Some(key), value, ..Message::default() }
+}
+
+/// The reverse of `message`. `None`: a record of a later group protocol, which is left alone.
+pub(super) fn parse(record: &RecordView) -> Result<Option<GroupRecord>, BadRecord> {
+    let key = record.key.as_ref().ok_or(BadRecord { reason: "it has no key" })?;
+    Ok(Some(match parse_key(key)? {
+        Key::Offset { group, target } => {
+            let value = record.value.as_ref().map(parse_offset).transpose()?;
+            GroupRecord::Offset { group: group.into(), target, value }
+        }
+        Key::Group { group } => {
+            let value = record.value.as_ref().map(parse_group).transpose()?;
+            GroupRecord::Group { group: group.into(), value }
+        }
+        Key::Later { version } => {
+            tracing::debug!(version, "a record of a later group protocol is left alone");
+            return Ok(None);
+        }
+    }))
 }
 
 /// The partition of `__consumer_offsets` that a group lives in: Java's `String.hashCode`, which counts UTF-16 units,

@@ -10,9 +10,8 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::{MachineClock, ManualClock};
 use crate::config::BrokerConfig;
-use crate::context::{Context, Source};
 use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
-use crate::log::{LogDir, LogDirSettings};
+use crate::log::{LogDir, LogDirSettings, Partition};
 use crate::topics::{Catalog, NewTopic};
 
 mod committing;
@@ -55,8 +54,8 @@ impl Rig {
     }
 
     async fn topic(&self, name: &str, partitions: i32) {
-        let wish = NewTopic { partitions: Some(partitions), ..NewTopic::named(name) };
-        self.catalog.create(wish).await.expect("a topic");
+        let request = NewTopic { partitions: Some(partitions), ..NewTopic::named(name) };
+        self.catalog.create(request).await.expect("a topic");
     }
 
     /// Moves the clock and does what is due.
@@ -70,13 +69,18 @@ impl Rig {
         who: &Membership,
         offsets: &[(&str, i32, i64)],
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        let wish = |(topic, partition, offset): &(&str, i32, i64)| OffsetToCommit {
+        let offset = |(topic, partition, offset): &(&str, i32, i64)| OffsetToCommit {
             target: target(topic, *partition),
             offset: Offset(*offset),
             epoch: Some(LeaderEpoch(0)),
             metadata: Some("note".into()),
         };
-        self.groups.commit(&context(Source::Kafka), "g", who, offsets.iter().map(wish).collect()).await
+        self.groups.commit(CommitFrom::Member, "g", who, offsets.iter().map(offset).collect()).await
+    }
+
+    /// The partition that the group `g` lives in.
+    fn home(&self) -> Arc<Partition> {
+        Arc::clone(self.groups.find("g").expect("the topic exists").partition())
     }
 
     /// The offset of a partition, if there is one.
@@ -97,14 +101,6 @@ impl Rig {
 
 fn target(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition { topic: TopicName::new(topic).expect("a topic name"), partition: PartitionId(partition) }
-}
-
-fn context(source: Source) -> Context {
-    match source {
-        Source::Kafka => Context::kafka("test".into(), "test".into(), ([127, 0, 0, 1], 1).into()),
-        Source::Http => Context::http("test", None),
-        Source::Internal => Context::internal("test"),
-    }
 }
 
 fn client(name: &str) -> JoinRequest {

@@ -154,6 +154,7 @@ impl From<GroupError> for DoorError {
             GroupError::MetadataTooLarge { limit } => GroupFailure::MetadataTooLarge { limit },
             GroupError::Loading => GroupFailure::Loading,
             GroupError::Stopping => GroupFailure::Stopping,
+            GroupError::Unavailable { shard } => GroupFailure::Unavailable { shard },
         };
         DoorError::Group(failure)
     }

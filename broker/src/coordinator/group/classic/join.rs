@@ -2,23 +2,23 @@
 
 use bytes::Bytes;
 
-use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, Member, Now, Replaced, Then, Ticket};
-use crate::coordinator::group::verbs::JoinRequest;
+use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, Member, Now, Replaced, RequestId, Then};
+use crate::coordinator::group::requests::JoinRequest;
 use crate::limits;
 
 impl ClassicGroup {
-    /// A join. `unique` makes a new member's id one that no other has (a UUID). The ticket is answered by an effect, now or
+    /// A join. `unique` makes a new member's id one that no other has (a UUID). The waiting is answered by an effect, now or
     /// by a later event.
     pub(in super::super) fn join(
         &mut self,
         request: &JoinRequest,
         unique: &str,
-        ticket: Ticket,
+        waiting: RequestId,
         now: Now,
     ) -> Vec<Effect> {
         let mut out = Vec::new();
-        if let Err(error) = self.try_join(request, unique, ticket, now, &mut out) {
-            out.push(Effect::AnswerJoin(ticket, Err(error)));
+        if let Err(error) = self.try_join(request, unique, waiting, now, &mut out) {
+            out.push(Effect::AnswerJoin(waiting, Err(error)));
         }
         out
     }
@@ -27,7 +27,7 @@ impl ClassicGroup {
         &mut self,
         request: &JoinRequest,
         unique: &str,
-        ticket: Ticket,
+        waiting: RequestId,
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
@@ -45,8 +45,8 @@ impl ClassicGroup {
             (None, Some(instance)) => {
                 let id = format!("{instance}-{unique}");
                 match self.statics.get(instance).cloned() {
-                    Some(old) => self.replace_static(request, &old, &id, ticket, now, out),
-                    None => self.add(request, id, ticket, now, out),
+                    Some(old) => self.replace_static(request, &old, &id, waiting, now, out),
+                    None => self.add(request, id, waiting, now, out),
                 }
             }
             (None, None) => {
@@ -54,12 +54,12 @@ impl ClassicGroup {
                 if request.require_known_member {
                     return Err(self.promise(id, request, now));
                 }
-                self.add(request, id, ticket, now, out);
+                self.add(request, id, waiting, now, out);
             }
-            (Some(id), None) if self.pending.contains_key(id) => self.add(request, id.clone(), ticket, now, out),
+            (Some(id), None) if self.pending.contains_key(id) => self.add(request, id.clone(), waiting, now, out),
             (Some(id), instance) => {
                 self.check_member(id, instance.as_deref())?;
-                return self.rejoin(request, id, ticket, now, out);
+                return self.rejoin(request, id, waiting, now, out);
             }
         }
         Ok(())
@@ -118,7 +118,7 @@ impl ClassicGroup {
         GroupError::MemberIdRequired { member: id }
     }
 
-    fn add(&mut self, request: &JoinRequest, id: String, ticket: Ticket, now: Now, out: &mut Vec<Effect>) {
+    fn add(&mut self, request: &JoinRequest, id: String, waiting: RequestId, now: Now, out: &mut Vec<Effect>) {
         if self.phase.state == GroupState::PreparingRebalance && self.phase.previous == GroupState::Empty {
             self.new_member_added = true;
         }
@@ -144,7 +144,7 @@ impl ClassicGroup {
             session_timeout: request.session_timeout,
             protocols: request.protocols.clone(),
             assignment: Bytes::new(),
-            join: Some(ticket),
+            join: Some(waiting),
             sync: None,
             new: true,
             deadline: Some(deadline),
@@ -158,7 +158,7 @@ impl ClassicGroup {
         &mut self,
         request: &JoinRequest,
         id: &str,
-        ticket: Ticket,
+        waiting: RequestId,
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
@@ -167,30 +167,30 @@ impl ClassicGroup {
             GroupState::PreparingRebalance => {}
             // The answer to its join was lost, so it gets it once more.
             GroupState::CompletingRebalance if unchanged => {
-                out.push(Effect::AnswerJoin(ticket, Ok(self.join_answer(id))));
+                out.push(Effect::AnswerJoin(waiting, Ok(self.join_answer(id))));
                 return Ok(());
             }
             // A leader that joins again wants a new assignment: of new topic metadata, say.
             GroupState::Stable if unchanged && !self.is_leader(id) => {
                 let answer = JoinAnswer { members: Vec::new(), ..self.join_answer(id) };
-                out.push(Effect::AnswerJoin(ticket, Ok(answer)));
+                out.push(Effect::AnswerJoin(waiting, Ok(answer)));
                 return Ok(());
             }
             GroupState::CompletingRebalance | GroupState::Stable => {}
             GroupState::Empty | GroupState::Dead => return Err(self.unknown(id)),
         }
-        self.update(id, request, ticket, out);
+        self.update(id, request, waiting, out);
         self.rebalance_or_complete(now, out);
         Ok(())
     }
 
     /// Takes over what a join says; a join that waits already is sent away, its client has sent another.
-    pub(super) fn update(&mut self, id: &str, request: &JoinRequest, ticket: Ticket, out: &mut Vec<Effect>) {
+    pub(super) fn update(&mut self, id: &str, request: &JoinRequest, waiting: RequestId, out: &mut Vec<Effect>) {
         self.answer_join(id, Err(self.rebalancing()), out);
         let Some(member) = self.members.get_mut(id) else { return };
         member.rebalance_timeout = request.rebalance_timeout;
         member.session_timeout = request.session_timeout;
-        member.join = Some(ticket);
+        member.join = Some(waiting);
         self.joining += 1;
         let old = std::mem::replace(&mut member.protocols, request.protocols.clone());
         self.count_protocols(&old, false);
@@ -204,7 +204,7 @@ impl ClassicGroup {
         request: &JoinRequest,
         old: &str,
         new: &str,
-        ticket: Ticket,
+        waiting: RequestId,
         now: Now,
         out: &mut Vec<Effect>,
     ) {
@@ -220,7 +220,7 @@ impl ClassicGroup {
             old_session_timeout: before.3,
             supports_skip_assignment: request.supports_skip_assignment,
         };
-        self.update(new, request, ticket, out);
+        self.update(new, request, waiting, out);
         self.beat(new, now);
         match self.phase.state {
             GroupState::Stable if self.protocols.chosen.as_deref() == Some(self.vote().as_str()) => {

@@ -1,7 +1,7 @@
 //! How members go: by LeaveGroup, and by time: sessions, promised ids, join and sync phases that end without them.
 
 use super::{ClassicGroup, Effect, GroupError, GroupState, Now};
-use crate::coordinator::group::verbs::LeavingMember;
+use crate::coordinator::group::requests::LeavingMember;
 
 impl ClassicGroup {
     /// LeaveGroup for several members: one outcome each, and at most one rebalance.

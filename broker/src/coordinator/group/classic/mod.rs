@@ -1,6 +1,6 @@
-//! The state machine of one classic group (Kafka's `ClassicGroup` and its verbs in `GroupMetadataManager`), pure: requests
+//! The state machine of one classic group (Kafka's `ClassicGroup` and its requests in `GroupMetadataManager`), pure: requests
 //! and the time in, effects out. It knows no lock, no log and no task, so it is tested by the thousand.
-//! Every waiting request is a ticket here; each ticket is answered exactly once.
+//! Every waiting request is a waiting here; each waiting is answered exactly once.
 
 mod join;
 mod leave;
@@ -19,15 +19,9 @@ use bytes::Bytes;
 
 use super::error::GroupError;
 use super::records::{GroupMetadata, StoredMember};
-use super::verbs::{GroupDescription, GroupState, JoinAnswer, MemberDescription, SyncAnswer};
+use super::requests::{GroupDescription, GroupState, JoinAnswer, MemberDescription, SyncAnswer};
+use crate::coordinator::machine::Now;
 use crate::ids::{Generation, TimestampMs};
-
-/// The time of an event: deadlines count on the one, records carry the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    pub(super) mono: Instant,
-    pub(super) wall: TimestampMs,
-}
 
 /// What the operator set.
 #[derive(Clone, Copy, Debug)]
@@ -41,15 +35,15 @@ pub(super) struct Rules {
 
 /// A request that waits for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Ticket(pub(super) u64);
+pub(super) struct RequestId(pub(super) u64);
 
 /// What the shell has to do, in this order.
 #[derive(Debug)]
 pub(super) enum Effect {
     /// The waiting join gets its answer.
-    AnswerJoin(Ticket, Result<JoinAnswer, GroupError>),
+    AnswerJoin(RequestId, Result<JoinAnswer, GroupError>),
     /// The waiting sync gets its answer.
-    AnswerSync(Ticket, Result<SyncAnswer, GroupError>),
+    AnswerSync(RequestId, Result<SyncAnswer, GroupError>),
     /// Append this, and once it is durable (or has failed) call `stored` with the second part.
     Store(GroupMetadata, Then),
 }
@@ -87,8 +81,8 @@ struct Member {
     session_timeout: Duration,
     protocols: Vec<(String, Bytes)>,
     assignment: Bytes,
-    join: Option<Ticket>,
-    sync: Option<Ticket>,
+    join: Option<RequestId>,
+    sync: Option<RequestId>,
     /// Has never had an answer to a join: it cannot send heartbeats yet.
     new: bool,
     /// When its session ends; `None` while a waiting request vouches for it.
@@ -351,16 +345,16 @@ impl ClassicGroup {
 
     /// A member's waiting join ends.
     fn answer_join(&mut self, member: &str, answer: Result<JoinAnswer, GroupError>, out: &mut Vec<Effect>) {
-        if let Some(ticket) = self.members.get_mut(member).and_then(|found| found.join.take()) {
+        if let Some(waiting) = self.members.get_mut(member).and_then(|found| found.join.take()) {
             self.joining -= 1;
-            out.push(Effect::AnswerJoin(ticket, answer));
+            out.push(Effect::AnswerJoin(waiting, answer));
         }
     }
 
     /// A member's waiting sync ends; whether there was one.
     fn answer_sync(&mut self, member: &str, answer: Result<SyncAnswer, GroupError>, out: &mut Vec<Effect>) -> bool {
-        let Some(ticket) = self.members.get_mut(member).and_then(|found| found.sync.take()) else { return false };
-        out.push(Effect::AnswerSync(ticket, answer));
+        let Some(waiting) = self.members.get_mut(member).and_then(|found| found.sync.take()) else { return false };
+        out.push(Effect::AnswerSync(waiting, answer));
         true
     }
 

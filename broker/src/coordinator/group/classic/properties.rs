@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::tests::{Bench, as_member, client, instance, log_failure};
 use super::*;
-use crate::coordinator::group::verbs::JoinRequest;
+use crate::coordinator::group::requests::JoinRequest;
 
 #[derive(Clone, Debug)]
 enum Event {

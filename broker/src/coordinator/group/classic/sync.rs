@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, Now, Replaced, SyncAnswer, Then, Ticket};
-use crate::coordinator::group::verbs::{Membership, SyncRequest};
+use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, Now, Replaced, RequestId, SyncAnswer, Then};
+use crate::coordinator::group::requests::{Membership, SyncRequest};
 use crate::ids::Generation;
 
 impl ClassicGroup {
     /// A sync. Followers wait for the leader; in a stable group everybody gets what it has.
-    pub(in super::super) fn sync(&mut self, request: &SyncRequest, ticket: Ticket) -> Vec<Effect> {
+    pub(in super::super) fn sync(&mut self, request: &SyncRequest, waiting: RequestId) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.check_sync(request) {
             Ok(()) if self.phase.state == GroupState::Stable => {
                 self.synced(&request.member);
                 let answer = self.sync_answer(&request.member);
-                out.push(Effect::AnswerSync(ticket, Ok(answer)));
+                out.push(Effect::AnswerSync(waiting, Ok(answer)));
             }
-            Ok(()) => self.await_assignment(request, ticket, &mut out),
-            Err(error) => out.push(Effect::AnswerSync(ticket, Err(error))),
+            Ok(()) => self.await_assignment(request, waiting, &mut out),
+            Err(error) => out.push(Effect::AnswerSync(waiting, Err(error))),
         }
         out
     }
@@ -42,12 +42,12 @@ impl ClassicGroup {
         Ok(())
     }
 
-    fn await_assignment(&mut self, request: &SyncRequest, ticket: Ticket, out: &mut Vec<Effect>) {
+    fn await_assignment(&mut self, request: &SyncRequest, waiting: RequestId, out: &mut Vec<Effect>) {
         let id = &request.member;
         // A second sync of one member: its client has given the first up.
         self.answer_sync(id, Err(self.rebalancing()), out);
         if let Some(member) = self.members.get_mut(id) {
-            member.sync = Some(ticket);
+            member.sync = Some(waiting);
         }
         self.synced(id);
         if !self.is_leader(id) || self.storing == Some(self.generation) {

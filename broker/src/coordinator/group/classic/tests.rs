@@ -1,11 +1,11 @@
-//! The group's behaviour as lists of events and what they make it do. `Bench` plays the shell: it hands out tickets, keeps
+//! The group's behaviour as lists of events and what they make it do. `Bench` plays the shell: it hands out requests, keeps
 //! the answers, and makes stored records durable when a test says so.
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
-use crate::coordinator::group::verbs::{JoinRequest, LeavingMember, Membership, SyncRequest};
+use crate::coordinator::group::requests::{JoinRequest, LeavingMember, Membership, SyncRequest};
 
 mod rebalancing;
 mod restoring;
@@ -22,7 +22,7 @@ pub(super) fn rules(initial_delay: Duration) -> Rules {
 pub(super) struct Bench {
     pub(super) clock: ManualClock,
     pub(super) group: ClassicGroup,
-    tickets: u64,
+    requests: u64,
     joins: BTreeMap<u64, Result<JoinAnswer, GroupError>>,
     syncs: BTreeMap<u64, Result<SyncAnswer, GroupError>>,
     pub(super) storing: Vec<(GroupMetadata, Then)>,
@@ -36,7 +36,7 @@ impl Bench {
     }
 
     pub(super) fn over(clock: ManualClock, group: ClassicGroup) -> Bench {
-        Bench { clock, group, tickets: 0, joins: BTreeMap::new(), syncs: BTreeMap::new(), storing: Vec::new() }
+        Bench { clock, group, requests: 0, joins: BTreeMap::new(), syncs: BTreeMap::new(), storing: Vec::new() }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -46,10 +46,10 @@ impl Bench {
     fn take(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::AnswerJoin(Ticket(at), answer) => {
+                Effect::AnswerJoin(RequestId(at), answer) => {
                     assert!(self.joins.insert(at, answer).is_none(), "a join was answered twice");
                 }
-                Effect::AnswerSync(Ticket(at), answer) => {
+                Effect::AnswerSync(RequestId(at), answer) => {
                     assert!(self.syncs.insert(at, answer).is_none(), "a sync was answered twice");
                 }
                 Effect::Store(metadata, then) => self.storing.push((metadata, then)),
@@ -58,15 +58,15 @@ impl Bench {
     }
 
     pub(super) fn join(&mut self, request: &JoinRequest) -> u64 {
-        self.tickets += 1;
-        let at = self.tickets;
-        let effects = self.group.join(request, &format!("u{at}"), Ticket(at), self.now());
+        self.requests += 1;
+        let at = self.requests;
+        let effects = self.group.join(request, &format!("u{at}"), RequestId(at), self.now());
         self.take(effects);
         at
     }
 
     pub(super) fn sync(&mut self, member: &str, generation: i32, parts: &[(&str, &'static str)]) -> u64 {
-        self.tickets += 1;
+        self.requests += 1;
         let request = SyncRequest {
             group: "g".into(),
             generation: Generation(generation),
@@ -79,9 +79,9 @@ impl Bench {
                 .map(|(id, part)| ((*id).to_owned(), Bytes::from_static(part.as_bytes())))
                 .collect(),
         };
-        let effects = self.group.sync(&request, Ticket(self.tickets));
+        let effects = self.group.sync(&request, RequestId(self.requests));
         self.take(effects);
-        self.tickets
+        self.requests
     }
 
     pub(super) fn beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {

@@ -28,8 +28,8 @@ async fn one_bad_offset_does_not_spoil_the_others() {
     rig.topic("t", 1).await;
     let long =
         OffsetToCommit { target: target("t", 0), offset: Offset(1), epoch: None, metadata: Some("x".repeat(4_097)) };
-    let ctx = context(Source::Kafka);
-    let outcomes = rig.groups.commit(&ctx, "g", &Membership::default(), vec![long]).await.expect("outcomes");
+    let outcomes =
+        rig.groups.commit(CommitFrom::Member, "g", &Membership::default(), vec![long]).await.expect("outcomes");
     assert!(matches!(outcomes[0], Err(GroupError::MetadataTooLarge { limit: 4_096 })));
     assert!(rig.groups.list().is_empty(), "nothing was written, so there is no group");
     let offsets = [("nowhere", 0, 1), ("t", 3, 1), ("t", 0, 1)];
@@ -50,7 +50,7 @@ async fn a_commit_whose_client_has_gone_is_not_forgotten() {
         let gone = rig.commit(&nobody, &offsets);
         arrived(std::pin::pin!(gone).as_mut()).await;
     }
-    let home = rig.groups.readable("g").expect("readable").expect("a partition");
+    let home = rig.home();
     home.durable(home.offsets().leo).await.expect("durable");
     assert_eq!(rig.offset("t", 0).await, Some(2));
 }
@@ -64,14 +64,14 @@ async fn who_is_no_member_commits_only_while_the_group_is_empty() {
     let nobody = Membership::default();
     let refused = rig.commit(&nobody, &[("t", 0, 2)]).await;
     assert!(matches!(refused, Err(GroupError::UnknownMember { .. })));
-    let over_http = rig.groups.commit(&context(Source::Http), "g", &nobody, Vec::new()).await;
+    let over_http = rig.groups.commit(CommitFrom::Outside, "g", &nobody, Vec::new()).await;
     assert!(matches!(over_http, Err(GroupError::NotEmpty { .. })));
     let old = Membership { generation: Some(Generation(0)), ..who.clone() };
     assert!(matches!(rig.commit(&old, &[("t", 0, 2)]).await, Err(GroupError::IllegalGeneration { .. })));
     rig.commit(&who, &[("t", 0, 3)]).await.expect("a member may");
     assert_eq!(rig.offset("t", 0).await, Some(3));
     let stranger = Membership { generation: Some(Generation(1)), member: "m".into(), instance: None };
-    let unknown = rig.groups.commit(&context(Source::Kafka), "other", &stranger, Vec::new()).await;
+    let unknown = rig.groups.commit(CommitFrom::Member, "other", &stranger, Vec::new()).await;
     assert!(matches!(unknown, Err(GroupError::IllegalGeneration { .. })));
 }
 
@@ -99,7 +99,7 @@ async fn offsets_of_a_group_without_members_expire_and_then_the_group() {
     rig.pass(WEEK - Duration::from_secs(60));
     assert_eq!(rig.offset("t", 0).await, Some(1), "a week since the last member, not since the commit");
     rig.pass(Duration::from_secs(1_000));
-    let home = rig.groups.readable("g").expect("readable").expect("a partition");
+    let home = rig.home();
     home.durable(home.offsets().leo).await.expect("durable");
     assert_eq!(rig.offset("t", 0).await, None);
     rig.pass(Duration::from_secs(1_000));
@@ -139,7 +139,7 @@ async fn committed_offsets_survive_the_compaction_of_their_topic() {
     // A clean stop writes the recovery points, below which compaction may go.
     let rig = rig.restarted().await;
     let bytes = |rig: &Rig| {
-        let home = rig.groups.readable("g").expect("readable").expect("a partition");
+        let home = rig.home();
         let (mut at, mut bytes) = (Offset(0), 0);
         while at < home.offsets().hw {
             let mut records = home.read(at, 1 << 20).expect("readable").records;

@@ -33,7 +33,7 @@ async fn a_member_goes_on_over_a_restart_of_the_broker() {
 async fn an_assignment_is_told_only_when_it_is_durable_rule_2() {
     let rig = Rig::new().await;
     rig.stable_member().await;
-    let home = rig.groups.readable("g").expect("readable").expect("a partition");
+    let home = rig.home();
     let offsets = home.offsets();
     assert_eq!(offsets.hw, offsets.leo);
     assert_eq!(offsets.hw, Offset(1), "one record: the generation with its assignment");

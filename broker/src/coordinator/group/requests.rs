@@ -1,4 +1,4 @@
-//! What the group verbs are asked and what they answer, free of any wire format. No behaviour here.
+//! What the group requests are asked and what they answer, free of any wire format. No behaviour here.
 
 use std::time::Duration;
 
@@ -93,6 +93,15 @@ pub struct Membership {
     pub member: String,
     /// A static member's name.
     pub instance: Option<String>,
+}
+
+/// Who commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitFrom {
+    /// A consumer: a member, or one without membership.
+    Member,
+    /// Somebody who sets a group's offsets from outside; allowed only while the group has no members.
+    Outside,
 }
 
 /// One committed offset, durable.
