@@ -2,4 +2,4 @@
 
 pub mod partition;
 
-pub use partition::{ChainError, Partitioners, plugin_of};
+pub use partition::{BoundPlugin, ChainError, Partitioners, Target, plugin_of};

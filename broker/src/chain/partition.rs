@@ -11,7 +11,6 @@ use sluice_plugins::{Batch, CallContext, CallError, Host, Partitioner};
 use crate::context::{Context, Source};
 use crate::ids::{PartitionId, TopicId};
 use crate::record::{Message, partition_for_key};
-use crate::topics::Topic;
 
 /// Records of one call of a plugin: the time that a call may take is meant for about so many.
 const CALL_RECORDS_MAX: usize = 4_096;
@@ -73,6 +72,28 @@ struct Binding {
     partitioner: Partitioner,
 }
 
+/// The topic that messages go to, as far as the choice of partitions depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Its identity.
+    pub id: TopicId,
+    /// Its name.
+    pub name: &'a str,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// The partitioner that it is bound to.
+    pub plugin: Option<BoundPlugin<'a>>,
+}
+
+/// A binding as the topic's configs have it.
+#[derive(Clone, Copy, Debug)]
+pub struct BoundPlugin<'a> {
+    /// `name` or `name@version`.
+    pub reference: &'a str,
+    /// The text that the plugin is configured with.
+    pub config: &'a str,
+}
+
 impl Partitioners {
     /// No bindings yet: each is made when its topic first needs it.
     #[must_use]
@@ -94,16 +115,14 @@ impl Partitioners {
     pub async fn choose(
         &self,
         ctx: &Context,
-        topic: &Topic,
+        target: &Target<'_>,
         messages: &[Message],
     ) -> Result<Vec<PartitionId>, ChainError> {
-        let configs = topic.configs();
-        let Some(reference) = configs.partitioner() else {
-            return Ok(self.by_key(topic.partition_count(), messages));
+        let Some(plugin) = &target.plugin else {
+            return Ok(self.by_key(target.partitions, messages));
         };
-        let config = configs.plugin_config(plugin_of(reference));
-        let binding = self.binding(topic, reference, config).await?;
-        let count = u32::try_from(topic.partition_count()).unwrap_or(1);
+        let binding = self.binding(target, plugin).await?;
+        let count = u32::try_from(target.partitions).unwrap_or(1);
         let caller = CallContext {
             topic: Arc::clone(&binding.topic),
             principal: ctx.principal().as_str().into(),
@@ -143,14 +162,14 @@ impl Partitioners {
     }
 
     /// The kept binding, or a new one where the topic's config has changed.
-    async fn binding(&self, topic: &Topic, reference: &str, config: &str) -> Result<Arc<Binding>, ChainError> {
-        if let Some(binding) = self.bindings.load().get(&topic.id())
+    async fn binding(&self, target: &Target<'_>, plugin: &BoundPlugin<'_>) -> Result<Arc<Binding>, ChainError> {
+        let (name, BoundPlugin { reference, config }) = (target.name, *plugin);
+        if let Some(binding) = self.bindings.load().get(&target.id)
             && binding.reference == reference
             && binding.config == config
         {
             return Ok(Arc::clone(binding));
         }
-        let name = topic.name().as_str();
         let partitioner =
             self.host.bind(reference, config).await.map_err(|cause| unavailable(name, reference, cause))?;
         let binding = Arc::new(Binding {
@@ -161,7 +180,7 @@ impl Partitioners {
         });
         self.bindings.rcu(|bindings| {
             let mut bindings = HashMap::clone(bindings);
-            bindings.insert(topic.id(), Arc::clone(&binding));
+            bindings.insert(target.id, Arc::clone(&binding));
             bindings
         });
         Ok(binding)

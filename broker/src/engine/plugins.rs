@@ -8,7 +8,7 @@ use sluice_plugins::{Bound, PluginInfo, UploadError, VersionInfo};
 
 use super::{Engine, EngineError};
 use crate::auth::{Granted, Write};
-use crate::chain::plugin_of;
+use crate::chain::{BoundPlugin, ChainError, Target, plugin_of};
 use crate::context::Context;
 use crate::ids::{PartitionId, TopicId, TopicRef};
 use crate::record::Message;
@@ -94,7 +94,7 @@ impl Engine {
         messages: &[Message],
     ) -> Result<Vec<PartitionId>, EngineError> {
         let topic = self.resolve(topic.resource())?;
-        Ok(self.partitioners.choose(ctx, &topic, messages).await?)
+        Ok(self.choose_for(ctx, &topic, messages).await?)
     }
 
     /// The bound plugin's choice, one partition for each message, in order. `None` when no plugin is bound.
@@ -111,7 +111,24 @@ impl Engine {
         if topic.configs().partitioner().is_none() {
             return Ok(None);
         }
-        Ok(Some(self.partitioners.choose(ctx, &topic, messages).await?))
+        Ok(Some(self.choose_for(ctx, &topic, messages).await?))
+    }
+
+    async fn choose_for(
+        &self,
+        ctx: &Context,
+        topic: &Topic,
+        messages: &[Message],
+    ) -> Result<Vec<PartitionId>, ChainError> {
+        let configs = topic.configs();
+        let bound = |reference| BoundPlugin { reference, config: configs.plugin_config(plugin_of(reference)) };
+        let target = Target {
+            id: topic.id(),
+            name: topic.name().as_str(),
+            partitions: topic.partition_count(),
+            plugin: configs.partitioner().map(bound),
+        };
+        self.partitioners.choose(ctx, &target, messages).await
     }
 
     /// The topics bound to any version of a plugin, with how they name it.

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::{Engine, EngineError};
 use crate::auth::{Alter, Create, Delete, Describe, Granted};
+use crate::chain::plugin_of;
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicName, TopicRef};
 use crate::topics::{DelayName, NewTopic, Refused, Topic, TopicConfigs, TopicError};
@@ -170,7 +171,7 @@ impl Engine {
     /// Loads the plugin that these configs bind, if any: a binding that cannot work is refused before it is written.
     pub(super) async fn check_binding(&self, topic: &str, configs: &TopicConfigs) -> Result<(), EngineError> {
         if let Some(reference) = configs.partitioner() {
-            let plugin = reference.split('@').next().unwrap_or(reference);
+            let plugin = plugin_of(reference);
             self.partitioners.check_binding(topic, reference, configs.plugin_config(plugin)).await?;
         }
         Ok(())
