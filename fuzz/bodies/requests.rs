@@ -8,8 +8,8 @@ use kafka_protocol::messages::RequestKind;
 mod bounds;
 #[path = "../../broker/src/kafka/header.rs"]
 mod header;
-#[path = "../../broker/src/kafka/shapes.rs"]
-mod shapes;
+#[path = "../../broker/src/kafka/wire_layout.rs"]
+mod wire_layout;
 #[path = "../../broker/src/kafka/versions.rs"]
 mod versions;
 

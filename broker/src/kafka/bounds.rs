@@ -1,57 +1,17 @@
 //! Walks a request's bytes before the codec decodes them, and checks every array count on the way. The codec reserves memory for
 //! the count that a frame claims (`Vec::with_capacity`), so a frame of 100 bytes could ask for gigabytes. After this walk a count
-//! is never above the elements that are really there. Allocates nothing. The shapes of the requests are in `shapes.rs`.
+//! is never above the elements that are really there. Allocates nothing. What requests look like is in `wire_layout.rs`.
 
 use kafka_protocol::messages::ApiKey;
 
-use super::{shapes, versions};
+use super::versions;
+use super::wire_layout::{self, Part, Shape};
 use crate::limits;
-
-/// What a field looks like on the wire, as far as lengths go. Text, blobs and lists are compact in flexible versions.
-#[derive(Debug)]
-pub(super) enum Part {
-    /// So many bytes.
-    Fixed(usize),
-    /// A string, null or not.
-    Text,
-    /// Bytes, null or not.
-    Blob,
-    /// Structs.
-    List(&'static Shape),
-    /// Numbers of so many bytes each.
-    Numbers(usize),
-    /// Strings.
-    Texts,
-    /// One byte (1: there, else not), then perhaps a struct.
-    Maybe(&'static Shape),
-    /// A struct.
-    Nested(&'static Shape),
-}
-
-/// A field and the versions that have it.
-#[derive(Debug)]
-pub(super) struct Field {
-    /// First version.
-    pub from: i16,
-    /// Last version.
-    pub to: i16,
-    /// What it looks like.
-    pub part: Part,
-}
-
-/// A struct: its fields in order, then, in flexible versions, the tagged fields that the codec knows (tag, first version, part).
-#[derive(Debug)]
-pub(super) struct Shape {
-    /// In order.
-    pub fields: &'static [Field],
-    /// The codec decodes these by their type, whatever size they claim, so the walk has to as well.
-    pub tags: &'static [(u32, i16, Part)],
-}
 
 /// Why the codec is not asked to decode a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadRequest {
-    /// A length or count points behind the end.
+    /// A length or count points behind the end of the request.
     #[error("the request is cut short, or a length in it is wrong")]
     Short,
     /// A length below what null is.
@@ -67,7 +27,7 @@ pub(super) enum BadRequest {
 
 /// Walks the body of a request (behind its header) and returns how many bytes it has.
 pub(super) fn check(key: ApiKey, version: i16, body: &[u8]) -> Result<usize, BadRequest> {
-    let Some(shape) = shapes::of(key) else { return Ok(0) };
+    let Some(shape) = wire_layout::of(key) else { return Ok(0) };
     let flexible = versions::flexible(key, version);
     let mut walk = Walk { rest: body, version, flexible, elements_left: limits::REQUEST_ELEMENTS_MAX };
     walk.shape(shape)?;

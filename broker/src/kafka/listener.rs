@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
 
-use super::ListenError;
 use super::call::Advertised;
 use crate::config::KafkaListener;
 
@@ -14,6 +13,16 @@ use crate::config::KafkaListener;
 const BACKLOG: i32 = 1_024;
 /// How often a port of the system's choice may turn out to be taken on the other family.
 const PORT_ATTEMPTS: usize = 16;
+
+/// A port could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {cause}")]
+pub struct ListenError {
+    /// `host:port` as asked for.
+    pub address: String,
+    /// The system's answer.
+    pub cause: std::io::Error,
+}
 
 /// One listener, bound.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ mod handlers;
 mod header;
 mod listener;
 mod outlet;
-mod shapes;
 mod throttle;
 mod versions;
+mod wire_layout;
 mod write;
 
 use std::sync::Arc;
@@ -27,19 +27,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Bound;
+pub use self::listener::ListenError;
 use crate::config::KafkaListener;
 use crate::engine::Engine;
 use crate::tasks::{Vital, VitalTask};
-
-/// A port could not be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {cause}")]
-pub struct ListenError {
-    /// `host:port` as asked for.
-    pub address: String,
-    /// The system's answer.
-    pub cause: std::io::Error,
-}
 
 /// The bound Kafka port; not yet accepting (the system queues connections meanwhile).
 #[derive(Debug)]

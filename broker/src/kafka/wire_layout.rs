@@ -4,8 +4,48 @@
 
 use kafka_protocol::messages::ApiKey;
 
-use super::bounds::Part::{Blob, Fixed, List, Maybe, Nested, Numbers, Text, Texts};
-use super::bounds::{Field, Part, Shape};
+use self::Part::{Blob, Fixed, List, Maybe, Nested, Numbers, Text, Texts};
+
+/// What a field looks like on the wire, as far as lengths go. Text, blobs and lists are compact in flexible versions.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// This many bytes.
+    Fixed(usize),
+    /// A string, null or not.
+    Text,
+    /// Bytes, null or not.
+    Blob,
+    /// Structs.
+    List(&'static Shape),
+    /// Numbers of this many bytes each.
+    Numbers(usize),
+    /// Strings.
+    Texts,
+    /// One byte (1: there, else not), then perhaps a struct.
+    Maybe(&'static Shape),
+    /// A struct.
+    Nested(&'static Shape),
+}
+
+/// A field and the versions that have it.
+#[derive(Debug)]
+pub(super) struct Field {
+    /// First version.
+    pub from: i16,
+    /// Last version.
+    pub to: i16,
+    /// What it looks like.
+    pub part: Part,
+}
+
+/// A struct: its fields in order, then, in flexible versions, the tagged fields that the codec knows (tag, first version, part).
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// In order.
+    pub fields: &'static [Field],
+    /// The codec decodes these by their type, whatever size they claim, so the walk has to as well.
+    pub tags: &'static [(u32, i16, Part)],
+}
 
 /// The request of an API; `None` for one that is not offered.
 pub(super) fn of(key: ApiKey) -> Option<&'static Shape> {
