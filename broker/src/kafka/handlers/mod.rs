@@ -1,30 +1,20 @@
-//! One file an API: decoded request in, engine called, response out. Sentinels (`-1`) and versions end here.
+//! One file an API: decoded request in, engine called, response out. Sentinels (`-1`) and versions end here. A room a subject.
 
-pub(super) mod alter_configs;
 pub(super) mod api_versions;
-pub(super) mod create_partitions;
-pub(super) mod create_topics;
-pub(super) mod delete_records;
-pub(super) mod delete_topics;
 pub(super) mod describe_cluster;
-pub(super) mod describe_configs;
-pub(super) mod describe_groups;
-pub(super) mod describe_topic_partitions;
-pub(super) mod fetch;
-pub(super) mod find_coordinator;
-pub(super) mod heartbeat;
-pub(super) mod incremental_alter_configs;
-pub(super) mod init_producer_id;
-pub(super) mod join_group;
-pub(super) mod leave_group;
-pub(super) mod list_groups;
-pub(super) mod list_offsets;
-pub(super) mod metadata;
-pub(super) mod offset_commit;
-pub(super) mod offset_fetch;
-pub(super) mod offset_for_leader_epoch;
-pub(super) mod produce;
-pub(super) mod sync_group;
 
-mod alter_answer;
+mod configs;
+mod groups;
+mod records;
+mod topics;
 mod wire;
+
+pub(super) use self::configs::{alter_configs, describe_configs, incremental_alter_configs};
+pub(super) use self::groups::{
+    describe_groups, find_coordinator, heartbeat, join_group, leave_group, list_groups, offset_commit, offset_fetch,
+    sync_group,
+};
+pub(super) use self::records::{
+    delete_records, fetch, init_producer_id, list_offsets, offset_for_leader_epoch, produce,
+};
+pub(super) use self::topics::{create_partitions, create_topics, delete_topics, describe_topic_partitions, metadata};

@@ -9,41 +9,41 @@ use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicRef};
 
 /// Owned text for a response.
-pub(super) fn text(text: impl Into<String>) -> StrBytes {
+pub(in crate::kafka::handlers) fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
 }
 
 /// A topic's name for a response.
-pub(super) fn topic_name(name: impl Into<String>) -> TopicName {
+pub(in crate::kafka::handlers) fn topic_name(name: impl Into<String>) -> TopicName {
     TopicName(text(name))
 }
 
 /// How a request names a topic: by id from the version on that has no names (KIP-516).
-pub(super) fn topic_ref(by_id: bool, name: &TopicName, id: Uuid) -> TopicRef {
+pub(in crate::kafka::handlers) fn topic_ref(by_id: bool, name: &TopicName, id: Uuid) -> TopicRef {
     if by_id { TopicRef::Id(TopicId(id)) } else { TopicRef::name(name) }
 }
 
 /// -1: not known, not checked.
-pub(super) fn epoch(wire: i32) -> Option<LeaderEpoch> {
+pub(in crate::kafka::handlers) fn epoch(wire: i32) -> Option<LeaderEpoch> {
     (wire >= 0).then_some(LeaderEpoch(wire))
 }
 
 /// The other way.
-pub(super) fn epoch_or_none(epoch: Option<LeaderEpoch>) -> i32 {
+pub(in crate::kafka::handlers) fn epoch_or_none(epoch: Option<LeaderEpoch>) -> i32 {
     epoch.map_or(-1, |epoch| epoch.0)
 }
 
 /// Null and the empty string both mean: none.
-pub(super) fn nonempty(wire: Option<&StrBytes>) -> Option<String> {
+pub(in crate::kafka::handlers) fn nonempty(wire: Option<&StrBytes>) -> Option<String> {
     wire.filter(|text| !text.is_empty()).map(ToString::to_string)
 }
 
 /// A copy that does not keep the request's frame in memory.
-pub(super) fn detached(bytes: &Bytes) -> Bytes {
+pub(in crate::kafka::handlers) fn detached(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
 /// The peer as group descriptions show it (Kafka: `/127.0.0.1`).
-pub(super) fn client_host(ctx: &Context) -> String {
+pub(in crate::kafka::handlers) fn client_host(ctx: &Context) -> String {
     ctx.peer().map_or_else(String::new, |peer| format!("/{}", peer.ip()))
 }

@@ -4,12 +4,12 @@
 use kafka_protocol::messages::{alter_configs_response, incremental_alter_configs_response};
 
 use super::describe_configs::{BROKER, TOPIC, invalid};
-use super::wire;
 use crate::auth::{AlterConfigs, Granted};
 use crate::engine::EngineError;
 use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// A code with its text.
 pub(super) type Refused = (i16, String);

@@ -7,12 +7,12 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
-use super::wire;
 use crate::auth::Cluster;
 use crate::engine::EngineError;
 use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 use crate::topics::{ConfigEntry, ConfigSource, ConfigType};
 
 /// `ConfigResource.Type` of topics.
@@ -115,7 +115,7 @@ fn synonym(entry: &ConfigEntry, value: &str, source: i8) -> DescribeConfigsSynon
 }
 
 /// `DescribeConfigsResponse.ConfigSource`.
-pub(super) fn source_code(source: ConfigSource) -> i8 {
+pub(in crate::kafka::handlers) fn source_code(source: ConfigSource) -> i8 {
     match source {
         ConfigSource::Topic => DYNAMIC_TOPIC_CONFIG,
         ConfigSource::Default => DEFAULT_CONFIG,

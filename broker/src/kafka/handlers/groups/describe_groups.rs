@@ -4,11 +4,11 @@ use kafka_protocol::messages::describe_groups_response::{DescribedGroup, Describ
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
 use super::list_groups::state_name;
-use super::wire;
 use crate::auth::Group;
 use crate::coordinator::group::{GroupDescription, GroupError, GroupState, MemberDescription};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// GROUP_ID_NOT_FOUND, with a text, in place of a dead group.
 const NOT_FOUND_SINCE: i16 = 6;

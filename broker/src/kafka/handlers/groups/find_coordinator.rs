@@ -6,11 +6,11 @@ use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::wire;
 use crate::auth::{Describe, Group};
 use crate::engine::EngineError;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Several keys at once (KIP-699).
 const BATCHED_SINCE: i16 = 4;

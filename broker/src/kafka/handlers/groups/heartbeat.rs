@@ -2,12 +2,12 @@
 
 use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
-use super::wire;
 use crate::auth::{Group, Read};
 use crate::coordinator::group::Membership;
 use crate::ids::Generation;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: HeartbeatRequest) -> HeartbeatResponse {
     let group = match call.ask::<Read, _>(Group::named(&request.group_id)) {

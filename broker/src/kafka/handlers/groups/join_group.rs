@@ -6,11 +6,11 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::wire;
 use crate::auth::{Group, Read};
 use crate::coordinator::group::{GroupError, JoinAnswer, JoinRequest};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// A member without an id gets one first (KIP-394); static members (KIP-345) are known by their instance.
 const KNOWN_MEMBER_SINCE: i16 = 4;

@@ -3,11 +3,11 @@
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
-use super::wire;
 use crate::auth::{Group, Read};
 use crate::coordinator::group::LeavingMember;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Several members.
 const BATCHED_SINCE: i16 = 3;

@@ -4,9 +4,9 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::wire;
 use crate::coordinator::group::GroupState;
 use crate::kafka::call::Call;
+use crate::kafka::handlers::wire;
 
 /// The only type there is before KIP-848.
 const TYPE: &str = "classic";

@@ -5,13 +5,13 @@ use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartitio
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::wire;
 use crate::auth::{Granted, Group, Read};
 use crate::coordinator::group::Membership;
 use crate::engine::groups::{CommitPartition, CommitTopic};
 use crate::ids::{Generation, Offset, PartitionId, TopicName};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let generation = request.generation_id_or_member_epoch;

@@ -9,12 +9,12 @@ use kafka_protocol::messages::offset_fetch_response::{
 };
 use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse};
 
-use super::wire;
 use crate::auth::{Describe, Group};
 use crate::coordinator::group::{CommittedOffset, GroupError};
 use crate::ids::{PartitionId, TopicName, TopicPartition};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Several groups at once.
 const BATCHED_SINCE: i16 = 8;

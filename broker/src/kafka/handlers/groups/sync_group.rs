@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
-use super::wire;
 use crate::auth::{Group, Read};
 use crate::coordinator::group::{SyncAnswer, SyncRequest};
 use crate::ids::Generation;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Protocol type and name, in both directions (KIP-559).
 const PROTOCOL_SINCE: i16 = 5;

@@ -9,7 +9,6 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use kafka_protocol::protocol::Encodable;
 
-use super::wire;
 use crate::auth::Denied;
 use crate::engine::EngineError;
 use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, FetchTopic, Fetched, Form, Records};
@@ -17,6 +16,7 @@ use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 use crate::kafka::write::{EncodeError, Reply, ReplyBuilder};
 use crate::limits;
 

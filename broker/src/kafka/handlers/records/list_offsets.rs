@@ -6,12 +6,12 @@ use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::wire;
 use crate::engine::EngineError;
 use crate::engine::offsets::{OffsetAnswer, OffsetAsked, OffsetQuery};
 use crate::ids::{PartitionId, TimestampMs, TopicRef};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Leader epochs are known (KIP-320).
 const EPOCH_SINCE: i16 = 4;

@@ -4,11 +4,11 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPa
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
-use super::wire;
 use crate::engine::offsets::EpochAsked;
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 pub(in crate::kafka) async fn handle(
     call: &Call<'_>,

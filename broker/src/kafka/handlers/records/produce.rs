@@ -11,7 +11,6 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::wire;
 use crate::auth::Denied;
 use crate::engine::EngineError;
 use crate::engine::produce::{BegunProduce, ProducePartition, ProduceRecords, ProduceTopic};
@@ -19,6 +18,7 @@ use crate::ids::{PartitionId, TopicRef};
 use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::{InFlight, Outcome};
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 use crate::log::Appended;
 use crate::memory::Share;
 use crate::record::RecordError;

@@ -7,12 +7,12 @@ use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment
 use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
-use super::describe_configs::source_code;
-use super::wire;
 use crate::engine::EngineError;
 use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::configs::describe_configs::source_code;
+use crate::kafka::handlers::wire;
 use crate::topics::{NewTopic, TopicConfigs};
 
 /// Partitions, replicas and configs of what was created (KIP-525).

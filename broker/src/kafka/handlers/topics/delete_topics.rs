@@ -5,10 +5,10 @@ use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use uuid::Uuid;
 
-use super::wire;
 use crate::ids::{TopicId, TopicRef};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Topics carry name or id.
 const BY_ID_SINCE: i16 = 6;

@@ -7,12 +7,12 @@ use kafka_protocol::messages::describe_topic_partitions_response::{
 };
 use kafka_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 
-use super::wire;
 use crate::engine::EngineError;
 use crate::engine::topics::DescribedTopic;
 use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Kafka's `max.request.partition.size.limit`.
 const PARTITIONS_MAX: usize = 2_000;

@@ -7,12 +7,12 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 use uuid::Uuid;
 
-use super::wire;
 use crate::engine::EngineError;
 use crate::engine::topics::DescribedTopic;
 use crate::ids::{TopicId, TopicRef};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
+use crate::kafka::handlers::wire;
 
 /// Look-ups by id; two older versions have the field, but it could not be used with them (KIP-516).
 const BY_ID_SINCE: i16 = 12;
