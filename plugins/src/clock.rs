@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub(crate) use tokio::time::Instant;
+
 /// Where a guest's `now-ms` comes from.
 #[derive(Clone)]
 pub struct GuestClock(Arc<dyn Fn() -> u64 + Send + Sync>);

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::reference::BadReference;
+
 /// The host itself cannot work.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum HostError {
-    /// The disk said no, or what it holds cannot be read.
+    /// A file cannot be read or written, or its content is not understood.
     #[error("{doing} {path}: {cause}")]
     Io {
         /// What was being done.
@@ -15,6 +17,9 @@ pub enum HostError {
         /// What the system said.
         cause: String,
     },
+    /// It is being closed.
+    #[error("the plugin host is closing")]
+    Closing,
     /// wasmtime cannot run here.
     #[error("the WebAssembly engine does not start: {cause}")]
     Engine {
@@ -103,8 +108,8 @@ pub enum UploadError {
     Host(#[from] HostError),
 }
 
-/// Why a partitioner could not be bound.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why a plugin could not be bound.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
     /// No plugin of that name.
     #[error("there is no plugin '{name}'")]
@@ -121,12 +126,19 @@ pub enum BindError {
         version: u32,
     },
     /// The reference is neither `name` nor `name@version`.
-    #[error("'{reference}' is neither a plugin's name nor name@version")]
-    BadReference {
-        /// What was given.
-        reference: String,
+    #[error(transparent)]
+    BadReference(#[from] BadReference),
+    /// The plugin is of another world.
+    #[error("plugin '{name}' is {has}, not {wanted}")]
+    OtherWorld {
+        /// The plugin.
+        name: String,
+        /// Its world.
+        has: String,
+        /// The world that the binding needs.
+        wanted: &'static str,
     },
-    /// Its file is gone, changed, or does not compile any more.
+    /// Its file is missing, has changed, or does not compile any more.
     #[error("plugin '{name}' is damaged on disk: {reason}")]
     Damaged {
         /// The plugin.
@@ -142,9 +154,12 @@ pub enum BindError {
         /// What it said.
         reason: String,
     },
+    /// The host is being closed.
+    #[error("the plugin host is closing")]
+    Closing,
 }
 
-/// Why a call gave no answer. The instance that failed is gone.
+/// Why a call returned no answer. The instance that failed is dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// It was on a core for longer than it may.
@@ -178,9 +193,9 @@ pub enum CallError {
         for_ms: u64,
     },
     /// It was deleted since, is damaged, or its active version refuses the configuration.
-    #[error("it cannot be used: {reason}")]
+    #[error("it cannot be used: {cause}")]
     Unavailable {
         /// Why.
-        reason: String,
+        cause: BindError,
     },
 }

@@ -3,40 +3,38 @@
 //!
 //! ```text
 //! upload ─ form ─ wrap ─ compile ─ trial ─ registry (durable)         a version, immutable
-//! bind ─ registry ─ module (compiled code, imports linked) ─ pool     a partitioner with its configuration
+//! bind ─ registry ─ module (compiled code, imports linked) ─ pool     a binding with its configuration
 //! partition ─ quarantine ─ permit ─ pool ─ instance ─ running (yields, time, memory) ─ answer checked
 //! ```
+//!
+//! `world.rs` says what a world is, `worlds/` holds one file each; instance, pool and binding are generic over it.
 
-mod border;
-mod call;
+mod binding;
 mod clock;
-mod compile;
-mod compiled;
 mod config;
 mod durable;
-mod engine;
 mod error;
-mod form;
-mod guest_log;
+mod guest;
 mod host;
-mod instance;
 mod limits;
-mod module;
-mod partitioner;
-mod pool;
 mod quarantine;
+mod reference;
 mod registry;
-mod running;
-mod sandbox;
+mod shared;
+mod stats;
 mod threads;
-mod ticker;
-mod wrap;
+mod upload;
+mod world;
+mod worlds;
 
-pub use border::{Batch, BatchFull};
-pub use call::{CallContext, Source};
 pub use clock::GuestClock;
 pub use config::HostConfig;
 pub use error::{BindError, CallError, HostError, UploadError};
-pub use host::{Bound, Host, PluginInfo, VersionInfo};
-pub use partitioner::Partitioner;
+pub use guest::border::{Batch, BatchFull};
+pub use guest::call::{CallContext, Source};
+pub use host::{Host, PluginInfo};
+pub use reference::{BadReference, PluginRef, is_plugin_name};
+pub use registry::VersionInfo;
 pub use threads::{End, HostThread, Spawner};
+pub use upload::trial::Bound;
+pub use worlds::partitioner::Partitioner;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::clock::Instant;
 
 /// Failures in a row until it rests.
 const FAILURES_MAX: u32 = 10;

@@ -14,8 +14,8 @@ use tokio::sync::OnceCell;
 
 use crate::durable;
 use crate::error::HostError;
-use crate::module::Module;
-use crate::partitioner::Stats;
+use crate::guest::module::Module;
+use crate::stats::Stats;
 
 /// The format of `registry.json`.
 const FORMAT: u32 = 1;

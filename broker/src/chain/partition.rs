@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
-use sluice_plugins::{Batch, CallContext, CallError, Host, Partitioner};
+use sluice_plugins::{Batch, BindError, CallContext, CallError, Host, Partitioner, PluginRef};
 
 use crate::context::{Context, Source};
 use crate::ids::{PartitionId, TopicId};
@@ -153,12 +153,16 @@ impl Partitioners {
     /// # Errors
     /// `BadBinding`, with what the host or the plugin says.
     pub async fn check_binding(&self, topic: &str, plugin: &str, config: &str) -> Result<(), ChainError> {
-        let bound = self.host.bind(plugin, config).await;
+        let bound = self.bind(plugin, config).await;
         bound.map(drop).map_err(|cause| ChainError::BadBinding {
             topic: topic.to_owned(),
             plugin: plugin.to_owned(),
             reason: cause.to_string(),
         })
+    }
+
+    async fn bind(&self, reference: &str, config: &str) -> Result<Partitioner, BindError> {
+        self.host.bind(&reference.parse::<PluginRef>()?, config).await
     }
 
     /// The kept binding, or a new one where the topic's config has changed.
@@ -170,8 +174,7 @@ impl Partitioners {
         {
             return Ok(Arc::clone(binding));
         }
-        let partitioner =
-            self.host.bind(reference, config).await.map_err(|cause| unavailable(name, reference, cause))?;
+        let partitioner = self.bind(reference, config).await.map_err(|cause| unavailable(name, reference, cause))?;
         let binding = Arc::new(Binding {
             reference: reference.to_owned(),
             config: config.to_owned(),
@@ -233,7 +236,7 @@ impl Binding {
 /// The plugin's name in a binding: `geo@3` is a version of `geo`.
 #[must_use]
 pub fn plugin_of(reference: &str) -> &str {
-    reference.split_once('@').map_or(reference, |(name, _)| name)
+    PluginRef::name_in(reference)
 }
 
 fn unavailable(topic: &str, plugin: &str, cause: impl std::fmt::Display) -> ChainError {

@@ -1,6 +1,8 @@
 //! Checks one config's key and value against the table and puts the value into its one spelling. Every refusal names the
 //! key, what is wrong and, where there is one, the way out.
 
+use sluice_plugins::{PluginRef, is_plugin_name};
+
 use super::configs_table::{ConfigType, PLUGIN_CONFIG, PLUGIN_FAILURE, Row, Rule, find, nearest, words};
 use super::error::TopicError;
 use crate::limits;
@@ -77,11 +79,9 @@ fn by_rule(row: &Row, value: &str) -> Result<String, String> {
             _ => Err(format!("{key} must be true or false, not '{shown}'")),
         },
         Rule::Plugin => {
-            let (name, version) = value.split_once('@').map_or((value, None), |(name, version)| (name, Some(version)));
-            if !is_plugin_name(name) || version.is_some_and(|text| !text.parse::<u32>().is_ok_and(|n| n > 0)) {
-                return Err(format!("{key} must be a plugin's name or name@version, not '{shown}'"));
-            }
-            Ok(value.to_owned())
+            let reference: Result<PluginRef, _> = value.parse();
+            let refused = |_| format!("{key} must be a plugin's name or name@version, not '{shown}'");
+            reference.map(|reference| reference.to_string()).map_err(refused)
         }
         Rule::OneReplica => match value.parse::<i64>() {
             Ok(1) => Ok("1".to_owned()),
@@ -127,13 +127,6 @@ fn plugin_name(key: &str, name: &str) -> Result<(), TopicError> {
         true => Ok(()),
         false => Err(bad(format!("'{}' does not end in a plugin's name", shown(key)))),
     }
-}
-
-/// The names that plugins can be uploaded by: 1 to 64 of `a-z`, `0-9`, `-` and `_`, the first a letter.
-fn is_plugin_name(name: &str) -> bool {
-    name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_'))
 }
 
 fn bad(reason: String) -> TopicError {

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sluice_plugins::{BindError, CallError, HostConfig};
 
-use crate::guests::{BEYOND, GOOD, HOGS, LOOPS, SHORT, TRAPS, batch, caller, host, module, refusing};
+use crate::guests::{BEYOND, GOOD, HOGS, LOOPS, SHORT, TRAPS, batch, bind, caller, host, module, refusing};
 
 /// Binds a guest with these lines in `partition`, and calls it once with three records for four partitions.
 async fn one_call(partition: &str) -> Result<Vec<u32>, CallError> {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("guest", &module("", partition)).await.unwrap();
-    let bound = host.bind("guest", "{}").await.unwrap();
+    let bound = bind(&host, "guest", "{}").await.unwrap();
     bound.partition(&caller(), 4, batch(&[b"\x01", b"\x02", b"\x07"])).await
 }
 
@@ -26,7 +26,7 @@ async fn an_empty_batch_is_answered_without_the_guest() {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("guest", &module("", TRAPS)).await.unwrap();
-    let bound = host.bind("guest", "{}").await.unwrap();
+    let bound = bind(&host, "guest", "{}").await.unwrap();
     assert_eq!(bound.partition(&caller(), 4, batch(&[])).await, Ok(vec![]));
 }
 
@@ -58,7 +58,7 @@ async fn a_looping_guest_costs_its_caller_an_error_while_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("guest", &module("", LOOPS)).await.unwrap();
-    let bound = host.bind("guest", "{}").await.unwrap();
+    let bound = bind(&host, "guest", "{}").await.unwrap();
     let (done, turns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let other = tokio::spawn({
         let (done, turns) = (Arc::clone(&done), Arc::clone(&turns));
@@ -83,7 +83,7 @@ async fn good_guests_are_served_beside_a_looping_one() {
     let host = host(&dir);
     host.upload("loops", &module("", LOOPS)).await.unwrap();
     host.upload("good", &module("", GOOD)).await.unwrap();
-    let (loops, good) = (host.bind("loops", "{}").await.unwrap(), host.bind("good", "{}").await.unwrap());
+    let (loops, good) = (bind(&host, "loops", "{}").await.unwrap(), bind(&host, "good", "{}").await.unwrap());
     let looping = tokio::spawn(async move { loops.partition(&caller(), 4, batch(&[b"\x01"])).await });
     for _ in 0..100 {
         assert_eq!(good.partition(&caller(), 4, batch(&[b"\x02"])).await, Ok(vec![2]));
@@ -99,7 +99,7 @@ async fn an_instance_is_kept_between_calls_and_gone_after_a_failure() {
     let counting = "(local.set $add (global.get $calls))
         (if (i32.eq (global.get $calls) (i32.const 3)) (then unreachable))";
     host.upload("guest", &module("", counting)).await.unwrap();
-    let bound = host.bind("guest", "{}").await.unwrap();
+    let bound = bind(&host, "guest", "{}").await.unwrap();
     for expected in [Some(1), Some(2), None, Some(1), Some(2), None] {
         let answer = bound.partition(&caller(), 4, batch(&[b"\x00"])).await;
         assert_eq!(answer.ok(), expected.map(|calls| vec![calls]));
@@ -117,7 +117,7 @@ async fn every_instance_gets_the_configuration_once() {
         "(local.set $add (global.get $config)) (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))",
     );
     host.upload("guest", &guest).await.unwrap();
-    let bound = host.bind("guest", r#"{"a":1}"#).await.unwrap();
+    let bound = bind(&host, "guest", r#"{"a":1}"#).await.unwrap();
     for expected in [Some(7), None, Some(7), None] {
         assert_eq!(bound.partition(&caller(), 8, batch(&[b"\x00"])).await.ok(), expected.map(|length| vec![length]));
     }
@@ -128,9 +128,9 @@ async fn a_configuration_that_init_refuses_is_not_bound() {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("guest", &refusing()).await.unwrap();
-    let refused = host.bind("guest", r#"{"field":1}"#).await.unwrap_err();
+    let refused = bind(&host, "guest", r#"{"field":1}"#).await.unwrap_err();
     assert!(matches!(&refused, BindError::Init { reason, .. } if reason == "no such field"), "{refused}");
-    assert!(host.bind("guest", "{}").await.is_ok());
+    assert!(bind(&host, "guest", "{}").await.is_ok());
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn an_init_that_never_ends_is_not_bound() {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("guest", &module(LOOPS, GOOD)).await.unwrap();
-    let refused = host.bind("guest", "{}").await.unwrap_err();
+    let refused = bind(&host, "guest", "{}").await.unwrap_err();
     assert!(matches!(&refused, BindError::Init { reason, .. } if reason.contains("1000 ms")), "{refused}");
 }
 
@@ -149,7 +149,7 @@ async fn a_plugin_that_fails_ten_times_rests_and_is_tried_again() {
     // Traps while its configuration's first record is an empty one, that is: as the caller likes.
     let guest = "(if (i32.eqz (i32.load8_u (local.get $data))) (then unreachable))";
     host.upload("guest", &module("", guest)).await.unwrap();
-    let bound = host.bind("guest", "{}").await.unwrap();
+    let bound = bind(&host, "guest", "{}").await.unwrap();
     for _ in 0..10 {
         let failed = bound.partition(&caller(), 4, batch(&[b"\x00"])).await.unwrap_err();
         assert!(matches!(failed, CallError::Trap { .. }), "{failed}");
@@ -182,7 +182,7 @@ async fn a_caller_that_goes_away_costs_an_instance_only() {
     let host = sluice_plugins::Host::open(config).unwrap();
     let guest = "(if (i32.eqz (i32.load8_u (local.get $data))) (then (loop $for_ever (br $for_ever))))";
     host.upload("guest", &module("", guest)).await.unwrap();
-    let bound = Arc::new(host.bind("guest", "{}").await.unwrap());
+    let bound = Arc::new(bind(&host, "guest", "{}").await.unwrap());
     let leaving = tokio::spawn({
         let bound = Arc::clone(&bound);
         async move { bound.partition(&caller(), 4, batch(&[b"\x00"])).await }

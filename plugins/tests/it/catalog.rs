@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sluice_plugins::{Batch, BindError, Partitioner};
 
-use crate::guests::{caller, host};
+use crate::guests::{bind, caller, host};
 
 fn committed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog/json-field/json-field.wasm")
@@ -16,7 +16,7 @@ async fn bound(file: &Path, config: &str) -> Result<Partitioner, BindError> {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("json-field", &std::fs::read(file).unwrap()).await.unwrap();
-    host.bind("json-field", config).await
+    bind(&host, "json-field", config).await
 }
 
 fn keyed(values: &[String]) -> Batch {

@@ -1,6 +1,6 @@
 //! Guests as text: one frame with the canonical ABI's plumbing, into which each test puts the lines it is about.
 
-use sluice_plugins::{Batch, CallContext, Host, HostConfig, Source};
+use sluice_plugins::{Batch, BindError, CallContext, Host, HostConfig, Partitioner, Source};
 
 /// A guest that puts each record on the partition that its value's first byte says, modulo the count.
 pub(crate) const GOOD: &str = "";
@@ -77,6 +77,11 @@ pub(crate) const REFUSES: &str = "(if (i32.ne (local.get $length) (i32.const 2))
 
 pub(crate) fn host(dir: &tempfile::TempDir) -> Host {
     Host::open(HostConfig { concurrency: 1, ..HostConfig::new(dir.path()) }).expect("a new folder")
+}
+
+/// Binds by the text that a topic's config has.
+pub(crate) async fn bind(host: &Host, reference: &str, config: &str) -> Result<Partitioner, BindError> {
+    host.bind(&reference.parse()?, config).await
 }
 
 pub(crate) fn caller() -> CallContext {

@@ -2,7 +2,7 @@
 
 use sluice_plugins::{BindError, Bound, CallError, UploadError};
 
-use crate::guests::{GOOD, REFUSES, TRAPS, batch, caller, host, module};
+use crate::guests::{GOOD, REFUSES, TRAPS, batch, bind, caller, host, module};
 
 /// A guest that puts everything on one partition.
 fn constant(partition: u32) -> Vec<u8> {
@@ -52,13 +52,13 @@ async fn bytes_turned_over_are_refused_or_run_within_limits() {
         let mut broken = whole.clone();
         broken[at] ^= 0x15;
         if host.upload("guest", &broken).await.is_ok()
-            && let Ok(bound) = host.bind("guest", "{}").await
+            && let Ok(bound) = bind(&host, "guest", "{}").await
         {
             let _ = bound.partition(&caller(), 4, batch(&[b"\x01"])).await;
         }
     }
     host.upload("guest", &whole).await.unwrap();
-    let bound = host.bind("guest", "{}").await.unwrap();
+    let bound = bind(&host, "guest", "{}").await.unwrap();
     assert_eq!(bound.partition(&caller(), 4, batch(&[b"\x01"])).await, Ok(vec![1]));
 }
 
@@ -142,14 +142,14 @@ async fn names_that_cannot_stand_in_a_binding_are_refused() {
 async fn versions_are_numbered_followed_and_kept_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let call = async |host: &sluice_plugins::Host, reference: &str| {
-        let bound = host.bind(reference, "{}").await.unwrap();
+        let bound = bind(&host, reference, "{}").await.unwrap();
         bound.partition(&caller(), 4, batch(&[b"\x00"])).await.unwrap()[0]
     };
     let before = {
         let host = host(&dir);
         assert_eq!(host.upload("guest", &constant(1)).await.unwrap().version, 1);
-        let following = host.bind("guest", "{}").await.unwrap();
-        let pinned = host.bind("guest@1", "{}").await.unwrap();
+        let following = bind(&host, "guest", "{}").await.unwrap();
+        let pinned = bind(&host, "guest@1", "{}").await.unwrap();
         assert_eq!(host.upload("guest", &constant(2)).await.unwrap().version, 2);
         // The same bytes again are the same version.
         assert_eq!(host.upload("guest", &constant(2)).await.unwrap().version, 2);
@@ -161,10 +161,10 @@ async fn versions_are_numbered_followed_and_kept_across_a_restart() {
     let after = host.get("guest").unwrap();
     assert_eq!((after.active, &after.versions), (2, &before.versions));
     assert_eq!((call(&host, "guest").await, call(&host, "guest@1").await), (2, 1));
-    let missing = host.bind("guest@3", "{}").await.unwrap_err();
+    let missing = bind(&host, "guest@3", "{}").await.unwrap_err();
     assert!(matches!(missing, BindError::NoVersion { version: 3, .. }), "{missing}");
-    assert!(matches!(host.bind("other", "{}").await.unwrap_err(), BindError::NotFound { .. }));
-    assert!(matches!(host.bind("guest@x", "{}").await.unwrap_err(), BindError::BadReference { .. }));
+    assert!(matches!(bind(&host, "other", "{}").await.unwrap_err(), BindError::NotFound { .. }));
+    assert!(matches!(bind(&host, "guest@x", "{}").await.unwrap_err(), BindError::BadReference { .. }));
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn a_version_that_refuses_the_configuration_of_bound_topics_is_refused_and
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("guest", &constant(1)).await.unwrap();
-    let bound = host.bind("guest", r#"{"x":1}"#).await.unwrap();
+    let bound = bind(&host, "guest", r#"{"x":1}"#).await.unwrap();
     let topics = [("a", r#"{"x":1}"#), ("b", "{}"), ("c", r#"{"x":1}"#)];
     let topics = topics.map(|(topic, config)| Bound { topic: topic.into(), config: config.into() });
     let refused = host.upload_for("guest", &module(REFUSES, GOOD), &topics).await.unwrap_err();
@@ -189,7 +189,7 @@ async fn a_deleted_plugin_refuses_the_calls_of_a_binding_that_was_left_and_its_n
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
     host.upload("guest", &constant(1)).await.unwrap();
-    let bound = host.bind("guest", "{}").await.unwrap();
+    let bound = bind(&host, "guest", "{}").await.unwrap();
     assert!(host.delete("guest").await.unwrap());
     assert!(!host.delete("guest").await.unwrap());
     let refused = bound.partition(&caller(), 4, batch(&[b"\x00"])).await.unwrap_err();
@@ -214,15 +214,15 @@ async fn damage_on_disk_is_told_at_the_binding_and_never_run() {
     let middle = code.len() / 2;
     code[middle] ^= 1;
     std::fs::write(&compiled, &code).unwrap();
-    let bound = host(&dir).bind("guest", "{}").await.unwrap();
+    let bound = bind(&host(&dir), "guest", "{}").await.unwrap();
     assert_eq!(bound.partition(&caller(), 4, batch(&[b"\x00"])).await, Ok(vec![1]));
     assert_ne!(std::fs::read(&compiled).unwrap(), code);
     // A module that has changed is not the version that was uploaded.
     let module_path = dir.path().join("modules").join(format!("{}.wasm", info.sha256));
     std::fs::write(&module_path, module("", TRAPS)).unwrap();
-    assert!(matches!(host(&dir).bind("guest", "{}").await.unwrap_err(), BindError::Damaged { .. }));
+    assert!(matches!(bind(&host(&dir), "guest", "{}").await.unwrap_err(), BindError::Damaged { .. }));
     std::fs::remove_file(&module_path).unwrap();
-    assert!(matches!(host(&dir).bind("guest", "{}").await.unwrap_err(), BindError::Damaged { .. }));
+    assert!(matches!(bind(&host(&dir), "guest", "{}").await.unwrap_err(), BindError::Damaged { .. }));
 }
 
 #[tokio::test]

@@ -60,11 +60,17 @@ const HOMES: [Home; 2] = [
             "broker/src/door/local/plugins.rs",
             "broker/src/door/local/errors.rs",
             "broker/src/engine/plugins.rs",
+            "broker/src/topics/config_check.rs",
             "broker/src/node.rs",
         ],
         advice: "the plugin host is called by `chain/` and shown by `door/plugins.rs`: go through them",
     },
 ];
+
+/// Files that may name one of the two libraries.
+pub fn places() -> impl Iterator<Item = &'static str> {
+    HOMES.iter().flat_map(|home| home.places.iter().copied())
+}
 
 /// Everything that a file names and must not.
 #[must_use]

@@ -3,8 +3,8 @@
 
 use wasmparser::{Encoding, Parser, Payload};
 
-use crate::engine::HOST_INTERFACE;
 use crate::error::UploadError;
+use crate::guest::engine::HOST_INTERFACE;
 use crate::limits::{DEPTH_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, MODULES_MAX, UPLOAD_BYTES_MAX};
 
 /// The interface that carries types only.

@@ -1,17 +1,14 @@
 //! How wasmtime is set up: what WebAssembly may contain, and the two functions that guests may call.
 
-use std::time::Duration;
-
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, StoreContextMut};
 
-use crate::clock::GuestClock;
 use crate::config::HostConfig;
 use crate::error::HostError;
-use crate::guest_log::Level;
-use crate::sandbox::Sandbox;
-use crate::ticker::Ticker;
+use crate::guest::guest_log::Level;
+use crate::guest::sandbox::Sandbox;
+use crate::guest::ticker::Ticker;
 
 /// The interface that carries `log` and `now-ms`.
 pub(crate) const HOST_INTERFACE: &str = "sluice:plugin/host@0.1.0";
@@ -23,22 +20,17 @@ pub(crate) struct Wasm {
     pub(crate) ticker: Ticker,
     /// One a guest that may run at the same time.
     pub(crate) permits: Semaphore,
-    pub(crate) memory_bytes: u64,
-    /// The running time of one call of a partitioner.
-    pub(crate) call_time: Duration,
-    pub(crate) clock: GuestClock,
+    pub(crate) config: HostConfig,
 }
 
 impl Wasm {
-    pub(crate) fn new(config: &HostConfig) -> Result<Wasm, HostError> {
+    pub(crate) fn new(config: HostConfig) -> Result<Wasm, HostError> {
         let engine = new_engine()?;
         Ok(Wasm {
             linker: new_linker(&engine)?,
             ticker: Ticker::start(engine.clone(), &config.spawner)?,
             permits: Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-            memory_bytes: config.memory_bytes,
-            call_time: config.partitioner_timeout,
-            clock: config.clock.clone(),
+            config,
             engine,
         })
     }

@@ -98,7 +98,7 @@ impl Drop for Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::new_engine;
+    use crate::guest::engine::new_engine;
 
     #[test]
     fn epochs_pass_while_a_guest_runs_also_after_the_ticker_slept() {

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use wasmtime::component::{ComponentType, Lift};
 
+use crate::clock::Instant;
 use crate::limits::LOG_LINE_BYTES_MAX;
 
 /// Lines that an instance may write at once.

@@ -4,9 +4,9 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
 use crate::error::{HostError, UploadError};
-use crate::form::{self, Form};
 use crate::threads;
-use crate::wrap;
+use crate::upload::form::{self, Form};
+use crate::upload::wrap::{self, WorldOf};
 
 /// How much a compilation stands back behind the broker's own threads.
 const NICE: i32 = 10;
@@ -15,28 +15,29 @@ const NICE: i32 = 10;
 pub(crate) struct Compiler {
     engine: Engine,
     turn: Semaphore,
+    world_of: WorldOf,
 }
 
 impl Compiler {
-    pub(crate) fn new(engine: Engine) -> Compiler {
-        Compiler { engine, turn: Semaphore::new(1) }
+    pub(crate) fn new(engine: Engine, world_of: WorldOf) -> Compiler {
+        Compiler { engine, turn: Semaphore::new(1), world_of }
     }
 
     /// The compiled code of a component or of a core module, which is wrapped first.
     pub(crate) async fn compile(&self, wasm: Vec<u8>) -> Result<Vec<u8>, UploadError> {
-        let _turn = self.turn.acquire().await.map_err(|_| stopped("the host is closing"))?;
-        let engine = self.engine.clone();
-        threads::blocking(move || on_low_priority(move || code_of(&engine, &wasm))).await
+        let _turn = self.turn.acquire().await.map_err(|_| HostError::Closing)?;
+        let (engine, world_of) = (self.engine.clone(), self.world_of);
+        threads::blocking(move || on_low_priority(move || code_of(&engine, &wasm, world_of))).await
     }
 }
 
 /// Checks, wraps and compiles.
-fn code_of(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, UploadError> {
+fn code_of(engine: &Engine, wasm: &[u8], world_of: WorldOf) -> Result<Vec<u8>, UploadError> {
     let compiled = match form::check(wasm)? {
         Form::Component => engine.precompile_component(wasm),
         Form::Module => {
             validate(engine, wasm)?;
-            engine.precompile_component(&wrap::wrap(wasm)?)
+            engine.precompile_component(&wrap::wrap(wasm, world_of)?)
         }
     };
     compiled.map_err(|cause| UploadError::Malformed { reason: format!("{cause:#}") })

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::engine::Wasm;
-use crate::error::CallError;
-use crate::instance::{InitError, Instance, StartError};
-use crate::module::Module;
+use crate::error::{BindError, CallError};
+use crate::guest::engine::Wasm;
+use crate::guest::instance::{InitError, Instance, StartError};
+use crate::guest::module::Module;
+use crate::world::World;
 
 /// The pool.
-pub(crate) struct Pool {
+pub(crate) struct Pool<W: World> {
     module: Arc<Module>,
     config: Arc<str>,
-    idle: Mutex<Vec<Instance>>,
+    idle: Mutex<Vec<Instance<W>>>,
 }
 
 /// Why no instance could be made.
@@ -24,8 +25,8 @@ pub(crate) enum NewInstanceError {
     Init(InitError),
 }
 
-impl Pool {
-    pub(crate) fn new(module: Arc<Module>, config: Arc<str>) -> Pool {
+impl<W: World> Pool<W> {
+    pub(crate) fn new(module: Arc<Module>, config: Arc<str>) -> Pool<W> {
         Pool { module, config, idle: Mutex::new(Vec::new()) }
     }
 
@@ -34,19 +35,19 @@ impl Pool {
     }
 
     /// A kept instance, if there is one.
-    pub(crate) fn kept(&self) -> Option<Instance> {
+    pub(crate) fn kept(&self) -> Option<Instance<W>> {
         self.idle.lock().pop()
     }
 
     /// A new instance, initialised. The caller has a permit.
-    pub(crate) async fn start(&self, wasm: &Wasm) -> Result<Instance, NewInstanceError> {
+    pub(crate) async fn start(&self, wasm: &Wasm) -> Result<Instance<W>, NewInstanceError> {
         let mut instance = Instance::start(wasm, &self.module).await.map_err(NewInstanceError::Start)?;
         instance.init(wasm, &self.config).await.map_err(NewInstanceError::Init)?;
         Ok(instance)
     }
 
     /// Takes back an instance whose last call succeeded.
-    pub(crate) fn put_back(&self, instance: Instance) {
+    pub(crate) fn put_back(&self, instance: Instance<W>) {
         if !instance.worn() {
             self.idle.lock().push(instance);
         }
@@ -64,13 +65,16 @@ impl NewInstanceError {
         }
     }
 
-    /// As the failure of a call that needed the instance.
-    pub(crate) fn of_call(self) -> CallError {
+    /// As the failure of a call that needed the instance of `plugin`.
+    pub(crate) fn of_call(self, plugin: &str) -> CallError {
         match self {
             NewInstanceError::Start(StartError::Failed(failed)) | NewInstanceError::Init(InitError::Failed(failed)) => {
                 failed
             }
-            other => CallError::Unavailable { reason: other.reason() },
+            other => {
+                let cause = BindError::Init { name: plugin.to_owned(), reason: other.reason() };
+                CallError::Unavailable { cause }
+            }
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use wasmtime::component::{Component, InstancePre};
 
-use crate::engine::Wasm;
 use crate::error::UploadError;
-use crate::sandbox::Sandbox;
+use crate::guest::engine::Wasm;
+use crate::guest::sandbox::Sandbox;
 
 /// A linked component.
 pub(crate) struct Module {

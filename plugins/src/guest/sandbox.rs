@@ -3,7 +3,7 @@
 use wasmtime::{ResourceLimiter, Result};
 
 use crate::clock::GuestClock;
-use crate::guest_log::GuestLog;
+use crate::guest::guest_log::GuestLog;
 use crate::limits::{STORE_ITEMS_MAX, TABLE_ELEMENT_BYTES};
 
 /// The state behind one guest instance.

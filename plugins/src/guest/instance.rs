@@ -5,24 +5,23 @@ use std::time::Duration;
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap};
 
-use crate::border::Batch;
-use crate::call::CallContext;
-use crate::engine::Wasm;
 use crate::error::CallError;
-use crate::guest_log::GuestLog;
+use crate::guest::engine::Wasm;
+use crate::guest::guest_log::GuestLog;
+use crate::guest::module::Module;
+use crate::guest::running::{Overrun, run};
+use crate::guest::sandbox::{MemoryAccount, Sandbox};
 use crate::limits::{CALLS_PER_INSTANCE, INIT_TIME, TEXT_BYTES_MAX, TICKS_PER_SLICE};
-use crate::module::Module;
-use crate::running::{Overrun, run};
-use crate::sandbox::{MemoryAccount, Sandbox};
+use crate::world::{Entry, Limits, World, WrongExport, export};
 
 type Init = TypedFunc<(String,), (Result<(), String>,)>;
-type Partition = TypedFunc<(CallContext, u32, Batch), (Vec<u32>,)>;
 
-/// A started guest.
-pub(crate) struct Instance {
+/// A started guest of one world.
+pub(crate) struct Instance<W: World> {
     store: Store<Sandbox>,
     init: Init,
-    partition: Partition,
+    exports: W::Exports,
+    limits: Limits,
     calls: u32,
 }
 
@@ -44,13 +43,14 @@ pub(crate) enum InitError {
     Failed(CallError),
 }
 
-impl Instance {
+impl<W: World> Instance<W> {
     /// Instantiates a module; 12 to 17 µs and what the guest itself does at its start.
-    pub(crate) async fn start(wasm: &Wasm, module: &Module) -> Result<Instance, StartError> {
+    pub(crate) async fn start(wasm: &Wasm, module: &Module) -> Result<Instance<W>, StartError> {
+        let limits = W::limits(&wasm.config);
         let sandbox = Sandbox {
-            memory: MemoryAccount::new(wasm.memory_bytes),
+            memory: MemoryAccount::new(limits.memory_bytes),
             log: GuestLog::new(module.plugin().clone(), module.version()),
-            clock: wasm.clock.clone(),
+            clock: wasm.config.clock.clone(),
         };
         let mut store = Store::new(&wasm.engine, sandbox);
         store.limiter(|sandbox| &mut sandbox.memory);
@@ -59,10 +59,9 @@ impl Instance {
             guarded(wasm, &mut store, INIT_TIME, 0, async |store| module.pre().instantiate_async(store).await)
                 .await
                 .map_err(StartError::Failed)?;
-        let wrong = |name: &str, cause: wasmtime::Error| StartError::WrongWorld(format!("'{name}': {cause:#}"));
-        let init = instance.get_typed_func(&mut store, "init").map_err(|cause| wrong("init", cause))?;
-        let partition = instance.get_typed_func(&mut store, "partition").map_err(|cause| wrong("partition", cause))?;
-        Ok(Instance { store, init, partition, calls: 0 })
+        let init = export(&instance, &mut store, "init")?;
+        let exports = W::exports(&instance, &mut store)?;
+        Ok(Instance { store, init, exports, limits, calls: 0 })
     }
 
     /// Gives the guest its configuration.
@@ -77,29 +76,26 @@ impl Instance {
         }
     }
 
-    /// One number below `partition_count` a record.
-    pub(crate) async fn partition(
-        &mut self,
-        wasm: &Wasm,
-        ctx: &CallContext,
-        partition_count: u32,
-        batch: Batch,
-    ) -> Result<Vec<u32>, CallError> {
+    /// Enters the guest once.
+    pub(crate) async fn call<E: Entry<World = W>>(&mut self, wasm: &Wasm, entry: E) -> Result<E::Answer, CallError> {
         self.calls += 1;
-        self.store.data_mut().log.set_topic(&ctx.topic);
-        let records = batch.records();
-        let partition = &self.partition;
-        let params = (ctx.clone(), partition_count, batch);
-        let call = async |store: &mut Store<Sandbox>| partition.call_async(store, params).await;
-        let (chosen,) = guarded(wasm, &mut self.store, wasm.call_time, records * size_of::<u32>(), call).await?;
-        check_answer(&chosen, records, partition_count)?;
-        Ok(chosen)
+        self.store.data_mut().log.set_topic(entry.topic());
+        let exports = &self.exports;
+        let answer_bytes = entry.answer_bytes_max();
+        let call = async |store: &mut Store<Sandbox>| entry.enter(exports, store).await;
+        guarded(wasm, &mut self.store, self.limits.call_time, answer_bytes, call).await?
     }
 
     /// Whether it has served its time: too many calls, or memory (which never shrinks) past half of the limit.
     pub(crate) fn worn(&self) -> bool {
         let memory = &self.store.data().memory;
         self.calls >= CALLS_PER_INSTANCE || memory.used() > memory.limit() / 2
+    }
+}
+
+impl From<WrongExport> for StartError {
+    fn from(wrong: WrongExport) -> StartError {
+        StartError::WrongWorld(format!("'{}': {:#}", wrong.name, wrong.cause))
     }
 }
 
@@ -138,17 +134,4 @@ fn trapped(store: &mut Store<Sandbox>, cause: &wasmtime::Error) -> CallError {
         None => cause.root_cause().to_string(),
     };
     CallError::Trap { reason }
-}
-
-fn check_answer(chosen: &[u32], records: usize, partition_count: u32) -> Result<(), CallError> {
-    if chosen.len() != records {
-        let reason = format!("{} partitions for {records} records", chosen.len());
-        return Err(CallError::BadAnswer { reason });
-    }
-    match chosen.iter().position(|&partition| partition >= partition_count) {
-        Some(at) => Err(CallError::BadAnswer {
-            reason: format!("partition {} for record {at}, the topic has {partition_count}", chosen[at]),
-        }),
-        None => Ok(()),
-    }
 }

@@ -8,12 +8,15 @@ use wit_parser::Resolve;
 use crate::error::UploadError;
 
 /// The contract, as guests are built against it.
-const WIT: &str = include_str!("../../sdk-wasm/wit/plugin.wit");
+const WIT: &str = include_str!("../../../sdk-wasm/wit/plugin.wit");
 /// The custom section in which tool chains leave the interface (a prefix of its name).
 const INTERFACE_SECTION: &str = "component-type";
 
+/// Finds the world of a core module by the names of its exports.
+pub(crate) type WorldOf = fn(&[String]) -> Result<&'static str, UploadError>;
+
 /// The component around `module`.
-pub(crate) fn wrap(module: &[u8]) -> Result<Vec<u8>, UploadError> {
+pub(crate) fn wrap(module: &[u8], world_of: WorldOf) -> Result<Vec<u8>, UploadError> {
     let mut module = module.to_vec();
     let shape = shape(&module)?;
     if !shape.has_interface {
@@ -49,16 +52,6 @@ fn shape(module: &[u8]) -> Result<Shape, UploadError> {
         }
     }
     Ok(shape)
-}
-
-/// The world that a module without an interface means.
-fn world_of(exports: &[String]) -> Result<&'static str, UploadError> {
-    let has = |name: &str| exports.iter().any(|export| export == name);
-    if has("partition") {
-        Ok("partitioner")
-    } else {
-        Err(UploadError::WrongWorld { reason: "it has neither an interface nor an export 'partition'".into() })
-    }
 }
 
 fn embed(module: &mut Vec<u8>, world: &str) -> Result<(), String> {

@@ -1,0 +1,48 @@
+//! What is counted of one plugin, over its versions and bindings, and whether a binding of it is in quarantine.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::clock::Instant;
+use crate::quarantine::Quarantine;
+
+/// Counters since the start of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    calls: AtomicU64,
+    failures: AtomicU64,
+    bindings: Mutex<Vec<Weak<Mutex<Quarantine>>>>,
+}
+
+impl Stats {
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether any binding rests.
+    pub(crate) fn quarantined(&self) -> bool {
+        let bindings = self.bindings.lock();
+        bindings.iter().filter_map(Weak::upgrade).any(|record| record.lock().resting(Instant::now).is_some())
+    }
+
+    /// Counts one more binding among those that may rest, for as long as it lives.
+    pub(crate) fn watch(&self, quarantine: &Arc<Mutex<Quarantine>>) {
+        let mut bindings = self.bindings.lock();
+        bindings.retain(|binding| binding.strong_count() > 0);
+        bindings.push(Arc::downgrade(quarantine));
+    }
+}
