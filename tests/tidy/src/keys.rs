@@ -7,7 +7,7 @@ use crate::source::{Source, has_word};
 use crate::tree::Tree;
 
 /// Where topic configs are declared.
-const TOPIC_KEYS: &str = "broker/src/topics/configs.rs";
+const TOPIC_KEYS: &str = "broker/src/topics/configs_table.rs";
 
 /// Settings that nothing reads, and settings that no page under `docs/` names.
 #[must_use]
@@ -101,6 +101,6 @@ mod tests {
         let keys = "//! x\nconst A: &str = \"sluice.flush\";\nconst B: &str = \"sluice.\";\nconst C: &str = \"retention.ms\";\n";
         let tree = Tree { rust: vec![Source::scan(TOPIC_KEYS, keys)], others: vec![] };
         let places: Vec<String> = check(&tree).into_iter().map(|f| f.place).collect();
-        assert_eq!(places, ["broker/src/topics/configs.rs::sluice.flush"]);
+        assert_eq!(places, ["broker/src/topics/configs_table.rs::sluice.flush"]);
     }
 }

@@ -64,6 +64,11 @@ impl Tree {
         tree
     }
 
+    /// The path of every file.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.rust.iter().map(|source| source.path.as_str()).chain(self.others.iter().map(|other| other.path.as_str()))
+    }
+
     fn take(&mut self, root: &Path, file: &Path) {
         let path = file.strip_prefix(root).unwrap_or(file).to_string_lossy().replace('\\', "/");
         let extension = file.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use sluice_tidy::exceptions::EXCEPTIONS;
 use sluice_tidy::judge::judge;
 use sluice_tidy::tree::{Tree, root};
-use sluice_tidy::{Finding, keys, layers, names, sizes, words};
+use sluice_tidy::{Finding, counts, gates, imports, keys, layers, names, references, sizes, subjects, words};
 
 static TREE: LazyLock<Tree> = LazyLock::new(|| Tree::read(&root()));
 
@@ -78,4 +78,58 @@ fn file_names_say_what_is_inside_and_lock_files_name_no_registry() {
 #[test]
 fn every_setting_is_read_and_documented() {
     hold(&["config-key"], keys::check(&TREE));
+}
+
+#[test]
+fn no_files_import_each_other() {
+    hold(&["import-circle"], imports::check(&TREE.rust));
+}
+
+#[test]
+fn the_broker_shows_no_more_than_it_did() {
+    hold(&["pub-items"], counts::public_items(&TREE.rust));
+}
+
+#[test]
+fn folders_have_at_most_20_files() {
+    hold(&["folder-files"], counts::folders(&TREE));
+}
+
+#[test]
+fn every_context_is_used() {
+    hold(&["unused-ctx"], TREE.rust.iter().flat_map(counts::unused_contexts).collect());
+}
+
+#[test]
+fn what_has_one_way_in_is_called_through_it() {
+    let rules = ["partition-append", "engine-only", "spawn", "clock"];
+    hold(&rules, TREE.rust.iter().flat_map(gates::check).collect());
+}
+
+#[test]
+fn paths_that_documents_and_headers_name_exist() {
+    hold(&["named-path"], references::paths(&TREE));
+}
+
+#[test]
+fn rules_that_are_quoted_are_in_force() {
+    hold(&["quoted-rule"], references::rules(&TREE));
+}
+
+#[test]
+fn the_architecture_answers_with_items_that_exist() {
+    hold(&["answer"], references::answers(&TREE));
+}
+
+#[test]
+fn permissions_name_files_that_exist() {
+    hold(&["stale-permission"], references::permissions(&TREE, EXCEPTIONS));
+}
+
+#[test]
+fn subjects_of_commits_have_at_most_72_characters() {
+    match subjects::check(&root()) {
+        Ok(findings) => hold(&["subject"], findings),
+        Err(reason) => println!("not checked: {reason}"),
+    }
 }
