@@ -2,7 +2,7 @@
 //! engine and every door; knows names and ids only, never looks anything up and never carries anything out.
 //!
 //! A [`Granted`] stands where the name of a resource would stand in the arguments of a verb, so a verb cannot be called
-//! without asking (linkerd's inbound policy hands out its permits in the same way, `policy/http.rs`). Today everything is
+//! without asking (linkerd's inbound policy, its module `policy::http`, hands out permits in the same way). Today everything is
 //! granted: there are no identities yet. When they come, only this folder changes.
 //!
 //! A permit cannot be made elsewhere:

@@ -1,4 +1,4 @@
-//! Every fact that a verb of the engine can fail with. `kafka/errors.rs` and the gateway's `problem.rs` map it, exhaustively.
+//! Every fact that a verb of the engine can fail with. `kafka/errors.rs` and `gateway/src/problem.rs` map it, exhaustively.
 
 use crate::auth::Denied;
 use crate::chain::ChainError;

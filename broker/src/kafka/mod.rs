@@ -1,5 +1,5 @@
-//! The Kafka port over the engine. Rank 6; the only place that knows the wire protocol's codec (`client.rs`, the group
-//! coordinator's records and assignments aside).
+//! The Kafka port over the engine. Rank 6; the only place that knows the wire protocol's codec (the
+//! group coordinator's records aside).
 //!
 //! ```text
 //! listener ─ accept ─ connection ─ frame (admitted by bytes) ─ header (versions) ─ dispatch ─ bounds ─ decode ─ handlers/ ─ engine

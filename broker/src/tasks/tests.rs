@@ -1,3 +1,5 @@
+//! Vital tasks and request tasks that end, panic, or are stopped: who notices, and what follows.
+
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::oneshot;

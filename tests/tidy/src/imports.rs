@@ -192,7 +192,9 @@ fn inline_paths(module: &Module<'_>, line: usize, text: &str, named: &mut Vec<Na
         let start = rest[..at].rfind(|c| !part(c)).map_or(0, |before| before + 1);
         let end = rest[at..].find(|c| !part(c) && c != ':').map_or(rest.len(), |after| at + after);
         let path: Vec<String> = rest[start..end].split("::").map(str::to_owned).collect();
+        // `$crate` of a macro is expanded elsewhere.
         if start < at
+            && !rest[..start].ends_with('$')
             && let Some(path) = absolute(module, &path)
         {
             named.push(Named { path, known_as: String::new(), line, line_last: line, reexport: false });

@@ -1,4 +1,4 @@
-//! Every setting is read by something and documented somewhere: fields of the `*Config` structs in `config.rs` files,
+//! Every setting is read by something and documented somewhere: fields of the `*Config` structs of each crate,
 //! and the keys of `sluice.*` topic configs.
 
 use crate::Finding;

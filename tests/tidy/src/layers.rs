@@ -44,11 +44,7 @@ struct Home {
 const HOMES: [Home; 2] = [
     Home {
         library: "kafka_protocol::",
-        places: &[
-            "broker/src/kafka/",
-            "broker/src/coordinator/group/records",
-            "broker/src/coordinator/group/assign.rs",
-        ],
+        places: &["broker/src/kafka/", "broker/src/coordinator/group/records"],
         advice: "the codec stays behind `kafka/`: use the types of the layer you are in",
     },
     Home {
@@ -63,7 +59,7 @@ const HOMES: [Home; 2] = [
             "broker/src/topics/config_check.rs",
             "broker/src/node.rs",
         ],
-        advice: "the plugin host is called by `chain/` and shown by `door/plugins.rs`: go through them",
+        advice: "the plugin host is called by `chain/` and shown by `engine/plugins.rs`: go through them",
     },
 ];
 

@@ -148,17 +148,19 @@ pub fn field_names(lines: &[String]) -> Vec<String> {
 #[must_use]
 pub fn item_name(text: &str, kind: &str) -> Option<String> {
     const QUALIFIERS: [&str; 8] = ["pub", "const", "async", "unsafe", "extern", "default", "static", "\""];
-    let mut words = text.split_whitespace();
     if !has_word(text, kind) {
         return None;
     }
+    // `pub(in crate::log)` has a blank.
+    let past_visibility = text.strip_prefix("pub(").and_then(|rest| rest.split_once(')'));
+    let mut words = past_visibility.map_or(text, |(_, rest)| rest).split_whitespace();
     loop {
         let word = words.next()?;
         if word == kind {
             let name: String = words.next()?.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             return (!name.is_empty()).then_some(name);
         }
-        if !QUALIFIERS.iter().any(|q| word == *q || word.starts_with("pub(") || word.starts_with('"')) && word != "\"" {
+        if !QUALIFIERS.iter().any(|q| word == *q || word.starts_with('"')) && word != "\"" {
             return None;
         }
     }
@@ -185,6 +187,14 @@ mod tests {
         assert_eq!(rules(&text), [("function-lines", 3, 71)]);
         let commented = format!("//! x\nfn long() {{\n{}}}\n", "    // why\n\n".repeat(100));
         assert!(rules(&commented).is_empty());
+    }
+
+    #[test]
+    fn an_item_is_known_behind_every_visibility() {
+        for text in ["fn a() {", "pub fn a()", "pub(super) const fn a()", "pub(in crate::log) async fn a<T>()"] {
+            assert_eq!(item_name(text, "fn").as_deref(), Some("a"), "{text}");
+        }
+        assert_eq!(item_name("let a = fn_of(x);", "fn"), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Words that must not stand in a file: `unsafe` outside its named homes, names of files on disk outside
-//! `layout.rs`, unbounded channels, `todo!`, tests that are switched off or wait by the clock.
+//! `broker/src/log/layout.rs`, unbounded channels, `todo!`, tests that are switched off or wait by the clock.
 
 use crate::Finding;
 use crate::source::{Source, has_word};
