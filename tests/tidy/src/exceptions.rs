@@ -18,16 +18,15 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         rule: "pub-items",
         place: "broker/src",
-        ceiling: 762,
+        ceiling: 770,
         why: "public modules with public items; the gateway, the command line and tests need about a third of them",
     },
     Exception {
         rule: "import-circle",
         place: "broker/src",
-        ceiling: 17,
+        ceiling: 9,
         why: "pairs of neighbours, named by the report",
     },
-    Exception { rule: "folder-files", place: "broker/src/kafka/handlers", ceiling: 28, why: "a file each API" },
     Exception { rule: "folder-files", place: "broker/tests/it", ceiling: 21, why: "a file each subject" },
     Exception {
         rule: "unused-ctx",
