@@ -28,6 +28,7 @@ pub mod limits;
 pub mod log;
 pub mod memory;
 pub mod node;
+pub mod node_facts;
 pub mod record;
 pub mod tasks;
 pub mod topics;

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
 use crate::limits;
 use crate::log::{LogDir, LogDirSettings, LogError, UpkeepSettings};
+use crate::node_facts::NodeFacts;
 use crate::tasks::{self, Pulse, TaskFailure, Tasks, Vital, VitalTask};
 use crate::topics::{Catalog, TopicError};
 
@@ -132,6 +133,12 @@ impl Node {
         log_dir.begin_upkeep(upkeep)?;
         let tasks = log_dir.tasks().clone();
         Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new(), tasks, clients: Vec::new() })
+    }
+
+    /// What this node knows of itself, for the gateway.
+    #[must_use]
+    pub fn facts(&self) -> NodeFacts {
+        NodeFacts::new(Arc::clone(&self.engine))
     }
 
     /// The door for the gateway.

@@ -8,6 +8,7 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sluice_broker::door::{Context, Door};
+use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::tasks::Changes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::problem::Problem;
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) door: Door,
+    pub(crate) node: NodeFacts,
     pub(crate) config: GatewayConfig,
     pub(crate) guard: Arc<Guard>,
     /// Permits for bytes of bodies and answers that are held: the broker's one budget.
@@ -31,10 +33,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door) -> Arc<App> {
-        let held = Arc::clone(door.memory().permits());
-        let changes = door.tasks().changes("http-request");
-        Arc::new(App { door, config, guard: Arc::new(guard), held, stopping: CancellationToken::new(), changes })
+    pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door, node: NodeFacts) -> Arc<App> {
+        let held = Arc::clone(node.memory().permits());
+        let changes = node.tasks().changes("http-request");
+        Arc::new(App { door, node, config, guard: Arc::new(guard), held, stopping: CancellationToken::new(), changes })
     }
 
     /// Runs a change to its end, also when the client hangs up in the middle: a handler's future is dropped then.

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sluice_broker::clock::timeout;
 use sluice_broker::door::Door;
+use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::tasks::{Requests, Vital};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,7 +49,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `ListenError`, with nothing left bound.
-    pub async fn bind(config: &GatewayConfig, door: Door) -> Result<Gateway, ListenError> {
+    pub async fn bind(config: &GatewayConfig, door: Door, node: NodeFacts) -> Result<Gateway, ListenError> {
         config.check()?;
         let mut listeners = Vec::new();
         for listen in &config.listen {
@@ -56,7 +57,7 @@ impl Gateway {
         }
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let guard = Guard::new(config, Some(&machine));
-        Ok(Gateway { app: App::new(config.clone(), guard, door), listeners })
+        Ok(Gateway { app: App::new(config.clone(), guard, door, node), listeners })
     }
 
     /// `IP:PORT` of each listener, as bound.
@@ -76,7 +77,7 @@ impl Gateway {
             idle: Duration::from_millis(app.config.idle_timeout_ms),
             stop: stop.clone(),
         });
-        let tasks = app.door.tasks();
+        let tasks = app.node.tasks();
         let cut_off = CancellationToken::new();
         let start = |listener: TcpListener| {
             let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();

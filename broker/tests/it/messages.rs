@@ -200,7 +200,7 @@ async fn a_broker_is_ready_and_its_topics_are_listed_with_what_was_set() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     rooms.topic("t", 2, &[("max.message.bytes", "500")]).await;
-    assert_eq!(rooms.door.unready(), None);
+    assert_eq!(rooms.facts.unready(), None);
     let all = rooms.door.topics(&http(), false);
     assert_eq!(all.len(), 1);
     assert_eq!((all[0].name.as_str(), all[0].partitions, all[0].internal), ("t", 2, false));
@@ -234,7 +234,7 @@ async fn a_failed_sync_is_an_error_to_the_writer_and_turns_readiness_red() {
     disk.fail_sync(1);
     let outcomes = rooms.door.produce(&http(), request("t", vec![(None, message("x"))])).await.unwrap();
     assert!(matches!(outcomes[0], Err(DoorError::Storage(StorageFailure::Offline { .. }))), "rule 8: {outcomes:?}");
-    let why = rooms.door.unready().expect("a poisoned partition is not ready");
+    let why = rooms.facts.unready().expect("a poisoned partition is not ready");
     assert!(why.contains("t-0"), "{why}");
     rooms.crash().await;
 }

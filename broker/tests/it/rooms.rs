@@ -13,6 +13,7 @@ use sluice_broker::door::Door;
 use sluice_broker::door::topics::{NewTopic, TopicInfo};
 use sluice_broker::engine::Engine;
 use sluice_broker::log::{LogDir, LogDirSettings};
+use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::topics::Catalog;
 
 /// What is open of a broker.
@@ -21,6 +22,7 @@ pub(crate) struct Rooms {
     pub(crate) engine: Arc<Engine>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) door: Door,
+    pub(crate) facts: NodeFacts,
 }
 
 impl Rooms {
@@ -50,7 +52,8 @@ impl Rooms {
         let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await.expect("the groups open");
         let partitioners = Arc::new(Partitioners::new(host));
         let engine = Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners, auth);
-        Rooms { log_dir, door: Door::new(Arc::clone(&engine)), catalog, engine }
+        let (door, facts) = (Door::new(Arc::clone(&engine)), NodeFacts::new(Arc::clone(&engine)));
+        Rooms { log_dir, door, facts, catalog, engine }
     }
 
     /// A clean stop.

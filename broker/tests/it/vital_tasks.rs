@@ -9,6 +9,7 @@ use sluice_broker::door::Door;
 use sluice_broker::log::LogDirSettings;
 use sluice_broker::log::io::faulty::FaultyDisk;
 use sluice_broker::node::{Node, NodeError};
+use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::tasks::Tasks;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ const STORAGE_ERROR: i16 = 56;
 struct Serving {
     port: u16,
     door: Door,
+    facts: NodeFacts,
     tasks: Tasks,
     stop: CancellationToken,
     ended: JoinHandle<Result<(), NodeError>>,
@@ -37,8 +39,9 @@ impl Serving {
         settings.disk = Arc::new(disk.clone());
         let node = Node::open_with(Arc::new(config), &[listener], settings, Arc::new(MachineClock)).await.unwrap();
         let port = node.kafka_addresses()[0].rsplit(':').next().unwrap().parse().unwrap();
-        let (door, tasks, stop) = (node.door(), node.tasks().clone(), node.stop_token());
-        Serving { port, door, tasks, stop, ended: tokio::spawn(node.serve()), _folder: folder }
+        let (door, facts, tasks) = (node.door(), node.facts(), node.tasks().clone());
+        let stop = node.stop_token();
+        Serving { port, door, facts, tasks, stop, ended: tokio::spawn(node.serve()), _folder: folder }
     }
 
     async fn client(&self) -> Client {
@@ -73,7 +76,7 @@ async fn a_produce_that_waits_for_the_flusher_is_answered_when_the_flusher_panic
     client.read::<kafka_protocol::messages::ProduceRequest>(9).await;
     let answer = other.read::<kafka_protocol::messages::ProduceRequest>(9).await;
     assert_eq!(answer.responses[0].partition_responses[0].error_code, STORAGE_ERROR);
-    let why = broker.door.unready().unwrap();
+    let why = broker.facts.unready().unwrap();
     assert!(why.contains("log-flusher"), "{why}");
     assert_eq!(broker.blamed().await, "log-flusher");
 }
@@ -86,7 +89,7 @@ async fn a_panic_in_any_vital_task_is_named_by_readiness_and_ends_the_broker() {
         let broker = Serving::start(&FaultyDisk::new()).await;
         broker.tasks.inject_panic(name);
         assert_eq!(broker.tasks.failed().await.task.split(' ').next(), Some(name));
-        let why = broker.door.unready().unwrap();
+        let why = broker.facts.unready().unwrap();
         assert!(why.contains(name), "{why}");
         assert!(broker.blamed().await.starts_with(name));
     }
@@ -116,7 +119,7 @@ async fn a_panic_in_one_connection_closes_it_and_nothing_else() {
     assert_eq!(alive.produce("t", batch(&["goes on"])).await.error_code, 0);
     assert_eq!(broker.client().await.produce("t", batch(&["new"])).await.error_code, 0);
     assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
-    assert_eq!(broker.door.unready(), None);
+    assert_eq!(broker.facts.unready(), None);
     broker.stop.cancel();
     broker.ended.await.unwrap().expect("a clean stop");
 }

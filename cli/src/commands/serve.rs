@@ -101,7 +101,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         kafka: node.kafka_addresses(),
         http: http_addresses(&config.gateway.listen, gateway.addresses()),
         data_dir: &broker.data_dir,
-        cluster_id: node.door().cluster_id().to_owned(),
+        cluster_id: node.facts().cluster_id().to_owned(),
     };
     say(&banner.text());
     node.tasks().last_resort(limits::FAILED_END, |failure| {
@@ -134,7 +134,7 @@ async fn until_stopped<T>(serving: impl Future<Output = T>, stop: &CancellationT
 }
 
 async fn open_rest(config: &GatewayConfig, node: &Node) -> Result<(Gateway, Signals), Failure> {
-    let gateway = Gateway::bind(config, node.door()).await?;
+    let gateway = Gateway::bind(config, node.door(), node.facts()).await?;
     let signals = Signals::new().map_err(|cause| Failure::System { doing: "signals cannot be waited for", cause })?;
     Ok((gateway, signals))
 }

@@ -15,5 +15,5 @@ use crate::schemas::Brokers;
 #[utoipa::path(get, path = "/brokers", tag = "administration", operation_id = "listBrokers",
     responses((status = 200, description = "The brokers", body = Brokers)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
-    answer(&headers, StatusCode::OK, &Brokers { brokers: vec![app.door.node_id()] })
+    answer(&headers, StatusCode::OK, &Brokers { brokers: vec![app.node.node_id()] })
 }

@@ -48,7 +48,7 @@ pub(crate) async fn status_ready(State(app): State<Arc<App>>, headers: HeaderMap
 }
 
 fn unready(app: &App) -> Option<String> {
-    if app.stopping.is_cancelled() { Some("the broker is shutting down".to_owned()) } else { app.door.unready() }
+    if app.stopping.is_cancelled() { Some("the broker is shutting down".to_owned()) } else { app.node.unready() }
 }
 
 fn health(headers: &HeaderMap, reason: Option<String>) -> Result<Response, Problem> {

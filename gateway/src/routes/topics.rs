@@ -283,7 +283,7 @@ fn config_description(entry: ConfigEntry) -> ConfigDescription {
 }
 
 fn description(app: &App, topic: TopicInfo) -> TopicDescription {
-    let broker = app.door.node_id();
+    let broker = app.node.node_id();
     let partitions = (0..topic.partitions).map(|partition| PartitionDescription {
         partition,
         leader: broker,

@@ -68,7 +68,7 @@ impl Broker {
     async fn serve(dir: Arc<TempDir>, node: Node, http: impl FnOnce(&mut GatewayConfig)) -> Broker {
         let mut http_config = GatewayConfig { listen: vec!["127.0.0.1:0".into()], ..GatewayConfig::default() };
         http(&mut http_config);
-        let gateway = Gateway::bind(&http_config, node.door()).await.expect("the gateway binds");
+        let gateway = Gateway::bind(&http_config, node.door(), node.facts()).await.expect("the gateway binds");
         let addresses = gateway.addresses();
         let address = addresses[0].clone();
         let (stop_http, stop_node) = (CancellationToken::new(), node.stop_token());
