@@ -1,4 +1,4 @@
-//! What every handler has: the door, the settings, the bound on bytes held, and the tasks that outlive a client which hung up.
+//! What every handler has: the door, the settings, the memory budget, and the changes that outlive a client which hung up.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sluice_broker::door::{Context, Door};
+use sluice_broker::memory::MemoryBudget;
 use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::tasks::Changes;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::GatewayConfig;
@@ -24,8 +24,8 @@ pub(crate) struct App {
     pub(crate) node: NodeFacts,
     pub(crate) config: GatewayConfig,
     pub(crate) guard: Arc<Guard>,
-    /// Permits for bytes of bodies and answers that are held: the broker's one budget.
-    pub(crate) held: Arc<Semaphore>,
+    /// The broker's one budget: bodies and answers that are held take their share of it.
+    pub(crate) memory: MemoryBudget,
     /// Cancelled when the gateway stops: long polls end.
     pub(crate) stopping: CancellationToken,
     /// Changes under way; `serve` waits for them.
@@ -34,9 +34,17 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door, node: NodeFacts) -> Arc<App> {
-        let held = Arc::clone(node.memory().permits());
+        let memory = node.memory().clone();
         let changes = node.tasks().changes("http-request");
-        Arc::new(App { door, node, config, guard: Arc::new(guard), held, stopping: CancellationToken::new(), changes })
+        Arc::new(App {
+            door,
+            node,
+            config,
+            guard: Arc::new(guard),
+            memory,
+            stopping: CancellationToken::new(),
+            changes,
+        })
     }
 
     /// Runs a change to its end, also when the client hangs up in the middle: a handler's future is dropped then.

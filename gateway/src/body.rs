@@ -1,7 +1,6 @@
-//! Reads request bodies: at most so many bytes, in bounded time, and never more over all connections than the gateway may
-//! hold. What was read keeps its permits until it is dropped.
+//! Reads request bodies: up to a limit, in bounded time, and over all connections never more than the memory budget has. A
+//! body keeps its share of the budget until the last reference to it is dropped.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -11,17 +10,10 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use serde::de::DeserializeOwned;
 use sluice_broker::clock::timeout;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sluice_broker::memory::{MemoryBudget, Share, hold};
 
 use crate::limits::{BODY_PAUSE_MAX, BODY_TIME_MAX, REFUSED_BODY_DRAIN_BYTES_MAX, REFUSED_BODY_DRAIN_TIME_MAX};
 use crate::problem::Problem;
-
-/// Bytes that count against the gateway's bound while they are held.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) bytes: Bytes,
-    _permits: Option<OwnedSemaphorePermit>,
-}
 
 /// What may be read, and what it is called in a refusal.
 #[derive(Clone, Copy, Debug)]
@@ -33,14 +25,14 @@ pub(crate) struct Limit {
 /// Reads a whole body.
 ///
 /// # Errors
-/// 413 with the limit, 408 when it comes too slowly, 415 for a content encoding, 503 when too much is held already, 400 when
-/// the client hung up.
+/// 413 with the limit, 408 when it comes too slowly, 415 for a content encoding, 503 when the budget is used up, 400 when the
+/// client hung up.
 pub(crate) async fn read(
-    held: &Arc<Semaphore>,
+    memory: &MemoryBudget,
     headers: &HeaderMap,
     body: Body,
     limit: Limit,
-) -> Result<Held, Problem> {
+) -> Result<Bytes, Problem> {
     if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
         return Err(Problem::media(format!("Content-Encoding {encoding:?} is not taken: send the body as it is")));
     }
@@ -55,7 +47,7 @@ pub(crate) async fn read(
     }
     let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
     let outcome =
-        timeout(BODY_TIME_MAX, collect(held, &mut stream, limit, BODY_PAUSE_MAX)).await.map_err(|_| slow())?;
+        timeout(BODY_TIME_MAX, collect(memory, &mut stream, limit, BODY_PAUSE_MAX)).await.map_err(|_| slow())?;
     match outcome {
         Err(Unread::TooLarge) => {
             drain(stream).await;
@@ -64,7 +56,7 @@ pub(crate) async fn read(
         Err(Unread::Slow) => Err(slow()),
         Err(Unread::Busy) => Err(Problem::busy("too many bytes of requests are under way", 1)),
         Err(Unread::Broken) => Err(Problem::request("the body ended early")),
-        Ok(held) => Ok(held),
+        Ok(bytes) => Ok(bytes),
     }
 }
 
@@ -76,12 +68,12 @@ enum Unread {
 }
 
 async fn collect(
-    held: &Arc<Semaphore>,
+    memory: &MemoryBudget,
     stream: &mut BodyDataStream,
     limit: Limit,
     pause: Duration,
-) -> Result<Held, Unread> {
-    let mut permits: Option<OwnedSemaphorePermit> = None;
+) -> Result<Bytes, Unread> {
+    let mut share: Option<Share> = None;
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut size = 0usize;
@@ -91,11 +83,10 @@ async fn collect(
         if size > limit.bytes {
             return Err(Unread::TooLarge);
         }
-        let more = u32::try_from(piece.len()).map_err(|_| Unread::TooLarge)?;
-        let more = Arc::clone(held).try_acquire_many_owned(more).map_err(|_| Unread::Busy)?;
-        match &mut permits {
-            Some(permits) => permits.merge(more),
-            None => permits = Some(more),
+        let more = memory.try_take(piece.len()).ok_or(Unread::Busy)?;
+        match &mut share {
+            Some(share) => share.merge(more),
+            None => share = Some(more),
         }
         // Most bodies come in one piece, which is not copied.
         if first.is_none() {
@@ -114,7 +105,10 @@ async fn collect(
             whole.freeze()
         }
     };
-    Ok(Held { bytes, _permits: permits })
+    Ok(match share {
+        Some(share) => hold(bytes, share),
+        None => bytes,
+    })
 }
 
 /// Throws the rest away for a while, so that the refusal is read rather than lost in a connection reset.
@@ -160,33 +154,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_whole_up_to_the_limit_and_refused_above_it() {
-        let held = Arc::new(Semaphore::new(100));
+        let memory = MemoryBudget::new(100);
         for (body, expect) in
             [(&["12345", "67890"][..], Ok("1234567890")), (&["12345", "678901"], Err(413)), (&[], Ok(""))]
         {
-            let got = read(&held, &HeaderMap::new(), pieces(body), LIMIT).await;
-            let got = got.map(|held| held.bytes).map_err(|problem| problem.status.as_u16());
+            let got = read(&memory, &HeaderMap::new(), pieces(body), LIMIT).await;
+            let got = got.map_err(|problem| problem.status.as_u16());
             assert_eq!(got, expect.map(Bytes::from));
         }
-        let problem = read(&held, &HeaderMap::new(), pieces(&["12345678901"]), LIMIT).await.expect_err("too large");
+        let problem = read(&memory, &HeaderMap::new(), pieces(&["12345678901"]), LIMIT).await.expect_err("too large");
         assert_eq!(problem.extra["limit"], 10);
     }
 
     #[tokio::test]
     async fn what_is_held_is_bounded_over_all_requests_and_given_back() {
-        let held = Arc::new(Semaphore::new(12));
-        let first = read(&held, &HeaderMap::new(), pieces(&["12345678"]), LIMIT).await.expect("fits");
-        let second = read(&held, &HeaderMap::new(), pieces(&["12345"]), LIMIT).await.expect_err("does not fit");
+        let memory = MemoryBudget::new(12);
+        let first = read(&memory, &HeaderMap::new(), pieces(&["12345678"]), LIMIT).await.expect("fits");
+        let second = read(&memory, &HeaderMap::new(), pieces(&["12345"]), LIMIT).await.expect_err("does not fit");
         assert_eq!((second.status.as_u16(), second.retry_after), (503, Some(1)));
         drop(first);
-        assert!(read(&held, &HeaderMap::new(), pieces(&["12345"]), LIMIT).await.is_ok());
-        assert_eq!(held.available_permits(), 12);
+        assert!(read(&memory, &HeaderMap::new(), pieces(&["12345"]), LIMIT).await.is_ok());
+        assert_eq!(memory.free(), 12);
     }
 
     #[tokio::test]
     async fn an_encoded_body_is_refused() {
         let headers = HeaderMap::from_iter([(CONTENT_ENCODING, "gzip".parse().expect("a value"))]);
-        let problem = read(&Arc::new(Semaphore::new(100)), &headers, pieces(&["x"]), LIMIT).await.expect_err("refused");
+        let problem = read(&MemoryBudget::new(100), &headers, pieces(&["x"]), LIMIT).await.expect_err("refused");
         assert_eq!(problem.status.as_u16(), 415);
     }
 
@@ -194,9 +188,9 @@ mod tests {
     async fn a_body_that_stops_coming_is_given_up() {
         let first = futures::stream::once(async { Ok::<_, std::io::Error>(Bytes::from("1")) });
         let mut stuck = Body::from_stream(first.chain(futures::stream::pending())).into_data_stream();
-        let held = Arc::new(Semaphore::new(100));
-        let outcome = collect(&held, &mut stuck, LIMIT, Duration::from_millis(1)).await;
+        let memory = MemoryBudget::new(100);
+        let outcome = collect(&memory, &mut stuck, LIMIT, Duration::from_millis(1)).await;
         assert!(matches!(outcome, Err(Unread::Slow)));
-        assert_eq!(held.available_permits(), 100, "what had come is given back");
+        assert_eq!(memory.free(), 100, "what had come is given back");
     }
 }

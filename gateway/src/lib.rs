@@ -14,7 +14,6 @@ pub mod config;
 mod cors;
 mod formats;
 pub mod guard;
-mod held;
 pub mod limits;
 mod listen;
 mod media;

@@ -12,11 +12,11 @@ use sluice_broker::door::DoorError;
 use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadRequest};
 use sluice_broker::door::topics::TopicRef;
 use sluice_broker::ids::{Offset, PartitionId};
+use sluice_broker::memory::hold;
 
 use super::{answer, with_body};
 use crate::app::{App, Caller, Segments};
 use crate::formats::fetched;
-use crate::held::hold;
 use crate::limits::{FETCH_BYTES_DEFAULT, FETCH_BYTES_MAX, FETCH_RECORDS_DEFAULT, FETCH_RECORDS_MAX, POLL_TIME_MAX};
 use crate::media::{FetchFormat, NDJSON, fetch_format};
 use crate::problem::Problem;
@@ -211,8 +211,10 @@ fn respond(
         response
     } else {
         let body = fetched::write(&fetch.topic, fetch.partition, &answer.records, format);
-        let body = hold(&app.held, body).ok_or_else(|| Problem::busy("too many bytes of answers wait", 1))?;
-        with_body(StatusCode::OK, kind, body)
+        let share = app.memory.try_take(body.len());
+        let share = share.ok_or_else(|| Problem::busy("too many bytes of answers wait", 1))?;
+        // hyper drops the answer, and with it the share, when the peer has taken it or is gone.
+        with_body(StatusCode::OK, kind, hold(body.into(), share))
     };
     let head = response.headers_mut();
     head.insert(NEXT_OFFSET, answer.next.0.into());

@@ -55,8 +55,8 @@ pub(crate) async fn commit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let held = body::read(&app.held, &headers, body, BODY).await?;
-    let request: GroupOffsets = body::json(&held.bytes)?;
+    let body = body::read(&app.memory, &headers, body, BODY).await?;
+    let request: GroupOffsets = body::json(&body)?;
     let offsets = request.offsets.into_iter().map(to_commit).collect::<Result<Vec<_>, Problem>>()?;
     if offsets.is_empty() || offsets.len() > OFFSETS_PER_COMMIT_MAX {
         let detail = format!("a commit has 1 to {OFFSETS_PER_COMMIT_MAX} offsets");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use sluice_broker::door::messages::{Acks, Compression, Message, Placed, ProduceRequest};
 use sluice_broker::ids::{Offset, PartitionId};
@@ -130,8 +131,8 @@ async fn produce(
         ProduceBody::Records(format) => {
             query.only(&PARAMETERS, &[])?;
             let limit = Limit { bytes: app.config.request_bytes_max, what: "a request" };
-            let held = body::read(&app.held, &headers, body, limit).await?;
-            let read = v2::messages(&held.bytes, format)?;
+            let held = body::read(&app.memory, &headers, body, limit).await?;
+            let read = v2::messages(&held, format)?;
             let place = |(named, message)| {
                 check_size(&message, app.config.record_bytes_max)?;
                 Ok((one_partition(chosen, named, "the request and a record")?, message))
@@ -144,6 +145,7 @@ async fn produce(
     let outcome = app
         .finish(async move {
             let outcome = door.produce(&caller.0, request).await;
+            // Messages may be copies of the body: they count as long as they are there.
             drop(held);
             Ok(outcome?)
         })
@@ -162,12 +164,12 @@ async fn raw_message(
     body: Body,
     json: bool,
     chosen: Option<PartitionId>,
-) -> Result<(Vec<(Option<PartitionId>, Message)>, body::Held), Problem> {
+) -> Result<(Vec<(Option<PartitionId>, Message)>, Bytes), Problem> {
     let known: Vec<&str> = raw::PARAMETERS.iter().chain(&PARAMETERS).copied().collect();
     query.only(&known, &[raw::HEADER_FAMILY])?;
     let limit = Limit { bytes: app.config.record_bytes_max, what: "a record" };
-    let held = body::read(&app.held, headers, body, limit).await?;
-    let message = raw::message(query, headers, held.bytes.clone(), json)?;
+    let held = body::read(&app.memory, headers, body, limit).await?;
+    let message = raw::message(query, headers, held.clone(), json)?;
     check_size(&message, app.config.record_bytes_max)?;
     Ok((vec![(chosen, message)], held))
 }

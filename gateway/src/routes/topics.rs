@@ -89,8 +89,8 @@ async fn make(
     body: Body,
 ) -> Result<Response, Problem> {
     query.only(&[], &[])?;
-    let held = body::read(&app.held, &headers, body, BODY).await?;
-    let asked: TopicRequest = body::json(&held.bytes)?;
+    let body = body::read(&app.memory, &headers, body, BODY).await?;
+    let asked: TopicRequest = body::json(&body)?;
     let configs = asked.config.into_iter().map(|(key, value)| Ok((key.clone(), scalar(&key, value)?)));
     let request = NewTopic {
         name: asked.topic_name,
@@ -214,8 +214,8 @@ pub(crate) async fn patch_configs(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let held = body::read(&app.held, &headers, body, BODY).await?;
-    let changes = config_changes(body::json(&held.bytes)?)?;
+    let body = body::read(&app.memory, &headers, body, BODY).await?;
+    let changes = config_changes(body::json(&body)?)?;
     let door = app.door.clone();
     let entries = app
         .finish(async move {
