@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::message;
 use super::plan::Target;
 use super::state_record::{Lane, Step};
-use crate::door::messages::{AppendOnce, Message};
+use crate::door::messages::{AppendOnce, Message, StreamTarget};
 use crate::door::reading::Followed;
 use crate::door::topics::TopicRef;
 use crate::door::{Context, Door, DoorError};
@@ -68,7 +68,8 @@ impl Delivery<'_> {
 
     async fn deliver_lane(&self, lane: &Lane) -> Outcome {
         let messages = self.messages(lane);
-        match self.door.append_once(self.stream, lane.first, lane.topic, lane.partition, &messages).await {
+        let target = StreamTarget { stream: self.stream, topic: lane.topic, partition: lane.partition };
+        match self.door.append_once(self.ctx, target, lane.first, &messages).await {
             Ok(AppendOnce::Written(_) | AppendOnce::Duplicate(_)) => Outcome::Delivered,
             Ok(AppendOnce::TopicMissing) => Outcome::TargetMissing,
             Err(DoorError::Record(error)) => Outcome::Refused(error.to_string()),

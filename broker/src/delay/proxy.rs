@@ -18,6 +18,7 @@ use super::state_record::{Lane, ProxyKey, State, Step};
 use super::state_topic::StateTopic;
 use crate::clock::{self, SharedClock};
 use crate::door::error::TopicFailure;
+use crate::door::messages::StreamTarget;
 use crate::door::reading::Followed;
 use crate::door::{DoorError, Follower};
 use crate::ids::{Offset, ProducerId, Sequence, TimestampMs};
@@ -162,7 +163,7 @@ impl Proxy {
     ) -> Result<Step, DoorError> {
         let stream = match self.state.stream {
             Some(stream) => stream,
-            None => self.router.door.new_stream().await?,
+            None => self.router.door.new_stream(&self.router.ctx).await?,
         };
         let mut next = Sequences::new();
         for (_, to) in routed {
@@ -190,7 +191,8 @@ impl Proxy {
         if let Some(next) = self.next.get(&target) {
             return Ok(*next);
         }
-        let last = self.router.door.stream_last(stream, target.0, target.1).await?;
+        let target = StreamTarget { stream, topic: target.0, partition: target.1 };
+        let last = self.router.door.stream_last(&self.router.ctx, target).await?;
         Ok(last.map_or(Sequence(0), |last| last.advance(1)))
     }
 

@@ -36,7 +36,8 @@ impl DelayService {
     /// # Errors
     /// A bug: the task that reads the states ended abnormally.
     pub async fn open(door: Door, clock: SharedClock) -> Result<DelayService, DoorError> {
-        let store = StateTopic::new(&door);
+        let ctx = Context::internal("delay");
+        let store = StateTopic::open(&door, &ctx)?;
         let steps = Semaphore::new(limits::DELAY_STEPS_AT_ONCE);
         let shared = Arc::new(Shared { store, clock, steps });
         let loading = Arc::clone(&shared);
@@ -45,7 +46,7 @@ impl DelayService {
             Ok(states) => (states, None),
             Err(error) => (HashMap::new(), Some(error)),
         };
-        Ok(DelayService { door, ctx: Context::internal("delay"), shared, states, unreadable })
+        Ok(DelayService { door, ctx, shared, states, unreadable })
     }
 
     /// Delivers until `stop` is cancelled; then every step under way is finished and what is done is noted.
@@ -107,7 +108,7 @@ impl DelayService {
 
     fn proxy(&mut self, topic: &TopicInfo, key: ProxyKey) -> Option<Proxy> {
         let delay = topic.delay.clone()?;
-        let partition = self.door.follow(key.topic, key.partition).ok()?;
+        let partition = self.door.follow(&self.ctx, key.topic, key.partition).ok()?;
         let router = Router {
             door: self.door.clone(),
             ctx: self.ctx.clone(),

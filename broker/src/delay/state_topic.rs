@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::state_record::{BadState, ProxyKey, State};
 use crate::door::error::StorageFailure;
-use crate::door::{Door, DoorError, KeyedLog};
+use crate::door::{Context, Door, DoorError, KeyedLog};
 
 const STATE_TOPIC: &str = "__sluice_delays";
 
@@ -16,8 +16,8 @@ pub(super) struct StateTopic {
 }
 
 impl StateTopic {
-    pub(super) fn new(door: &Door) -> StateTopic {
-        StateTopic { log: door.keyed_log(STATE_TOPIC) }
+    pub(super) fn open(door: &Door, ctx: &Context) -> Result<StateTopic, DoorError> {
+        Ok(StateTopic { log: door.keyed_log(ctx, STATE_TOPIC)? })
     }
 
     /// The last state of every proxy partition. Blocking.

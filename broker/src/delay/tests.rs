@@ -72,7 +72,7 @@ impl Rig {
             crate::auth::Authorizer::granting_everything(),
         );
         let door = Door::new(engine);
-        let store = StateTopic::new(&door);
+        let store = StateTopic::open(&door, &Context::internal("delay")).expect("a state topic");
         let shared = Arc::new(Shared { store, clock: shared_clock, steps: Semaphore::new(2) });
         Rig { folder, config, clock, log_dir, catalog, groups, door, shared }
     }
@@ -109,7 +109,7 @@ impl Rig {
             shared: Arc::clone(&self.shared),
             key,
             delay: topic.delay().expect("a delay topic").delay,
-            partition: self.door.follow(key.topic, key.partition).expect("a partition"),
+            partition: self.door.follow(&router.ctx, key.topic, key.partition).expect("a partition"),
             router,
             state: states.remove(&key).unwrap_or_default(),
             unsaved: false,

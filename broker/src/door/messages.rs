@@ -1,7 +1,7 @@
 //! What producers hand to the door and get back: messages, their places, and the outcome of a deduplicated append.
 
 use super::error::DoorError;
-use crate::ids::{Offset, PartitionId};
+use crate::ids::{Offset, PartitionId, ProducerId, TopicId};
 use crate::limits::BATCH_HEADER_BYTES;
 use crate::record;
 
@@ -38,6 +38,17 @@ pub struct Placed {
     pub partition: PartitionId,
     /// The record's offset.
     pub offset: Offset,
+}
+
+/// A stream of deduplicated appends, in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamTarget {
+    /// The stream.
+    pub stream: ProducerId,
+    /// The topic: never one that was recreated under the same name.
+    pub topic: TopicId,
+    /// The partition.
+    pub partition: PartitionId,
 }
 
 /// The result of a deduplicated append, durable.

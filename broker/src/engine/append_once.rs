@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::{Engine, EngineError};
-use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicRef};
+use crate::auth::{Granted, Write};
+use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicRef};
 use crate::limits::{BATCH_HEADER_BYTES, OWN_HEADERS_BYTES_MAX};
 use crate::log::{AppendError, LogError, Origin, Partition};
 use crate::record::{self, Compression, Message, ProducedBatch, ProducerStamp, RecordError};
@@ -37,11 +38,11 @@ impl Engine {
     /// `IdNotFound` for a deleted topic, an unknown partition, a partition that cannot be used.
     pub async fn stream_last(
         &self,
-        stream: ProducerId,
-        topic: TopicId,
+        topic: &Granted<Write, TopicRef>,
         partition: PartitionId,
+        stream: ProducerId,
     ) -> Result<Option<Sequence>, EngineError> {
-        let target = self.resolve(&TopicRef::Id(topic))?.partition(partition)?;
+        let target = self.resolve(topic.resource())?.partition(partition)?;
         let last = target.stream_last(stream).synced().await?;
         if last.is_none() {
             target.usable()?;
@@ -62,13 +63,13 @@ impl Engine {
     /// synced.
     pub async fn append_once(
         &self,
+        topic: &Granted<Write, TopicRef>,
+        partition: PartitionId,
         stream: ProducerId,
         first: Sequence,
-        topic: TopicId,
-        partition: PartitionId,
         messages: &[Message],
     ) -> Result<AppendOnce, EngineError> {
-        let outcome = self.append_to_target(stream, first, topic, partition, messages).await;
+        let outcome = self.append_to_target(topic.resource(), partition, stream, first, messages).await;
         match outcome {
             Err(error) if is_missing(&error) => Ok(AppendOnce::TopicMissing),
             outcome => outcome,
@@ -77,13 +78,13 @@ impl Engine {
 
     async fn append_to_target(
         &self,
+        topic: &TopicRef,
+        partition: PartitionId,
         stream: ProducerId,
         first: Sequence,
-        topic: TopicId,
-        partition: PartitionId,
         messages: &[Message],
     ) -> Result<AppendOnce, EngineError> {
-        let topic = self.resolve(&TopicRef::Id(topic))?;
+        let topic = self.resolve(topic)?;
         let target = topic.partition(partition)?;
         let limits = Limits::of(&topic);
         let Some(message) = messages.first() else {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Engine, EngineError};
-use crate::ids::{Offset, PartitionId, TopicId, TopicRef};
+use crate::auth::{Granted, Read};
+use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::log::{Partition, WatchGuard};
 use crate::record::{StoredBatch, check_stored};
 
@@ -24,12 +25,12 @@ pub struct Batches {
 }
 
 impl Engine {
-    /// That partition of the topic with this id.
+    /// A partition of that topic, named by its id: see above.
     ///
     /// # Errors
     /// `IdNotFound`, `NoPartition`.
-    pub fn follow(&self, topic: TopicId, partition: PartitionId) -> Result<Follower, EngineError> {
-        Ok(Follower { partition: self.resolve(&TopicRef::Id(topic))?.partition(partition)? })
+    pub fn follow(&self, topic: &Granted<Read, TopicRef>, partition: PartitionId) -> Result<Follower, EngineError> {
+        Ok(Follower { partition: self.resolve(topic.resource())?.partition(partition)? })
     }
 }
 

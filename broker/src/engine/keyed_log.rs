@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::Engine;
+use crate::auth::{Granted, Write};
+use crate::ids::TopicName;
 use crate::topics::KeyedLog;
 
 impl Engine {
-    /// The keyed log of that name; one handle for one service.
+    /// The keyed log in the topic of that name; one handle for one service.
     #[must_use]
-    pub fn keyed_log(&self, name: &'static str) -> KeyedLog {
-        KeyedLog::new(Arc::clone(&self.catalog), Arc::clone(&self.clock), name)
+    pub fn keyed_log(&self, topic: Granted<Write, TopicName>) -> KeyedLog {
+        KeyedLog::new(Arc::clone(&self.catalog), Arc::clone(&self.clock), topic.into_resource())
     }
 }

@@ -1,16 +1,14 @@
 //! Plugins uploaded, listed and removed, and the choice of partitions by the bound one. A new version must take the
 //! configuration of every bound topic, and a plugin in use is not removed: no binding ever points to nothing.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use sluice_plugins::{Bound, PluginInfo, UploadError, VersionInfo};
 
 use super::{Engine, EngineError};
-use crate::auth::{Granted, Write};
+use crate::auth::{Alter, Cluster, Describe, Granted, Write};
 use crate::chain::{BoundPlugin, ChainError, Target, plugin_of};
 use crate::context::Context;
-use crate::ids::{PartitionId, TopicId, TopicRef};
+use crate::ids::{PartitionId, TopicRef};
 use crate::record::Message;
 use crate::topics::Topic;
 
@@ -42,7 +40,12 @@ impl Engine {
     ///
     /// # Errors
     /// What is wrong with the bytes, or the topics whose configuration the new version refuses.
-    pub async fn upload_plugin(&self, _ctx: &Context, name: &str, wasm: Bytes) -> Result<VersionInfo, PluginError> {
+    pub async fn upload_plugin(
+        &self,
+        _permit: &Granted<Alter, Cluster>,
+        name: &str,
+        wasm: Bytes,
+    ) -> Result<VersionInfo, PluginError> {
         let bound = self.bound_to(name).filter(|(reference, _)| reference == name).map(|(_, bound)| bound);
         let bound: Vec<Bound> = bound.collect();
         Ok(self.partitioners.host().upload_for(name, &wasm, &bound).await?)
@@ -50,7 +53,7 @@ impl Engine {
 
     /// Every plugin, in order of names.
     #[must_use]
-    pub fn plugins(&self, _ctx: &Context) -> Vec<PluginInfo> {
+    pub fn plugins(&self, _permit: &Granted<Describe, Cluster>) -> Vec<PluginInfo> {
         self.partitioners.host().list()
     }
 
@@ -58,7 +61,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn plugin(&self, _ctx: &Context, name: &str) -> Result<PluginInfo, PluginError> {
+    pub fn plugin(&self, _permit: &Granted<Describe, Cluster>, name: &str) -> Result<PluginInfo, PluginError> {
         let found = self.partitioners.host().get(name);
         found.ok_or_else(|| PluginError::NotFound { name: name.to_owned() })
     }
@@ -67,7 +70,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`, and `InUse` while a topic is bound to it or to one of its versions.
-    pub async fn delete_plugin(&self, _ctx: &Context, name: &str) -> Result<(), PluginError> {
+    pub async fn delete_plugin(&self, _permit: &Granted<Alter, Cluster>, name: &str) -> Result<(), PluginError> {
         let topics: Vec<String> = self.bound_to(name).map(|(_, bound)| bound.topic).collect();
         let host = self.partitioners.host();
         if host.get(name).is_none() {
@@ -104,10 +107,10 @@ impl Engine {
     pub async fn bound_partitions(
         &self,
         ctx: &Context,
-        topic: TopicId,
+        topic: &Granted<Write, TopicRef>,
         messages: &[Message],
     ) -> Result<Option<Vec<PartitionId>>, EngineError> {
-        let topic: Arc<Topic> = self.resolve(&TopicRef::Id(topic))?;
+        let topic = self.resolve(topic.resource())?;
         if topic.configs().partitioner().is_none() {
             return Ok(None);
         }

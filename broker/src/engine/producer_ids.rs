@@ -57,7 +57,7 @@ impl Engine {
     ///
     /// # Errors
     /// A log error when the reservation cannot be made durable.
-    pub async fn new_stream(&self) -> Result<ProducerId, EngineError> {
+    pub async fn new_stream(&self, _permit: &Granted<IdempotentWrite, Cluster>) -> Result<ProducerId, EngineError> {
         Ok(self.producer_ids.next(true).await?)
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::{Catalog, NewTopic, Topic, TopicError};
 use crate::clock::SharedClock;
-use crate::ids::PartitionId;
+use crate::ids::{PartitionId, TopicName};
 use crate::limits;
 use crate::log::{AppendError, LogError, Origin, Partition, Replayed};
 use crate::record::{self, Compression, Message, RecordError};
@@ -37,14 +37,14 @@ pub enum KeyedLogError {
 pub struct KeyedLog {
     catalog: Arc<Catalog>,
     clock: SharedClock,
-    name: &'static str,
+    name: TopicName,
     log: OnceCell<Arc<Partition>>,
 }
 
 impl KeyedLog {
     /// The keyed log in the topic of that name; one handle for one service.
     #[must_use]
-    pub fn new(catalog: Arc<Catalog>, clock: SharedClock, name: &'static str) -> KeyedLog {
+    pub fn new(catalog: Arc<Catalog>, clock: SharedClock, name: TopicName) -> KeyedLog {
         KeyedLog { catalog, clock, name, log: OnceCell::new() }
     }
 
@@ -54,7 +54,7 @@ impl KeyedLog {
     /// A topic that cannot be read to its end: part of the values is never returned as if it were all.
     pub fn load(&self) -> Result<HashMap<Bytes, Bytes>, KeyedLogError> {
         let mut values = HashMap::new();
-        let topic = match self.catalog.topic(self.name) {
+        let topic = match self.catalog.topic(self.name.as_str()) {
             Err(TopicError::NotFound { .. }) => return Ok(values),
             found => found?,
         };
@@ -87,7 +87,7 @@ impl KeyedLog {
     }
 
     async fn open(&self) -> Result<Arc<Partition>, KeyedLogError> {
-        let topic = match self.catalog.topic(self.name) {
+        let topic = match self.catalog.topic(self.name.as_str()) {
             Err(TopicError::NotFound { .. }) => self.create().await?,
             found => found?,
         };
@@ -99,9 +99,9 @@ impl KeyedLog {
             ("cleanup.policy".to_owned(), Some("compact".to_owned())),
             ("segment.bytes".to_owned(), Some(limits::COMPACTED_SEGMENT_BYTES.to_string())),
         ];
-        let request = NewTopic { partitions: Some(1), configs, internal: true, ..NewTopic::named(self.name) };
+        let request = NewTopic { partitions: Some(1), configs, internal: true, ..NewTopic::named(self.name.as_str()) };
         match self.catalog.create(request).await {
-            Err(TopicError::Exists { .. }) => Ok(self.catalog.topic(self.name)?),
+            Err(TopicError::Exists { .. }) => Ok(self.catalog.topic(self.name.as_str())?),
             created => Ok(created?),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_broker::door::error::{ProducerFailure, TopicFailure};
-use sluice_broker::door::messages::AppendOnce;
+use sluice_broker::door::messages::{AppendOnce, StreamTarget};
 use sluice_broker::door::reading::{ReadFrom, ReadPartition, ReadRequest};
 use sluice_broker::door::topics::TopicRef;
 use sluice_broker::door::{Door, DoorError, Message};
@@ -23,7 +23,11 @@ fn messages(range: std::ops::Range<usize>) -> Vec<Message> {
 }
 
 async fn append(door: &Door, stream: ProducerId, first: i32, topic: TopicId, what: &[Message]) -> AppendOnce {
-    door.append_once(stream, Sequence(first), topic, P0, what).await.unwrap()
+    door.append_once(&http(), at(stream, topic), Sequence(first), what).await.unwrap()
+}
+
+fn at(stream: ProducerId, topic: TopicId) -> StreamTarget {
+    StreamTarget { stream, topic, partition: P0 }
 }
 
 /// Every value of partition 0, in order.
@@ -44,15 +48,15 @@ async fn a_repeated_append_is_answered_with_the_first_offset_and_writes_nothing(
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[]).await.id;
-    let stream = rooms.door.new_stream().await.unwrap();
+    let stream = rooms.door.new_stream(&http()).await.unwrap();
     let door = &rooms.door;
-    assert_eq!(door.stream_last(stream, topic, P0).await.unwrap(), None);
+    assert_eq!(door.stream_last(&http(), at(stream, topic)).await.unwrap(), None);
     assert_eq!(append(door, stream, 0, topic, &messages(0..3)).await, AppendOnce::Written(Offset(0)), "rule 18");
     assert_eq!(append(door, stream, 0, topic, &messages(0..3)).await, AppendOnce::Duplicate(Some(Offset(0))));
     assert_eq!(append(door, stream, 3, topic, &messages(3..5)).await, AppendOnce::Written(Offset(3)));
     assert_eq!(append(door, stream, 3, topic, &messages(3..5)).await, AppendOnce::Duplicate(Some(Offset(3))));
     assert_eq!(append(door, stream, 0, topic, &messages(0..3)).await, AppendOnce::Duplicate(Some(Offset(0))));
-    assert_eq!(door.stream_last(stream, topic, P0).await.unwrap(), Some(Sequence(4)));
+    assert_eq!(door.stream_last(&http(), at(stream, topic)).await.unwrap(), Some(Sequence(4)));
     assert_eq!(values(door, "target").await, numbers(0..5));
     rooms.close().await;
 }
@@ -62,7 +66,7 @@ async fn what_is_long_forgotten_is_still_a_duplicate() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[]).await.id;
-    let stream = rooms.door.new_stream().await.unwrap();
+    let stream = rooms.door.new_stream(&http()).await.unwrap();
     for n in 0..20 {
         append(&rooms.door, stream, n as i32, topic, &messages(n..n + 1)).await;
     }
@@ -76,16 +80,17 @@ async fn a_gap_is_an_error_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[]).await.id;
-    let stream = rooms.door.new_stream().await.unwrap();
+    let stream = rooms.door.new_stream(&http()).await.unwrap();
     for first in [1, 7] {
-        let refused = rooms.door.append_once(stream, Sequence(first), topic, P0, &messages(0..1)).await.unwrap_err();
+        let refused =
+            rooms.door.append_once(&http(), at(stream, topic), Sequence(first), &messages(0..1)).await.unwrap_err();
         assert!(
             matches!(refused, DoorError::Producer(ProducerFailure::OutOfOrderSequence { .. })),
             "rule 18: {refused}"
         );
     }
     append(&rooms.door, stream, 0, topic, &messages(0..2)).await;
-    let refused = rooms.door.append_once(stream, Sequence(3), topic, P0, &messages(3..4)).await.unwrap_err();
+    let refused = rooms.door.append_once(&http(), at(stream, topic), Sequence(3), &messages(3..4)).await.unwrap_err();
     assert!(matches!(refused, DoorError::Producer(ProducerFailure::OutOfOrderSequence { .. })), "rule 18: {refused}");
     assert_eq!(values(&rooms.door, "target").await, numbers(0..2));
     rooms.close().await;
@@ -96,13 +101,13 @@ async fn a_deleted_topic_is_missing_also_after_it_was_recreated() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[]).await.id;
-    let stream = rooms.door.new_stream().await.unwrap();
+    let stream = rooms.door.new_stream(&http()).await.unwrap();
     append(&rooms.door, stream, 0, topic, &messages(0..1)).await;
     rooms.door.delete_topic(&http(), "target").await.unwrap();
     assert_eq!(append(&rooms.door, stream, 1, topic, &messages(1..2)).await, AppendOnce::TopicMissing, "rule 18");
     rooms.topic("target", 1, &[]).await;
     assert_eq!(append(&rooms.door, stream, 1, topic, &messages(1..2)).await, AppendOnce::TopicMissing, "rule 18");
-    let unknown = rooms.door.stream_last(stream, topic, P0).await.unwrap_err();
+    let unknown = rooms.door.stream_last(&http(), at(stream, topic)).await.unwrap_err();
     assert!(matches!(unknown, DoorError::Topic(TopicFailure::IdNotFound { .. })), "{unknown}");
     assert!(values(&rooms.door, "target").await.is_empty());
     rooms.close().await;
@@ -113,7 +118,7 @@ async fn streams_do_not_know_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[]).await.id;
-    let (one, two) = (rooms.door.new_stream().await.unwrap(), rooms.door.new_stream().await.unwrap());
+    let (one, two) = (rooms.door.new_stream(&http()).await.unwrap(), rooms.door.new_stream(&http()).await.unwrap());
     assert_ne!(one, two);
     append(&rooms.door, one, 0, topic, &messages(0..2)).await;
     assert_eq!(append(&rooms.door, two, 0, topic, &messages(2..3)).await, AppendOnce::Written(Offset(2)));
@@ -126,13 +131,13 @@ async fn a_stream_goes_on_where_it_was_after_a_stop() {
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[]).await.id;
-    let stream = rooms.door.new_stream().await.unwrap();
+    let stream = rooms.door.new_stream(&http()).await.unwrap();
     append(&rooms.door, stream, 0, topic, &messages(0..3)).await;
     rooms.close().await;
 
     let rooms = Rooms::open(dir.path()).await;
-    assert_ne!(rooms.door.new_stream().await.unwrap(), stream, "rule 6: ids are never given twice");
-    assert_eq!(rooms.door.stream_last(stream, topic, P0).await.unwrap(), Some(Sequence(2)), "rule 19");
+    assert_ne!(rooms.door.new_stream(&http()).await.unwrap(), stream, "rule 6: ids are never given twice");
+    assert_eq!(rooms.door.stream_last(&http(), at(stream, topic)).await.unwrap(), Some(Sequence(2)), "rule 19");
     assert_eq!(append(&rooms.door, stream, 0, topic, &messages(0..3)).await, AppendOnce::Duplicate(Some(Offset(0))));
     assert_eq!(append(&rooms.door, stream, 3, topic, &messages(3..4)).await, AppendOnce::Written(Offset(3)));
     assert_eq!(values(&rooms.door, "target").await, numbers(0..4));
@@ -144,7 +149,7 @@ async fn an_append_larger_than_a_batch_may_be_is_cut_and_a_repeat_after_half_of_
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[("max.message.bytes", "200")]).await.id;
-    let stream = rooms.door.new_stream().await.unwrap();
+    let stream = rooms.door.new_stream(&http()).await.unwrap();
     // As a crash between two batches leaves it.
     append(&rooms.door, stream, 0, topic, &messages(0..7)).await;
     assert_eq!(append(&rooms.door, stream, 0, topic, &messages(0..60)).await, AppendOnce::Written(Offset(7)));
@@ -158,7 +163,7 @@ async fn a_record_of_the_maximum_size_still_fits_with_the_headers_that_the_broke
     let dir = tempfile::tempdir().unwrap();
     let rooms = Rooms::open(dir.path()).await;
     let topic = rooms.topic("target", 1, &[("max.message.bytes", "1000")]).await.id;
-    let stream = rooms.door.new_stream().await.unwrap();
+    let stream = rooms.door.new_stream(&http()).await.unwrap();
     let value: Option<Bytes> = Some(vec![b'x'; 990].into());
     let large = Message { value, ..Message::default() };
     assert_eq!(append(&rooms.door, stream, 0, topic, &[large]).await, AppendOnce::Written(Offset(0)), "rule 19");
@@ -177,7 +182,7 @@ async fn what_was_answered_survives_a_power_cut_in_a_topic_that_does_not_sync_to
         let disk = FaultyDisk::new();
         let rooms = on(&disk, dir.path()).await;
         let topic = rooms.topic("target", 1, &[("sluice.flush", flush)]).await.id;
-        let stream = rooms.door.new_stream().await.unwrap();
+        let stream = rooms.door.new_stream(&http()).await.unwrap();
         append(&rooms.door, stream, 0, topic, &messages(0..3)).await;
         let after = disk.power_cut(seed);
         rooms.crash().await;
@@ -204,12 +209,12 @@ async fn wherever_the_power_is_cut_a_repeated_step_makes_every_record_appear_onc
         let rooms = on(&disk, dir.path()).await;
         let flush = if stop % 2 == 0 { "os" } else { "sync" };
         let topic = rooms.topic("target", 1, &[("sluice.flush", flush), ("max.message.bytes", "130")]).await.id;
-        let stream = rooms.door.new_stream().await.unwrap();
+        let stream = rooms.door.new_stream(&http()).await.unwrap();
         disk.stop_after(stop);
         let mut answered = 0;
         for n in 0..STEPS {
             let first = Sequence(3 * n as i32);
-            if rooms.door.append_once(stream, first, topic, P0, &step(n)).await.is_err() {
+            if rooms.door.append_once(&http(), at(stream, topic), first, &step(n)).await.is_err() {
                 break;
             }
             answered = n + 1;

@@ -23,7 +23,7 @@ const BODY: Limit = Limit { bytes: PLUGIN_BYTES_MAX, what: "a plugin" };
 #[utoipa::path(get, path = "/plugins", tag = "plugins", operation_id = "listPlugins",
     responses((status = 200, description = "The plugins", body = Vec<PluginDescription>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, headers: HeaderMap) -> Result<Response, Problem> {
-    let all: Vec<PluginDescription> = app.door.plugins(&caller.0).into_iter().map(description).collect();
+    let all: Vec<PluginDescription> = app.door.plugins(&caller.0)?.into_iter().map(description).collect();
     answer(&headers, StatusCode::OK, &all)
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::delay::plan::Destination;
 use crate::delay::state_record::Step;
+use crate::door::messages::StreamTarget;
 use crate::door::reading::Followed;
 
 /// Up to a durable step of everything that is due: what the service does before its first append.
@@ -99,7 +100,8 @@ async fn a_crash_in_the_midst_of_the_appends_delivers_once_to_each_target_partit
     let first: Vec<Message> =
         lane.offsets.iter().map(|at| super::super::message::delivered(&records[at].record, false)).collect();
     let stream = proxy.state.stream.expect("a stream");
-    rig.door.append_once(stream, lane.first, lane.topic, lane.partition, &first).await.expect("one lane");
+    let target = StreamTarget { stream, topic: lane.topic, partition: lane.partition };
+    rig.door.append_once(&proxy.router.ctx, target, lane.first, &first).await.expect("one lane");
     drop(proxy);
     let rig = rig.restarted().await;
     settle(&mut rig.proxy(0)).await;

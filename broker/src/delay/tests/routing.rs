@@ -172,7 +172,7 @@ async fn a_delay_topic_may_deliver_to_a_delay_topic_and_the_first_time_stays() {
     let mut first = rig.proxy(0);
     first.key.topic = outer.id();
     first.delay = Duration::from_secs(2);
-    first.partition = rig.door.follow(outer.id(), PartitionId(0)).expect("a partition");
+    first.partition = rig.door.follow(&first.router.ctx, outer.id(), PartitionId(0)).expect("a partition");
     first.router.proxy = proxy_topic(&outer);
     rig.pass(Duration::from_secs(2));
     settle(&mut first).await;

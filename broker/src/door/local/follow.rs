@@ -11,8 +11,9 @@ use tokio::sync::Notify;
 use super::super::error::DoorError;
 use super::super::reading::{Followed, RecordView};
 use super::Door;
+use crate::context::Context;
 use crate::engine::follow;
-use crate::ids::{Offset, PartitionId, TopicId};
+use crate::ids::{Offset, PartitionId, TopicId, TopicRef};
 use crate::log::WatchGuard;
 use crate::record::{RecordError, StoredBatch};
 
@@ -34,8 +35,9 @@ impl Door {
     ///
     /// # Errors
     /// `IdNotFound`, `NoPartition`.
-    pub fn follow(&self, topic: TopicId, partition: PartitionId) -> Result<Follower, DoorError> {
-        Ok(Follower { partition: self.engine.follow(topic, partition)? })
+    pub fn follow(&self, ctx: &Context, topic: TopicId, partition: PartitionId) -> Result<Follower, DoorError> {
+        let topic = self.engine.auth().ask(ctx, TopicRef::Id(topic))?;
+        Ok(Follower { partition: self.engine.follow(&topic, partition)? })
     }
 }
 

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::super::error::DoorError;
 use super::Door;
+use crate::context::Context;
+use crate::ids::TopicName;
 use crate::topics;
 
 /// One such topic.
@@ -16,9 +18,12 @@ pub struct KeyedLog {
 
 impl Door {
     /// The keyed log of that name; one handle for one service.
-    #[must_use]
-    pub fn keyed_log(&self, name: &'static str) -> KeyedLog {
-        KeyedLog { log: self.engine.keyed_log(name) }
+    ///
+    /// # Errors
+    /// `BadName` for a name that no topic can have.
+    pub fn keyed_log(&self, ctx: &Context, name: &str) -> Result<KeyedLog, DoorError> {
+        let topic = self.engine.auth().ask(ctx, TopicName::new(name)?)?;
+        Ok(KeyedLog { log: self.engine.keyed_log(topic) })
     }
 }
 

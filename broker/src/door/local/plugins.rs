@@ -6,8 +6,9 @@ use super::super::error::DoorError;
 use super::super::messages::Message;
 use super::super::plugins::{PluginInfo, PluginVersionInfo};
 use super::Door;
+use crate::auth::Cluster;
 use crate::context::Context;
-use crate::ids::{PartitionId, TopicId};
+use crate::ids::{PartitionId, TopicId, TopicRef};
 
 impl Door {
     /// The next version of a plugin, durable and active when this returns. Topics bound to the name use it from their next
@@ -16,13 +17,16 @@ impl Door {
     /// # Errors
     /// What is wrong with the bytes, or the topics whose configuration the new version refuses.
     pub async fn upload_plugin(&self, ctx: &Context, name: &str, wasm: Bytes) -> Result<PluginVersionInfo, DoorError> {
-        Ok(version(self.engine.upload_plugin(ctx, name, wasm).await?))
+        Ok(version(self.engine.upload_plugin(&self.engine.auth().ask(ctx, Cluster)?, name, wasm).await?))
     }
 
     /// Every plugin, in order of names.
-    #[must_use]
-    pub fn plugins(&self, ctx: &Context) -> Vec<PluginInfo> {
-        self.engine.plugins(ctx).into_iter().map(info).collect()
+    ///
+    /// # Errors
+    /// `Denied`.
+    pub fn plugins(&self, ctx: &Context) -> Result<Vec<PluginInfo>, DoorError> {
+        let all = self.engine.plugins(&self.engine.auth().ask(ctx, Cluster)?);
+        Ok(all.into_iter().map(info).collect())
     }
 
     /// One plugin.
@@ -30,7 +34,7 @@ impl Door {
     /// # Errors
     /// `NotFound`.
     pub fn plugin(&self, ctx: &Context, name: &str) -> Result<PluginInfo, DoorError> {
-        Ok(info(self.engine.plugin(ctx, name)?))
+        Ok(info(self.engine.plugin(&self.engine.auth().ask(ctx, Cluster)?, name)?))
     }
 
     /// Removes a plugin with all its versions.
@@ -38,7 +42,7 @@ impl Door {
     /// # Errors
     /// `NotFound`, and `InUse` while a topic is bound to it or to one of its versions.
     pub async fn delete_plugin(&self, ctx: &Context, name: &str) -> Result<(), DoorError> {
-        Ok(self.engine.delete_plugin(ctx, name).await?)
+        Ok(self.engine.delete_plugin(&self.engine.auth().ask(ctx, Cluster)?, name).await?)
     }
 
     /// The bound plugin's choice, one partition for each message, in order; `None` when no plugin is bound to the topic. For
@@ -52,7 +56,8 @@ impl Door {
         topic: TopicId,
         messages: &[Message],
     ) -> Result<Option<Vec<PartitionId>>, DoorError> {
-        Ok(self.engine.bound_partitions(ctx, topic, messages).await?)
+        let topic = self.engine.auth().ask(ctx, TopicRef::Id(topic))?;
+        Ok(self.engine.bound_partitions(ctx, &topic, messages).await?)
     }
 }
 
