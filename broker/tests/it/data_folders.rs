@@ -19,6 +19,7 @@ use sluice_broker::ids::{ProducerEpoch, ProducerId, Sequence};
 use sluice_broker::log::LogDirSettings;
 use sluice_broker::log::layout::{CLEAN_SHUTDOWN, CURRENT_VERSION, DATA_VERSION};
 use sluice_broker::node::{Node, NodeError};
+use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::record::{Compression, ProducerStamp, check_stored, records};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -88,6 +89,7 @@ fn untar(mut tar: &[u8], to: &Path) {
 struct Serving {
     client: Client,
     door: Door,
+    facts: NodeFacts,
     stop: CancellationToken,
     ended: JoinHandle<Result<(), NodeError>>,
 }
@@ -100,9 +102,9 @@ impl Serving {
         let settings = LogDirSettings::new(config.data_dir.clone());
         let node = Node::open_with(Arc::new(config), &[listener], settings, clock).await.expect("the folder opens");
         let port = node.kafka_addresses()[0].rsplit(':').next().unwrap().parse().unwrap();
-        let (door, stop) = (node.door(), node.stop_token());
+        let (door, facts, stop) = (node.door(), node.facts(), node.stop_token());
         let ended = tokio::spawn(node.serve());
-        Serving { client: Client::connect((Ipv4Addr::LOCALHOST, port).into()).await, door, stop, ended }
+        Serving { client: Client::connect((Ipv4Addr::LOCALHOST, port).into()).await, door, facts, stop, ended }
     }
 
     async fn stop(self) {
@@ -167,7 +169,7 @@ async fn finds_everything(fixture: &Fixture, broker: &mut Serving) {
     let answer = broker.client.produce("idempotent", again).await;
     assert_eq!((answer.error_code, answer.base_offset), (0, 1), "rule 18: a duplicate is answered as the first was");
     assert_eq!(broker.committed("readers", "plain").await, (3, "three".to_owned()));
-    let plugins = broker.door.plugins(&http());
+    let plugins = broker.door.plugins(&http()).unwrap();
     assert_eq!((plugins[0].name.as_str(), plugins[0].active, plugins.len()), ("json-field", 1, 1));
     let configs = broker.door.topic_configs(&http(), "bound").unwrap();
     let bound = configs.iter().find(|entry| entry.key == "sluice.partitioner").unwrap();
@@ -188,7 +190,7 @@ async fn a_folder_of_every_version_opens_with_all_that_is_in_it_and_is_gone_on_w
             }
             let mut broker = Serving::open(&fixture).await;
             assert_eq!(fixture.version(), Some(format!("{CURRENT_VERSION}\n")), "it is brought up to date");
-            assert_eq!(broker.door.unready(), None);
+            assert_eq!(broker.facts.unready(), None);
             finds_everything(&fixture, &mut broker).await;
             assert_eq!(broker.client.produce("compressed", batch(&["more"])).await.base_offset, 20);
             broker.stop().await;
