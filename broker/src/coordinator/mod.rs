@@ -9,3 +9,6 @@ mod machine;
 mod runtime;
 mod shard;
 mod timer;
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,11 @@ impl<M: Machine> Runtime<M> {
         self.shards.get().map(Vec::as_slice)
     }
 
+    /// The first shard that is unloaded, for readiness.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.shards()?.iter().find_map(|shard| shard.failure()).map(|why| why.to_string())
+    }
+
     /// Every timer that is due becomes a command of its shard. `false`: none was.
     pub(super) fn run_due(&self) -> bool {
         let due = self.around.timer.take_due(self.around.clock.monotonic());

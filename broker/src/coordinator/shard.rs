@@ -166,6 +166,14 @@ impl<M: Machine> Shard<M> {
         })
     }
 
+    /// Why the shard is unloaded.
+    pub(super) fn failure(&self) -> Option<ShardError> {
+        match &*self.state.lock() {
+            State::Loaded(_) => None,
+            State::Unloaded(why) => Some(why.clone()),
+        }
+    }
+
     /// Unloads the shard when its partition fails; for one task a shard, which does not end by itself.
     pub(super) async fn watch(self: Arc<Self>) {
         let error = self.partition.failed().await;
@@ -177,13 +185,13 @@ impl<M: Machine> Shard<M> {
     pub(super) fn fail(&self, why: &ShardError) {
         let mut state = self.state.lock();
         if matches!(*state, State::Loaded(_)) {
-            tracing::error!(shard = %self.name(), "the coordinator's shard is unloaded: {why}");
             self.unload(&mut state, why);
         }
     }
 
     fn unload(&self, state: &mut State<M>, why: &ShardError) {
         if let State::Loaded(mut loaded) = std::mem::replace(state, State::Unloaded(why.clone())) {
+            tracing::error!(shard = %self.name(), "the coordinator's shard is unloaded: {why}");
             self.around.timer.cancel_all(self.number());
             if catch_unwind(AssertUnwindSafe(|| loaded.machine.unloaded(why))).is_err() {
                 tracing::error!(shard = %self.name(), "its waiting requests were not answered");
@@ -194,6 +202,10 @@ impl<M: Machine> Shard<M> {
     /// Runs under the lock; a panic unloads the shard, because parking_lot's locks do not poison by themselves.
     fn guarded<A>(&self, act: impl FnOnce(&mut Loaded<M>) -> Result<A, ShardError>) -> Result<A, ShardError> {
         let mut state = self.state.lock();
+        // Who has heard of the partition's failure may be here before the one who watches it.
+        if let (Err(error), State::Loaded(_)) = (self.partition.usable(), &*state) {
+            self.unload(&mut state, &error.into());
+        }
         let loaded = match &mut *state {
             State::Loaded(loaded) => loaded,
             State::Unloaded(why) => return Err(why.clone()),

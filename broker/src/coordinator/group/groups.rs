@@ -185,6 +185,12 @@ impl Groups {
         outcomes.into_iter().collect()
     }
 
+    /// Why some groups are unavailable until the broker restarts, for readiness.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.runtime.failure()
+    }
+
     /// Ends waiting joins and syncs with `Stopping`, and takes no new ones.
     pub fn stop(&self) {
         self.runtime.stop();

@@ -11,15 +11,18 @@ use super::*;
 use crate::clock::{MachineClock, ManualClock};
 use crate::config::BrokerConfig;
 use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
+use crate::log::io::faulty::FaultyDisk;
 use crate::log::{LogDir, LogDirSettings, Partition};
 use crate::topics::{Catalog, NewTopic};
 
 mod committing;
 mod membership;
+mod reloading;
+mod transactions;
 
 /// A broker's groups; the clock of their deadlines stands still until it is moved.
 struct Rig {
-    folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
     config: BrokerConfig,
     clock: Arc<ManualClock>,
     log_dir: Arc<LogDir>,
@@ -33,12 +36,23 @@ impl Rig {
     }
 
     async fn over(folder: tempfile::TempDir, config: BrokerConfig, wall_ms: i64) -> Rig {
-        let clock = Arc::new(ManualClock::at(wall_ms));
         let settings = LogDirSettings::new(folder.path().join("data"));
+        let rig = Rig::opened(settings, config, wall_ms).await;
+        Rig { folder: Some(folder), ..rig }
+    }
+
+    /// Over a disk in memory.
+    async fn on(disk: FaultyDisk, wall_ms: i64) -> Rig {
+        let settings = LogDirSettings { path: "/data".into(), disk: Arc::new(disk) };
+        Rig::opened(settings, BrokerConfig::default(), wall_ms).await
+    }
+
+    async fn opened(settings: LogDirSettings, config: BrokerConfig, wall_ms: i64) -> Rig {
+        let clock = Arc::new(ManualClock::at(wall_ms));
         let log_dir = LogDir::open(settings, Arc::new(MachineClock)).expect("a log directory");
         let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::new(MachineClock)).await.expect("a catalog");
         let groups = Groups::open(Arc::clone(&catalog), &config, clock.clone()).await.expect("groups");
-        Rig { folder, config, clock, log_dir, catalog, groups }
+        Rig { folder: None, config, clock, log_dir, catalog, groups }
     }
 
     /// Stops as the node does, and starts again over the same folder.
@@ -50,7 +64,7 @@ impl Rig {
         drop((groups, catalog));
         log_dir.close().expect("a clean stop");
         drop(log_dir);
-        Rig::over(folder, config, clock.wall().0).await
+        Rig::over(folder.expect("a folder"), config, clock.wall().0).await
     }
 
     async fn topic(&self, name: &str, partitions: i32) {

@@ -1,0 +1,180 @@
+//! Offsets that transactions have written, as a load finds them in a log of Kafka's layout: hand-made batches, because
+//! nothing here writes them yet.
+
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+
+use super::super::classic::Rules;
+use super::super::machine::{GroupMachine, Setting};
+use super::super::records::{self, GroupRecord};
+use super::*;
+use crate::clock::Clock;
+use crate::coordinator::load;
+use crate::coordinator::machine::{Machine, Now};
+use crate::ids::{TimestampMs, TopicId};
+use crate::log::io::Disk;
+use crate::log::io::faulty::FaultyDisk;
+use crate::log::{Partition, PartitionIdent};
+use crate::record::{Compression, Message, build};
+use crate::topics::TopicConfigs;
+
+const TRANSACTIONAL: u8 = 0x10;
+const CONTROL: u8 = 0x20;
+const LOG: &str = "/data/__consumer_offsets-0/00000000000000000000.log";
+
+/// The batches of a log, one after the other.
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    next: i64,
+}
+
+impl Written {
+    /// One batch at the end, as Kafka writes it: a marker has a producer without a sequence.
+    fn batch(mut self, producer: Option<i64>, attributes: u8, messages: &[Message]) -> Written {
+        let mut bytes = build(messages, TimestampMs(1), Compression::None, None).expect("a batch").bytes().to_vec();
+        bytes[0..8].copy_from_slice(&self.next.to_be_bytes());
+        bytes[22] |= attributes;
+        if let Some(id) = producer {
+            bytes[43..51].copy_from_slice(&id.to_be_bytes());
+            bytes[51..53].copy_from_slice(&0i16.to_be_bytes());
+            let sequence: i32 = if attributes & CONTROL == 0 { 0 } else { -1 };
+            bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
+        }
+        let crc = crc32c::crc32c(&bytes[21..]);
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        self.bytes.extend(bytes);
+        self.next += i64::try_from(messages.len()).expect("few");
+        self
+    }
+
+    fn commit(self, producer: Option<i64>, offsets: &[(&str, i32, Option<i64>)]) -> Written {
+        let message = |(group, partition, offset): &(&str, i32, Option<i64>)| {
+            let value = offset.map(|offset| CommittedOffset {
+                offset: Offset(offset),
+                epoch: None,
+                metadata: String::new(),
+                committed_at: TimestampMs(1),
+                topic_id: None,
+            });
+            let group = (*group).into();
+            records::message(&GroupRecord::Offset { group, target: target("t", *partition), value })
+        };
+        let messages: Vec<Message> = offsets.iter().map(message).collect();
+        self.batch(producer, if producer.is_some() { TRANSACTIONAL } else { 0 }, &messages)
+    }
+
+    /// `EndTransactionMarker`: version 0, the type in the key.
+    fn marker(self, producer: i64, commit: bool) -> Written {
+        let key = Bytes::copy_from_slice(&[0, 0, 0, u8::from(commit)]);
+        let marker = Message { key: Some(key), value: Some(Bytes::from_static(&[0; 6])), ..Message::default() };
+        self.batch(Some(producer), TRANSACTIONAL | CONTROL, &[marker])
+    }
+
+    /// What a load makes of it.
+    async fn loaded(self) -> GroupMachine {
+        let rig = Rig::new().await;
+        rig.topic("t", 9).await;
+        let rules = Rules {
+            initial_delay: Duration::ZERO,
+            session_min: Duration::ZERO,
+            session_max: Duration::from_secs(60),
+            members_max: 9,
+        };
+        let (catalog, group_count) = (Arc::clone(&rig.catalog), AtomicUsize::new(0));
+        let setting = Arc::new(Setting { catalog, rules, retention: Duration::from_secs(60), group_count });
+        let now = Now { mono: rig.clock.monotonic(), wall: rig.clock.wall() };
+        let mut machine = GroupMachine::new(setting, now);
+        let (_log_dir, partition) = self.partition();
+        load::replay(&partition, &mut machine).expect("it is read");
+        drop(machine.loaded(now));
+        machine
+    }
+
+    fn partition(self) -> (Arc<LogDir>, Arc<Partition>) {
+        let ident = PartitionIdent {
+            topic: TopicName::new(OFFSETS_TOPIC).expect("a topic name"),
+            topic_id: TopicId(uuid::Uuid::from_u128(7)),
+            partition: PartitionId(0),
+        };
+        let open = |disk: &FaultyDisk| {
+            let settings = LogDirSettings { path: "/data".into(), disk: Arc::new(disk.clone()) };
+            LogDir::open(settings, Arc::new(MachineClock)).expect("a log directory")
+        };
+        let config = TopicConfigs::default().log_config();
+        let disk = FaultyDisk::new();
+        drop(open(&disk).create(ident.clone(), config.clone()).expect("a partition"));
+        let disk = disk.kill();
+        disk.open(Path::new(LOG)).expect("its log").write_at(&self.bytes, b"", 0).expect("written");
+        let log_dir = open(&disk);
+        let partition = log_dir.open_existing(ident, config).expect("a partition");
+        assert_eq!(partition.offsets().hw, Offset(self.next), "every batch is whole");
+        (log_dir, partition)
+    }
+}
+
+/// Partition and offset of what the group has committed.
+fn committed(machine: &GroupMachine, group: &str) -> Vec<(i32, i64)> {
+    let all = machine.committed(group, None);
+    all.into_iter().map(|(target, value)| (target.partition.0, value.expect("an offset").offset.0)).collect()
+}
+
+#[tokio::test]
+async fn offsets_of_a_transaction_count_from_its_commit_marker_on() {
+    let machine = Written::default()
+        .commit(Some(7), &[("g", 0, Some(5)), ("h", 1, Some(6))])
+        .commit(None, &[("g", 2, Some(1))])
+        .marker(7, true)
+        .loaded()
+        .await;
+    assert_eq!((committed(&machine, "g"), committed(&machine, "h")), (vec![(0, 5), (2, 1)], vec![(1, 6)]));
+    assert_eq!(machine.list().len(), 2, "groups that only a transaction names exist as well");
+}
+
+#[tokio::test]
+async fn offsets_of_an_aborted_or_open_transaction_are_nobodys() {
+    let machine = Written::default()
+        .commit(None, &[("g", 0, Some(1))])
+        .commit(Some(7), &[("g", 0, Some(5))])
+        .commit(Some(8), &[("g", 1, Some(6)), ("h", 1, Some(6))])
+        .marker(7, false)
+        .loaded()
+        .await;
+    assert_eq!((committed(&machine, "g"), committed(&machine, "h")), (vec![(0, 1)], vec![]));
+    assert_eq!(machine.list().len(), 1, "no group is made of an open transaction");
+}
+
+#[tokio::test]
+async fn a_producers_next_transaction_is_another_one() {
+    let machine = Written::default()
+        .commit(Some(7), &[("g", 0, Some(5))])
+        .marker(7, false)
+        .commit(Some(7), &[("g", 1, Some(6))])
+        .marker(8, true)
+        .marker(7, true)
+        .loaded()
+        .await;
+    assert_eq!(committed(&machine, "g"), [(1, 6)]);
+}
+
+#[tokio::test]
+async fn a_commit_between_a_transactions_record_and_its_marker_is_the_later_one() {
+    let machine = Written::default()
+        .commit(Some(7), &[("g", 0, Some(5)), ("g", 1, Some(5))])
+        .commit(None, &[("g", 0, Some(9))])
+        .marker(7, true)
+        .loaded()
+        .await;
+    assert_eq!(committed(&machine, "g"), [(0, 9), (1, 5)]);
+}
+
+#[tokio::test]
+async fn a_tombstone_in_a_transaction_counts_at_once_as_in_kafka() {
+    let machine = Written::default()
+        .commit(None, &[("g", 0, Some(1)), ("g", 1, Some(1))])
+        .commit(Some(7), &[("g", 0, None)])
+        .marker(7, false)
+        .loaded()
+        .await;
+    assert_eq!(committed(&machine, "g"), [(1, 1)]);
+}
