@@ -116,7 +116,6 @@ fn partition(log_dir: &LogDir, opened: Opened, number: i32) -> Arc<Partition> {
         timestamp_type: TimestampType::CreateTime,
         sync: true,
         flush: FlushEvery::NEVER,
-        compacted: true,
         cleanup: Cleanup::default(),
     };
     opened(log_dir, ident, config).expect("a partition")
