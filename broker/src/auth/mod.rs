@@ -1,5 +1,5 @@
-//! Permission: who wants to call a verb of the engine asks here first and hands the answer to the verb. Rank 0, beneath the
-//! engine and every door; knows names and ids only, never looks anything up and never carries anything out.
+//! Permissions. A caller asks here first and hands the answer to the verb of the engine. Rank 0, beneath the engine and every
+//! door. It knows names and ids only; it never looks anything up and never carries anything out.
 //!
 //! A [`Granted`] stands where the name of a resource would stand in the arguments of a verb, so a verb cannot be called
 //! without asking (linkerd's inbound policy, its module `policy::http`, hands out permits in the same way). Today everything is

@@ -1,5 +1,5 @@
 //! The resources that rights are asked for, after Kafka's `ResourceType`. A resource is a name; whether it exists is found
-//! out by the verb, after the permission: a stranger must not learn it from the answer.
+//! out by the verb, after the permission: a caller without permission must not learn it from the answer.
 
 use std::fmt;
 use std::sync::Arc;

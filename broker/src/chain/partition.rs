@@ -12,7 +12,7 @@ use crate::context::{Context, Source};
 use crate::ids::{PartitionId, TopicId};
 use crate::record::{Message, partition_for_key};
 
-/// Records of one call of a plugin: the time that a call may take is meant for about so many.
+/// Records of one call of a plugin: the time limit of a call is meant for about this many.
 const CALL_RECORDS_MAX: usize = 4_096;
 /// Bytes of one call, unless one message alone has more.
 const CALL_BYTES_MAX: usize = 1024 * 1024;

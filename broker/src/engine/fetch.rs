@@ -46,7 +46,7 @@ pub struct FetchTopic {
 pub enum Form {
     /// As whole batches in memory.
     Copied,
-    /// Where they are, if they are many: for whoever sends a file's pages without looking at them. The last batch may be
+    /// Where they are, if they are many: for a caller that sends a file's pages without looking at them. The last batch may be
     /// cut short.
     Ranges,
 }

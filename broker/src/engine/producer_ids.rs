@@ -31,14 +31,14 @@ impl ProducerIds {
             return Ok(ProducerId(id));
         }
         let mut fresh = self.catalog.reserve_producer_ids(for_streams).await?;
-        let first = fresh.next().ok_or_else(|| Refused::NoProducerIds)?;
+        let first = fresh.next().ok_or(Refused::NoProducerIds)?;
         *block = fresh;
         Ok(ProducerId(first))
     }
 }
 
 impl Engine {
-    /// A fresh id at epoch 0. As Kafka does for producers without a transactional id, whatever id they had before.
+    /// A new id at epoch 0, even if the producer had one before: Kafka does the same without a transactional id.
     ///
     /// # Errors
     /// `NoTransactions` when a transactional id is given; a log error when the reservation cannot be made durable.

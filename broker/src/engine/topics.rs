@@ -121,7 +121,7 @@ impl Engine {
         }
         let deleted = self.catalog.delete(topic.name().as_str()).await?;
         self.partitioners.forget(deleted.id());
-        // The topic is deleted whatever comes of this, and nobody is shown these offsets any more.
+        // The topic is deleted even if this fails: its offsets are not shown any more.
         if let Err(error) = self.groups.forget_topic(deleted.name(), deleted.id()).await {
             tracing::warn!(topic = %deleted.name(), "committed offsets of a deleted topic stay in the log for now: {error}");
         }

@@ -142,7 +142,7 @@ impl Walk<'_> {
         self.skip(length)
     }
 
-    /// As the codec reads it: the fifth byte ends it whatever it says.
+    /// As the codec reads it: the fifth byte is the last one, whatever its value.
     fn varint(&mut self) -> Result<u32, BadRequest> {
         let mut value = 0;
         for at in 0..5 {

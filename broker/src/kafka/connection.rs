@@ -167,7 +167,7 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
         tokio::select! {
             biased;
             outcome = answer => Ok(outcome),
-            () = self.frames.gone() => Err(Ended::Closed),
+            () = self.frames.closed() => Err(Ended::Closed),
         }
     }
 
@@ -211,7 +211,7 @@ enum Step {
     Frame(Result<Option<Frame>, FrameError>),
 }
 
-/// The outcome of the oldest produce; never, when none waits. The outcome is gone from its future then: `pop` must follow.
+/// The outcome of the oldest produce; never returns when none waits. A future returns its outcome once: `pop` must follow.
 async fn front(waiting: &mut VecDeque<Waiting>) -> Outcome {
     match waiting.front_mut() {
         Some(waiting) => (&mut waiting.outcome).await,

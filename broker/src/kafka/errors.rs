@@ -13,12 +13,12 @@ use crate::log::{AppendError, LogError};
 use crate::record::{RecordError, Rejection};
 use crate::topics::TopicError;
 
-/// The code of an error about a topic that the request named in this way: one that is gone is unknown by the same means.
+/// The code of an error about a topic that the request named in this way: a deleted one is unknown by its name or by its id.
 pub(super) fn code_of_topic(named: &TopicRef, error: &EngineError) -> i16 {
-    let gone = matches!(error, EngineError::Log(LogError::Deleted { .. }))
+    let deleted = matches!(error, EngineError::Log(LogError::Deleted { .. }))
         || matches!(error, EngineError::Append(AppendError::Log(LogError::Deleted { .. })));
     match named {
-        TopicRef::Id(_) if gone => Code::UnknownTopicId.code(),
+        TopicRef::Id(_) if deleted => Code::UnknownTopicId.code(),
         _ => code(error),
     }
 }
@@ -100,7 +100,7 @@ fn of_log(error: &LogError) -> Code {
         | LogError::Offline { .. }
         | LogError::Panicked { .. }
         | LogError::NotReplayable { .. } => Code::KafkaStorageError,
-        // A consumer stops and says so; on a storage error it would try again for ever, in silence.
+        // A consumer stops and says so; on a storage error it would try again forever and say nothing.
         LogError::Corrupt { .. } => Code::CorruptMessage,
         LogError::Deleted { .. } => Code::UnknownTopicOrPartition,
         LogError::OutOfRange { .. } => Code::OffsetOutOfRange,

@@ -94,8 +94,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         self.finish().await.map(Some)
     }
 
-    /// Returns when the peer has closed; reads ahead meanwhile, within the bound, and waits for ever when that is full.
-    pub(super) async fn gone(&mut self) {
+    /// Returns when the peer has closed; reads ahead meanwhile, within the bound, and waits forever when that is full.
+    pub(super) async fn closed(&mut self) {
         loop {
             if self.ended {
                 return;

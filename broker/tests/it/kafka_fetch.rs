@@ -148,8 +148,8 @@ async fn topic_ids_name_a_topic_and_never_the_one_made_later_under_its_name() {
     let mut request = by_id(id).with_max_wait_ms(600_000).with_min_bytes(1);
     request.topics[0].partitions[0].fetch_offset = 1;
     waiting.send(18, &request).await;
-    let gone = DeleteTopicState::default().with_topic_id(id);
-    let deleted = client.ask(6, &DeleteTopicsRequest::default().with_topics(vec![gone])).await;
+    let state = DeleteTopicState::default().with_topic_id(id);
+    let deleted = client.ask(6, &DeleteTopicsRequest::default().with_topics(vec![state])).await;
     assert_eq!(deleted.responses[0].error_code, 0);
     let ended = waiting.read::<FetchRequest>(18).await.responses.remove(0).partitions.remove(0);
     assert_eq!(ended.error_code, 100);
@@ -165,8 +165,8 @@ async fn sessions_are_declined_and_one_that_never_was_is_not_found() {
     let broker = Broker::start().await;
     let mut client = broker.client().await;
     client.topic("t").await;
-    let wish = client.ask(12, &fetch("t", 0).with_session_id(0).with_session_epoch(0)).await;
-    assert_eq!((wish.error_code, wish.session_id, wish.responses.len()), (0, 0, 1));
+    let declined = client.ask(12, &fetch("t", 0).with_session_id(0).with_session_epoch(0)).await;
+    assert_eq!((declined.error_code, declined.session_id, declined.responses.len()), (0, 0, 1));
     let unknown = client.ask(12, &fetch("t", 0).with_session_id(77).with_session_epoch(3)).await;
     assert_eq!((unknown.error_code, unknown.session_id, unknown.responses.len()), (70, 0, 0));
     let last = client.ask(12, &fetch("t", 0).with_session_id(77).with_session_epoch(-1)).await;

@@ -101,14 +101,14 @@ async fn one_member_joins_syncs_beats_and_leaves_in_every_version() {
 }
 
 #[tokio::test]
-async fn strangers_and_the_past_are_told_so_at_once_while_a_rebalance_goes_on() {
+async fn unknown_members_and_old_generations_are_refused_at_once_during_a_rebalance() {
     let broker = Broker::start().await;
     let (mut first, mut second) = (broker.client().await, broker.client().await);
     let joined = join_new(&mut first, 9).await;
     assert_eq!(first.ask(5, &sync(&joined, Vec::new())).await.error_code, 0);
     // The second member's join waits for the first to join again.
-    let told = second.ask(9, &join(StrBytes::new())).await;
-    second.send(9, &join(told.member_id.clone())).await;
+    let refused = second.ask(9, &join(StrBytes::new())).await;
+    second.send(9, &join(refused.member_id.clone())).await;
     // Until the coordinator has it the group is stable.
     loop {
         match first.ask(4, &beat(joined.generation_id, joined.member_id.clone())).await.error_code {

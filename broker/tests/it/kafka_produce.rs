@@ -14,8 +14,8 @@ async fn create(client: &mut Client, topic: &'static str, key: &'static str, val
     let config = CreatableTopicConfig::default()
         .with_name(StrBytes::from_static_str(key))
         .with_value(Some(StrBytes::from_static_str(value)));
-    let wish = CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1);
-    let request = CreateTopicsRequest::default().with_topics(vec![wish.with_configs(vec![config])]);
+    let creatable = CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![creatable.with_configs(vec![config])]);
     let made = client.ask(7, &request).await;
     assert_eq!(made.topics[0].error_code, 0, "{:?}", made.topics[0].error_message);
 }
@@ -83,9 +83,9 @@ async fn a_config_that_is_not_in_force_yet_is_refused_in_words_and_its_default_i
     let config = CreatableTopicConfig::default()
         .with_name(StrBytes::from_static_str("preallocate"))
         .with_value(Some(StrBytes::from_static_str("true")));
-    let wish =
+    let creatable =
         CreatableTopic::default().with_name(name("preallocated")).with_num_partitions(1).with_replication_factor(1);
-    let request = CreateTopicsRequest::default().with_topics(vec![wish.with_configs(vec![config])]);
+    let request = CreateTopicsRequest::default().with_topics(vec![creatable.with_configs(vec![config])]);
     let refused = client.ask(7, &request).await.topics.remove(0);
     assert_eq!(refused.error_code, 40, "INVALID_CONFIG");
     assert!(refused.error_message.expect("there is a text").contains("not supported yet"));

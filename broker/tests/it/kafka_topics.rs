@@ -21,7 +21,7 @@ fn s(text: &'static str) -> StrBytes {
     StrBytes::from_static_str(text)
 }
 
-fn wish(topic: &'static str) -> CreatableTopic {
+fn creatable(topic: &'static str) -> CreatableTopic {
     CreatableTopic::default().with_name(name(topic)).with_num_partitions(-1).with_replication_factor(-1)
 }
 
@@ -88,20 +88,20 @@ async fn create_topics_answers_in_every_version_and_validate_only_makes_nothing(
     let mut client = broker.client().await;
     let names = ["v2", "v3", "v4", "v5", "v6", "v7"];
     for (version, topic) in (2..=7).zip(names) {
-        let dry = CreateTopicsRequest::default().with_topics(vec![wish(topic)]).with_validate_only(true);
+        let dry = CreateTopicsRequest::default().with_topics(vec![creatable(topic)]).with_validate_only(true);
         let dry = client.ask(version, &dry).await.topics.remove(0);
         assert_eq!((dry.error_code, dry.topic_id), (0, uuid::Uuid::nil()));
-        let made = client.ask(version, &CreateTopicsRequest::default().with_topics(vec![wish(topic)])).await;
+        let made = client.ask(version, &CreateTopicsRequest::default().with_topics(vec![creatable(topic)])).await;
         let made = &made.topics[0];
         assert_eq!(made.error_code, 0, "version {version}: {:?}", made.error_message);
         if version >= 5 {
             assert_eq!((made.num_partitions, made.replication_factor), (1, 1));
-            let configs = made.configs.as_ref().expect("configs are told");
+            let configs = made.configs.as_ref().expect("configs are returned");
             assert!(configs.iter().any(|config| config.name == s("cleanup.policy") && config.config_source == 5));
         }
-        assert_eq!(create(&mut client, version, wish(topic)).await.0, 36);
+        assert_eq!(create(&mut client, version, creatable(topic)).await.0, 36);
     }
-    let twice = CreateTopicsRequest::default().with_topics(vec![wish("twin"), wish("twin")]);
+    let twice = CreateTopicsRequest::default().with_topics(vec![creatable("twin"), creatable("twin")]);
     let twice = client.ask(7, &twice).await;
     assert_eq!((twice.topics.len(), twice.topics[0].error_code), (1, 42));
     broker.stop().await;
@@ -111,14 +111,16 @@ async fn create_topics_answers_in_every_version_and_validate_only_makes_nothing(
 async fn more_than_one_replica_is_refused_with_what_to_do() {
     let broker = Broker::start().await;
     let mut client = broker.client().await;
-    let (code, text) = create(&mut client, 7, wish("t").with_replication_factor(3)).await;
+    let (code, text) = create(&mut client, 7, creatable("t").with_replication_factor(3)).await;
     assert_eq!(code, 38);
     assert!(text.contains("sluice.replication.accept"), "{text}");
     let accept = |key, value| CreatableTopicConfig::default().with_name(s(key)).with_value(Some(s(value)));
-    let (code, text) = create(&mut client, 7, wish("t").with_configs(vec![accept("min.insync.replicas", "2")])).await;
+    let (code, text) =
+        create(&mut client, 7, creatable("t").with_configs(vec![accept("min.insync.replicas", "2")])).await;
     assert_ne!(code, 0);
     assert!(text.contains("min.insync.replicas"), "{text}");
-    let accepted = wish("t").with_replication_factor(3).with_configs(vec![accept("sluice.replication.accept", "true")]);
+    let accepted =
+        creatable("t").with_replication_factor(3).with_configs(vec![accept("sluice.replication.accept", "true")]);
     assert_eq!(create(&mut client, 7, accepted).await.0, 0);
     assert_eq!(client.topic("t").await.partitions[0].replica_nodes, [BrokerId(1)]);
     broker.stop().await;
@@ -132,7 +134,7 @@ async fn assignments_are_taken_when_they_name_this_broker_alone() {
         let brokers = brokers.iter().map(|id| BrokerId(*id)).collect();
         CreatableReplicaAssignment::default().with_partition_index(partition).with_broker_ids(brokers)
     };
-    let assigned = |assignments| wish("t").with_assignments(assignments);
+    let assigned = |assignments| creatable("t").with_assignments(assignments);
     assert_eq!(create(&mut client, 7, assigned(vec![on(0, &[2])])).await.0, 39);
     assert_eq!(create(&mut client, 7, assigned(vec![on(0, &[1, 2])])).await.0, 39);
     assert_eq!(create(&mut client, 7, assigned(vec![on(1, &[1])])).await.0, 39);
@@ -252,8 +254,8 @@ async fn describe_cluster_and_topic_partitions_tell_what_is_true_of_one_broker_p
     let controllers = client.ask(1, &DescribeClusterRequest::default().with_endpoint_type(2)).await;
     assert_eq!(controllers.error_code, 114);
 
-    assert_eq!(create(&mut client, 7, wish("a").with_num_partitions(3)).await.0, 0);
-    assert_eq!(create(&mut client, 7, wish("b").with_num_partitions(2)).await.0, 0);
+    assert_eq!(create(&mut client, 7, creatable("a").with_num_partitions(3)).await.0, 0);
+    assert_eq!(create(&mut client, 7, creatable("b").with_num_partitions(2)).await.0, 0);
     let named = |topic| TopicRequest::default().with_name(name(topic));
     let mut cursor: Option<Cursor> = None;
     let mut pages = Vec::new();

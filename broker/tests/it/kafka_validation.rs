@@ -24,9 +24,9 @@ async fn create(client: &mut Client, topic: &'static str, configs: &[(&'static s
         let value = Some(StrBytes::from_static_str(value));
         CreatableTopicConfig::default().with_name(StrBytes::from_static_str(key)).with_value(value)
     };
-    let wish = CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1);
-    let wish = wish.with_configs(configs.iter().map(config).collect());
-    let made = client.ask(7, &CreateTopicsRequest::default().with_topics(vec![wish])).await;
+    let creatable = CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1);
+    let creatable = creatable.with_configs(configs.iter().map(config).collect());
+    let made = client.ask(7, &CreateTopicsRequest::default().with_topics(vec![creatable])).await;
     assert_eq!(made.topics[0].error_code, 0, "{:?}", made.topics[0].error_message);
 }
 
@@ -64,7 +64,7 @@ async fn a_timestamp_out_of_bounds_is_invalid_and_named_by_its_place_in_the_batc
         let refused = client.produce("ahead", timed(&[now(), now() + 2 * HOUR_MS, 5], compression)).await;
         assert_eq!((refused.error_code, refused.base_offset), (INVALID_TIMESTAMP, -1));
         let places: Vec<i32> = refused.record_errors.iter().map(|error| error.batch_index).collect();
-        assert_eq!(places, [1], "old ones are taken where nobody says otherwise");
+        assert_eq!(places, [1], "old ones are taken by default");
         let text = refused.record_errors[0].batch_index_error_message.clone().expect("a text");
         assert!(text.contains("message.timestamp.after.max.ms=3600000"), "{text}");
         let refused = client.produce("both", timed(&[now(), now() - HOUR_MS, 5], compression)).await;
@@ -107,7 +107,7 @@ async fn records_that_cannot_be_read_are_refused_where_records_are_validated() {
     let crc = crc32c(&damaged[21..]);
     damaged[17..21].copy_from_slice(&crc.to_be_bytes());
     let damaged = Bytes::from(damaged);
-    assert_eq!(client.produce("header", damaged.clone()).await.error_code, 0, "nobody has looked");
+    assert_eq!(client.produce("header", damaged.clone()).await.error_code, 0, "it is not checked");
     assert_eq!(client.produce("records", damaged).await.error_code, INVALID_RECORD);
     // A bomb gets an error, not memory: 300 MB of zeros in one record.
     let mut bomb = timed(&[now()], Compression::Zstd).to_vec();
@@ -132,7 +132,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, step)
 }
 
-/// A zstd frame of so many zeros: blocks of one repeated byte (RFC 8878, 3.1.1.2), 4 bytes for 128 KiB each.
+/// A zstd frame of this many zeros: blocks of one repeated byte (RFC 8878, 3.1.1.2), 4 bytes for 128 KiB each.
 fn zeros(count: usize) -> Vec<u8> {
     const BLOCK: usize = 128 * 1024;
     // Magic, no content size, a window of 128 KiB.
@@ -165,7 +165,7 @@ async fn a_topic_with_a_compression_of_its_own_stores_in_that_and_keeps_everythi
     let found = records(&batch).expect("readable records");
     assert_eq!(found.iter().map(|view| view.timestamp.0).collect::<Vec<_>>(), times);
     assert!(found.iter().all(|view| view.value.as_deref() == Some(&[b'x'; 400][..])));
-    // Sent again it is known, in whatever form it was stored.
+    // When it is sent again it is known, although it was stored in another form.
     let again = client.produce("packed", sent).await;
     assert_eq!((again.error_code, again.base_offset), (0, 0));
     // Small when compressed, too large as stored.

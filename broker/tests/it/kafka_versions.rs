@@ -90,7 +90,7 @@ async fn a_transactional_id_is_refused_with_the_code_and_text_that_each_client_s
 }
 
 #[tokio::test]
-async fn localhost_answers_on_ipv4_and_ipv6_and_is_what_clients_are_told() {
+async fn localhost_answers_on_ipv4_and_ipv6_and_is_what_is_advertised() {
     let broker = Broker::start().await;
     let mut clients = vec![Client::connect((Ipv4Addr::LOCALHOST, broker.port).into()).await];
     // A machine without IPv6 has no second address to listen on.
@@ -99,8 +99,8 @@ async fn localhost_answers_on_ipv4_and_ipv6_and_is_what_clients_are_told() {
     }
     for client in &mut clients {
         let metadata = client.ask(12, &MetadataRequest::default()).await;
-        let told: Vec<_> = metadata.brokers.iter().map(|told| (told.host.as_str(), told.port)).collect();
-        assert_eq!(told, [("localhost", i32::from(broker.port))]);
+        let advertised: Vec<_> = metadata.brokers.iter().map(|broker| (broker.host.as_str(), broker.port)).collect();
+        assert_eq!(advertised, [("localhost", i32::from(broker.port))]);
         assert_eq!(metadata.cluster_id.expect("there is an id").len(), 22);
     }
     drop(clients);

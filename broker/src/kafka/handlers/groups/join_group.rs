@@ -14,7 +14,7 @@ use crate::kafka::handlers::wire;
 
 /// A member without an id gets one first (KIP-394); static members (KIP-345) are known by their instance.
 const KNOWN_MEMBER_SINCE: i16 = 4;
-/// The leader may be told to skip the assignment (KIP-814).
+/// The answer may tell the leader to skip the assignment (KIP-814).
 const SKIP_SINCE: i16 = 9;
 /// Protocol type and a null protocol (KIP-559).
 const PROTOCOL_TYPE_SINCE: i16 = 7;
@@ -61,7 +61,7 @@ fn translate(call: &Call<'_>, request: &JoinGroupRequest) -> JoinRequest {
     }
 }
 
-/// A negative time-out is none; the coordinator refuses what is too short.
+/// A negative time-out means 0; the coordinator refuses what is too short.
 fn millis(wire: i32) -> Duration {
     Duration::from_millis(u64::try_from(wire).unwrap_or(0))
 }

@@ -75,7 +75,7 @@ fn split(call: &Call<'_>, request: &FetchRequest) -> (Vec<Asked>, Vec<FetchTopic
     (asked, topics)
 }
 
-/// `refused`: the answer has an error already, so that the client hears of it at once.
+/// `refused`: the answer has an error already, so it does not wait.
 fn limited(request: &FetchRequest, topics: Vec<FetchTopic>, refused: bool) -> EngineFetch {
     let max_wait = if refused { 0 } else { u64::try_from(request.max_wait_ms).unwrap_or(0) };
     EngineFetch {
@@ -87,7 +87,7 @@ fn limited(request: &FetchRequest, topics: Vec<FetchTopic>, refused: bool) -> En
     }
 }
 
-/// A negative number of bytes is none.
+/// A negative number of bytes means 0.
 fn size(wire: i32) -> usize {
     usize::try_from(wire).unwrap_or(0)
 }

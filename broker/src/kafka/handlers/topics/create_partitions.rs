@@ -1,4 +1,4 @@
-//! CreatePartitions (37): gives topics more partitions.
+//! CreatePartitions (37): adds partitions to topics.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
