@@ -140,7 +140,7 @@ fn read_fresh(path: &Path, batch: &Bytes) -> Result<(), Failure> {
     let (from, reads) = (Offset(partition.offsets().hw.0 - RECORDS_PER_BATCH as i64), 200_000u32);
     let start = Instant::now();
     for _ in 0..reads {
-        assert_eq!(partition.read(from, batch.len())?.records.len(), batch.len());
+        assert_eq!(partition.read(from, batch.len())?.len(), batch.len());
     }
     let read = start.elapsed() / reads;
     let start = Instant::now();

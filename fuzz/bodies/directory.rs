@@ -47,7 +47,7 @@ pub fn read_all(partition: &Partition, trusted: Option<Offset>, max_bytes: usize
     let mut at = offsets.log_start;
     while at < offsets.hw {
         let mut records = match partition.read(at, max_bytes) {
-            Ok(slice) => slice.records,
+            Ok(slice) => slice,
             Err(
                 LogError::Corrupt { .. } | LogError::Offline { .. } | LogError::OutOfRange { .. } | LogError::Io { .. },
             ) => return at,

@@ -132,7 +132,7 @@ impl Rig {
         let mut found = Vec::new();
         let mut from = Offset::ZERO;
         while from < partition.offsets().hw {
-            let mut bytes = partition.read(from, 1 << 20).expect("readable").records;
+            let mut bytes = partition.read(from, 1 << 20).expect("readable");
             while !bytes.is_empty() {
                 let batch = record::check_stored(bytes.clone()).expect("a batch");
                 let _ = bytes.split_to(batch.header().size);

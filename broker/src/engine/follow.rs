@@ -51,7 +51,7 @@ impl Follower {
     /// # Errors
     /// The log's.
     pub fn read(&self, from: Offset, bytes_max: usize) -> Result<Batches, EngineError> {
-        Ok(Batches { rest: self.partition.read(from, bytes_max)?.records })
+        Ok(Batches { rest: self.partition.read(from, bytes_max)? })
     }
 
     /// Wakes `notify` on new records and on the partition's end, until the guard is dropped.

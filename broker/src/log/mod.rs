@@ -11,25 +11,25 @@
 //! dump/ repair/   for tools: print any of the files; find damage and remove it
 //! ```
 
-pub mod config;
+mod config;
 pub mod dump;
-pub mod error;
+mod error;
 mod guarded;
-pub mod ident;
+mod ident;
 mod index;
 pub mod io;
 pub mod layout;
-pub mod partition;
-pub mod positions;
+mod partition;
+mod positions;
 mod read;
 mod recovery;
 pub mod repair;
-pub mod replay;
+mod replay;
 mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
-pub mod ticket;
+mod ticket;
 mod turn;
 mod upkeep;
 mod write;
@@ -39,7 +39,6 @@ pub use error::{AppendError, ConditionalAppendError, LogError, ReplayFault};
 pub use ident::PartitionIdent;
 pub use partition::Partition;
 pub use positions::Offsets;
-pub use read::batches::ReadSlice;
 pub use read::find_time::TimedOffset;
 pub use read::locate::{FileSlice, Located, Patience};
 pub use read::watch::WatchGuard;

@@ -40,7 +40,7 @@ impl Partition {
         let offsets = self.offsets();
         let mut from = offsets.log_start;
         while from < offsets.hw {
-            let mut bytes = self.read(from, limits::REPLAY_READ_BYTES)?.records;
+            let mut bytes = self.read(from, limits::REPLAY_READ_BYTES)?;
             if bytes.is_empty() {
                 return Err(self.not_replayable(from, ReplayFault::Empty { hw: offsets.hw }).into());
             }

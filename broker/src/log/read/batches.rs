@@ -10,34 +10,23 @@ use crate::ids::Offset;
 use crate::log::error::LogError;
 use crate::log::layout::{SegmentFile, segment_file};
 use crate::log::partition::Partition;
-use crate::log::positions::Offsets;
-use crate::log::read::locate::{FileSlice, Located, Patience};
+use crate::log::read::locate::{FileSlice, Patience};
 use crate::log::read::scan::ScanStop;
 use crate::log::write::segment::Segment;
 use crate::record::BatchHeader;
 
-/// What a read found.
-#[derive(Clone, Debug)]
-pub struct ReadSlice {
-    /// Whole batches below HW, as stored; the first one holds the offset asked for. Empty at the end.
-    pub records: Bytes,
-    /// Where the log stood.
-    pub offsets: Offsets,
-}
-
 impl Partition {
-    /// At least one batch when there is one below HW, else at most `max_bytes`. Blocking when pages are cold.
+    /// Whole batches below HW, as stored, at most `max_bytes` of them, or one; the first one holds `from`. Empty at HW.
+    /// Blocking when pages are cold.
     ///
     /// # Errors
     /// `OutOfRange` below log start or above HW; `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
-    pub fn read(&self, from: Offset, max_bytes: usize) -> Result<ReadSlice, LogError> {
+    pub fn read(&self, from: Offset, max_bytes: usize) -> Result<Bytes, LogError> {
         let located = self.locate(from, max_bytes, Patience::Wait)?;
-        let Some(Located { slice: Some(slice), offsets }) = located else {
-            let offsets = located.map_or_else(|| self.offsets(), |located| located.offsets);
-            return Ok(ReadSlice { records: Bytes::new(), offsets });
-        };
-        let records = self.read_located(&slice, Patience::Wait)?.unwrap_or_default();
-        Ok(ReadSlice { records, offsets })
+        match located.and_then(|located| located.slice) {
+            Some(slice) => Ok(self.read_located(&slice, Patience::Wait)?.unwrap_or_default()),
+            None => Ok(Bytes::new()),
+        }
     }
 
     /// The whole batches of a located range; `None` where the disk may not be waited for and would have to be.

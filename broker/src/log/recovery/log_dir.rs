@@ -24,7 +24,7 @@ use crate::log::sync::flusher::Flusher;
 use crate::log::sync::queue::FlushQueue;
 use crate::log::sync::registry::Registry;
 use crate::log::upkeep::passes::Upkeep;
-use crate::log::upkeep::unlinker::Remover;
+use crate::log::upkeep::unlinker::Unlinker;
 use crate::tasks::Tasks;
 
 /// The marker's text, as Kafka 4 writes it; that it is there is all that counts.
@@ -53,7 +53,7 @@ pub struct LogDir {
     pub(in crate::log) path: PathBuf,
     pub(in crate::log) around: Surroundings,
     pub(in crate::log) registry: Arc<Registry>,
-    pub(in crate::log) remover: Remover,
+    pub(in crate::log) unlinker: Unlinker,
     pub(in crate::log) upkeep: Arc<Upkeep>,
     pub(in crate::log) reports: Mutex<Vec<CutReport>>,
     pub(in crate::log) tasks: Tasks,
@@ -128,7 +128,7 @@ impl LogDir {
             path,
             around,
             registry,
-            remover: Remover::new(disk, tasks.clone()),
+            unlinker: Unlinker::new(disk, tasks.clone()),
             tasks,
             upkeep,
             reports: Mutex::default(),
@@ -220,7 +220,7 @@ impl LogDir {
             Err(error) => return Err(LogError::io("cannot rename", &partition.dir, error)),
         }
         self.sync_root()?;
-        self.remover.remove(aside)
+        self.unlinker.remove(aside)
     }
 
     /// Rule 17: renames partition directories that `known` refuses to `-stray` and returns their new names; finishes
@@ -235,7 +235,7 @@ impl LogDir {
         for entry in names.into_iter().filter(|entry| entry.dir) {
             let from = self.path.join(&entry.name);
             if layout::is_delete_dir(&entry.name) {
-                self.remover.remove(from)?;
+                self.unlinker.remove(from)?;
                 continue;
             }
             let Some(name) = layout::parse_partition_dir(&entry.name) else { continue };
@@ -282,7 +282,7 @@ impl LogDir {
             outcome = outcome.and(partition.close_writes());
         }
         self.flusher.finish();
-        self.remover.finish();
+        self.unlinker.finish();
         self.upkeep.finish();
         outcome =
             outcome.and_then(|()| self.registry.write_recovery_points()).and_then(|()| self.around.starts.rewrite());
@@ -322,7 +322,7 @@ impl Drop for LogDir {
         if self.lock.get_mut().is_some() {
             self.upkeep.stop();
             self.flusher.abandon();
-            self.remover.finish();
+            self.unlinker.finish();
             self.abandon_waits();
         }
     }

@@ -43,7 +43,7 @@ impl LogDir {
             // directory has its own name already, which a later attempt needs; and nothing in it may go before that name
             // is durably removed: a power cut would leave an empty partition.
             if disk.rename(&dir, &building).is_err() || self.sync_root().is_ok() {
-                let _ = self.remover.remove(building);
+                let _ = self.unlinker.remove(building);
             }
         }
         let active = made?;

@@ -109,7 +109,7 @@ fn served(disk: &FaultyDisk) -> (Arc<LogDir>, Arc<Partition>) {
 fn values(partition: &Partition) -> (Vec<String>, Offset) {
     let (mut values, mut at) = (Vec::new(), partition.offsets().log_start);
     while at < partition.offsets().hw {
-        let mut rest = partition.read(at, 1 << 20).unwrap().records;
+        let mut rest = partition.read(at, 1 << 20).unwrap();
         assert!(!rest.is_empty(), "nothing at {at}");
         while !rest.is_empty() {
             let batch = check_stored(rest.clone()).unwrap();

@@ -66,7 +66,7 @@ async fn append_time_never_goes_back_not_even_over_a_restart() {
     bench.clock.advance_ms(501);
     let last = settle(&partition, "d").await;
     assert_eq!(last.append_time, Some(TimestampMs(1_000_001)));
-    let stored = check_stored(partition.read(last.base_offset, 1).unwrap().records).unwrap();
+    let stored = check_stored(partition.read(last.base_offset, 1).unwrap()).unwrap();
     assert_eq!(stored.header().timestamp_type, TimestampType::LogAppendTime);
     assert_eq!(records(&stored).unwrap()[0].timestamp, TimestampMs(1_000_001));
     assert_eq!(records(&stored).unwrap()[0].client_timestamp, TimestampMs(1_000));

@@ -44,7 +44,7 @@ fn one(key: &str, value: Option<&str>) -> Vec<(String, Option<String>)> {
 fn read_records(partition: &Partition) -> Records {
     let (mut found, mut at) = (Records::new(), partition.offsets().log_start);
     while at < partition.offsets().hw {
-        let mut slice = partition.read(at, 400).unwrap().records;
+        let mut slice = partition.read(at, 400).unwrap();
         assert!(!slice.is_empty(), "nothing at {at} below HW");
         while !slice.is_empty() {
             let stored = check_stored(slice.clone()).unwrap();
@@ -100,7 +100,7 @@ async fn of_each_key_the_last_record_stays_at_its_offset() {
     check(&found, &written, true, "compacted");
     assert!(found.len() <= 5 + 10, "only the active segment has what is superseded: {}", found.len());
     assert_eq!(partition.offsets(), before);
-    assert!(!partition.read(Offset(0), 1).unwrap().records.is_empty());
+    assert!(!partition.read(Offset(0), 1).unwrap().is_empty());
     assert!(bench.text("/data/cleaner-offset-checkpoint").starts_with("0\n1\nt 0 "));
     let syncs = bench.disk.operations();
     dir.compact(KEYS_BYTES);

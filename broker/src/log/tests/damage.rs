@@ -63,7 +63,7 @@ async fn rule_10_below_the_recovery_point_it_is_damage_read_only_and_nothing_is_
             panic!("{:?}", partition.usable());
         };
         assert_eq!((path.as_path(), position), (Path::new(LOG), 2 * size as u64));
-        assert_eq!(partition.read(Offset(0), 1_000).unwrap().records.len(), 2 * size, "readable up to there");
+        assert_eq!(partition.read(Offset(0), 1_000).unwrap().len(), 2 * size, "readable up to there");
         assert!(matches!(partition.read(Offset(2), 100), Err(LogError::Corrupt { .. })), "not 'out of range'");
         assert!(matches!(partition.read(Offset(3), 100), Err(LogError::Corrupt { .. })));
         assert!(partition.append(batch("x"), Origin::Client).placed().is_err());

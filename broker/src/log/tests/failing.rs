@@ -28,7 +28,7 @@ async fn rule_2_nothing_is_shown_or_answered_before_its_sync() {
     let wrong_end = partition.append_if_end(batch("b"), Origin::Client, Offset(1));
 
     assert_eq!(values(&partition), ["old"]);
-    assert!(partition.read(Offset(1), 100).unwrap().records.is_empty());
+    assert!(partition.read(Offset(1), 100).unwrap().is_empty());
     assert!(matches!(partition.read(Offset(2), 100), Err(LogError::OutOfRange { end: Offset(1), .. })));
     assert_eq!(partition.find_time(TimestampMs(0)).unwrap().unwrap().offset, Offset(0));
     assert_eq!(partition.epoch_end(LeaderEpoch(0)), Some((LeaderEpoch(0), Offset(1))));

@@ -128,7 +128,7 @@ async fn settle(partition: &Arc<Partition>, value: &str) -> Appended {
 fn read_all(partition: &Partition, max_bytes: usize) -> Vec<(i64, i32, String)> {
     let (mut values, mut at) = (Vec::new(), partition.offsets().log_start);
     loop {
-        let mut slice = partition.read(at, max_bytes).unwrap().records;
+        let mut slice = partition.read(at, max_bytes).unwrap();
         if slice.is_empty() {
             return values;
         }

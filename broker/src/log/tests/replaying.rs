@@ -101,7 +101,8 @@ fn a_replay_says_what_belongs_to_which_transaction_and_how_it_ended() {
 
 #[test]
 fn a_batch_that_cannot_be_understood_ends_a_replay_with_its_offset() {
-    let cases: [(Vec<u8>, fn(&ReplayFault) -> bool); 3] = [
+    type IsExpected = fn(&ReplayFault) -> bool;
+    let cases: [(Vec<u8>, IsExpected); 3] = [
         (stored(1, None, TRANSACTIONAL, &[message("b", 1)]), |fault| matches!(fault, ReplayFault::NoProducer)),
         (stored(1, None, CONTROL, &control(1)), |fault| matches!(fault, ReplayFault::NoProducer)),
         (stored(1, Some((7, 0)), CONTROL, &[message("no key", 1)]), |fault| matches!(fault, ReplayFault::Record(_))),

@@ -61,7 +61,7 @@ fn a_start_reads_the_ends_of_segments_and_knows_all_producers() {
         partition.usable().unwrap();
         assert_eq!(partition.offsets().leo, Offset(i64::from(BATCHES)), "{stop:?}");
         assert!(matches!(partition.read(Offset(0), 10), Err(LogError::Corrupt { .. })), "found when it is read");
-        assert_eq!(partition.read(Offset(190), 1_000_000).unwrap().records[7], 190);
+        assert_eq!(partition.read(Offset(190), 1_000_000).unwrap()[7], 190);
         knows_its_producer(&partition);
     }
 }

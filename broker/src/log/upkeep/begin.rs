@@ -9,13 +9,16 @@ use crate::log::recovery::log_dir::LogDir;
 use crate::log::upkeep::passes::{Upkeep, UpkeepSettings};
 use crate::tasks::{Pulse, Vital};
 
+/// What a thread does until it is asked to stop.
+type Work = Box<dyn FnOnce(&Upkeep, &Pulse) + Send>;
+
 impl LogDir {
     /// Starts the threads that make the passes, until the directory is closed.
     ///
     /// # Errors
     /// `Io` when a thread cannot be started.
     pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
-        let start = |name: &'static str, run: Box<dyn FnOnce(&Upkeep, &Pulse) + Send>| {
+        let start = |name: &'static str, run: Work| {
             let (upkeep, woken) = (Arc::clone(&self.upkeep), Arc::clone(&self.upkeep));
             let vital = Vital::new(name, CancellationToken::new());
             let thread = self.tasks.vital_thread(vital, move || woken.wake(), move |pulse| run(&upkeep, pulse));

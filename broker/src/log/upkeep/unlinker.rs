@@ -13,7 +13,7 @@ use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
 
 /// The queue and its thread. A clone of the queue is the thread's.
 #[derive(Debug)]
-pub(in crate::log) struct Remover {
+pub(in crate::log) struct Unlinker {
     disk: Arc<dyn Disk>,
     tasks: Tasks,
     state: Arc<Mutex<State>>,
@@ -26,9 +26,9 @@ struct State {
     working: bool,
 }
 
-impl Remover {
-    pub(in crate::log) fn new(disk: Arc<dyn Disk>, tasks: Tasks) -> Remover {
-        Remover { disk, tasks, state: Arc::default() }
+impl Unlinker {
+    pub(in crate::log) fn new(disk: Arc<dyn Disk>, tasks: Tasks) -> Unlinker {
+        Unlinker { disk, tasks, state: Arc::default() }
     }
 
     /// Queues a directory whose name says that it is deleted.

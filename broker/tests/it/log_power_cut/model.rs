@@ -89,7 +89,7 @@ impl Slot {
         let mut at = offsets.log_start;
         while at < offsets.hw {
             let mut slice = match partition.read(at, 700) {
-                Ok(slice) => slice.records,
+                Ok(slice) => slice,
                 Err(LogError::Io { .. } | LogError::Poisoned { .. }) if !strict => return,
                 Err(error) => panic!("{error}"),
             };
@@ -256,7 +256,7 @@ impl Model {
             // The flusher may meet the end of the power at any moment, also between two steps of ours.
             let mut slice = match partition.read(*offset, 1) {
                 Err(error) if error.to_string().contains("no power") => return,
-                other => other.expect("it was read before").records,
+                other => other.expect("it was read before"),
             };
             let count = check_stored(slice.split_to(slice.len())).expect("whole").header().record_count;
             let again = batch("again", usize::try_from(count).expect("small"), Some(*stamp));

@@ -353,7 +353,7 @@ impl Model {
         let nothing = BTreeSet::new();
         let (may, must) = (self.may.get(&at).unwrap_or(&nothing), self.must.get(&at).unwrap_or(&nothing));
         let slice = partition.read(Offset::ZERO, 1 << 20);
-        let mut slice = slice.expect("what is open is read").records;
+        let mut slice = slice.expect("what is open is read");
         let mut found = BTreeSet::new();
         while !slice.is_empty() {
             let stored = check_stored(slice.clone()).expect("whole batches");

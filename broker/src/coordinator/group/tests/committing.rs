@@ -142,7 +142,7 @@ async fn committed_offsets_survive_the_compaction_of_their_topic() {
         let home = rig.home();
         let (mut at, mut bytes) = (Offset(0), 0);
         while at < home.offsets().hw {
-            let mut records = home.read(at, 1 << 20).expect("readable").records;
+            let mut records = home.read(at, 1 << 20).expect("readable");
             bytes += records.len();
             while !records.is_empty() {
                 let batch = crate::record::check_stored(records.clone()).expect("whole");

@@ -44,7 +44,7 @@ pub(crate) fn batch(values: &[&str]) -> ProducedBatch {
 pub(crate) fn values(partition: &Partition) -> Vec<(i64, String)> {
     let (mut values, mut at) = (Vec::new(), partition.offsets().log_start);
     loop {
-        let mut slice = partition.read(at, 100).unwrap().records;
+        let mut slice = partition.read(at, 100).unwrap();
         if slice.is_empty() {
             return values;
         }
