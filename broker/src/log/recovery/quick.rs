@@ -115,7 +115,10 @@ impl Recovery<'_> {
         if !self.clean || (replayed.snapshot_at != Some(self.trusted) && !(empty && self.trusted == Offset::ZERO)) {
             return Ok(None);
         }
-        // Whatever is odd here is for the walk to say.
+        // A log that begins after its end, or anything else that does not fit, is for the walk to report.
+        if log_start > self.trusted {
+            return Ok(None);
+        }
         let Ok(Some((active, tail))) = self.glance_at_active(base) else { return Ok(None) };
         let end = Mark { offset: self.trusted, segment: base, position: active.size() };
         // Epochs were cut at the segment's base for the walk that is not needed now.
