@@ -43,7 +43,7 @@ async fn an_answer_without_records_waits_for_what_it_has_seen_unless_it_is_of_th
 async fn the_records_of_a_command_are_one_batch() {
     let bench = Bench::new().await;
     bench.put(0, &[("a", 1), ("b", 2), ("c", 3)]).expect("appended").durable().await.expect("durable");
-    let log = bench.shard(0).partition().read(crate::ids::Offset::ZERO, 1 << 20).expect("readable").records;
+    let log = bench.shard(0).partition().read(crate::ids::Offset::ZERO, 1 << 20).expect("readable");
     let batch = crate::record::check_stored(log.clone()).expect("a batch");
     assert_eq!((batch.header().record_count, batch.header().size), (3, log.len()));
     bench.end().await;

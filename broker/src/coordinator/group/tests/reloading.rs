@@ -180,7 +180,7 @@ async fn a_deleted_topics_tombstones_for_all_groups_of_a_shard_are_one_batch() {
     let deleted = rig.catalog.delete("t").await.expect("deleted");
     rig.groups.forget_topic(deleted.name(), deleted.id()).await.expect("forgotten");
     assert_eq!(home.offsets().hw.0, before.0 + 3, "durable when it returns");
-    let records = home.read(before, 1 << 20).expect("readable").records;
+    let records = home.read(before, 1 << 20).expect("readable");
     let batch = crate::record::check_stored(records).expect("a batch");
     assert_eq!(batch.header().record_count, 3, "none of them, or all");
     assert!(rig.groups.list().is_empty());
