@@ -26,7 +26,7 @@ pub struct GatewayConfig {
     pub record_bytes_max: usize,
     /// Bytes of one request's body: at least `record_bytes_max`, at most 64 MiB, default 10 MiB. Plugin uploads have 32 MiB.
     pub request_bytes_max: usize,
-    /// A connection that does not send the head of its first or next request within so many ms is closed: 10 to 3,600,000,
+    /// A connection that does not send the head of its first or next request within this time, in ms, is closed: 10 to 3,600,000,
     /// default 30,000.
     pub idle_timeout_ms: u64,
     /// Connections at once, 1 to 100,000, default 2,000. One more is answered with 503.

@@ -1,4 +1,4 @@
-//! CORS for the origins that the guard lists, and for nobody else: preflights are answered here, other answers get the headers
+//! CORS for the origins that the guard lists, and for no other: preflights are answered here, other answers get the headers
 //! that let the page read them. Stands behind the guard, so what arrives here may be answered.
 
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn answer_preflight(request: &Request) -> Response {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
     }
     // Private Network Access: a public page that the operator listed may reach a broker in a private network.
-    if request.headers().get(REQUEST_PRIVATE).is_some_and(|wish| wish == "true") {
+    if request.headers().get(REQUEST_PRIVATE).is_some_and(|requested| requested == "true") {
         headers.insert(ALLOW_PRIVATE, HeaderValue::from_static("true"));
     }
     response

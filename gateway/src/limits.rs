@@ -10,14 +10,14 @@ pub const HEADERS_MAX: usize = 128;
 pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(15);
 /// The whole body: 32 MiB over a slow uplink of 1 Mbit/s.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(300);
-/// How long the rest of a body that is too large is thrown away before the refusal is sent, so that a client which writes
-/// first and reads later sees the answer instead of a reset.
+/// How long the rest of a body that is too large is thrown away before the refusal is sent, so that a client which
+/// writes first and reads later sees the answer instead of a reset.
 pub const REFUSED_BODY_DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// How much of it.
 pub const REFUSED_BODY_DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// A peer that takes nothing of its answer for so long is cut off (TCP_USER_TIMEOUT).
+/// The connection of a peer that reads nothing of its answer for this long is closed (TCP_USER_TIMEOUT).
 pub const UNREAD_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// Connections over the limit that are told so at the same time; more than that are closed without a word.
+/// Connections over the limit that get a 503 at the same time; more than that are closed without an answer.
 pub const REFUSALS_AT_ONCE_MAX: usize = 32;
 /// How long requests may take to end once the broker stops.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);

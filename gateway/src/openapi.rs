@@ -1,5 +1,5 @@
 //! The OpenAPI document: what stands above the paths, and how it is written. `openapi/openapi.json` in the repository is kept
-//! equal to it by a test; `UPDATE_OPENAPI=1 cargo test -p sluice-gateway openapi` writes the file anew.
+//! equal to it by a test; `UPDATE_OPENAPI=1 cargo test -p sluice-gateway openapi` writes the file.
 
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 

@@ -1,4 +1,4 @@
-//! The query of a request: names in order with their bytes, each read once and by kind, and a refusal for names that nobody
+//! The query of a request: names in order with their bytes, each read once and by kind, and a refusal for names that no one
 //! knows, because a mistyped parameter that is ignored is a promise not kept.
 
 use std::str::FromStr;

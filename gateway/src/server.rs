@@ -1,5 +1,5 @@
-//! The HTTP server: binds, accepts at most so many connections, bounds what each of them may take in time and bytes, and
-//! drains when it is told to stop. Knows no route.
+//! The HTTP server: binds, accepts a limited number of connections, limits the time and bytes of each, and drains when it
+//! is asked to stop. Knows no route.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::limits::{DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REFUSALS_AT_ONC
 use crate::listen::{ListenError, bind};
 use crate::paths;
 
-/// What a client over the limit of connections is told, whatever it asks.
+/// The answer to every client over the limit of connections.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
     Content-Type: application/problem+json\r\nContent-Length: 133\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections\",\"error_code\":50003,\"message\":\"\"}    ";
@@ -106,7 +106,7 @@ struct Server {
     router: Router,
     /// One permit a connection.
     slots: Arc<Semaphore>,
-    /// One permit a connection that is being told that there is no slot.
+    /// One permit a connection that is being refused.
     refusals: Arc<Semaphore>,
     /// For a whole request head, from the end of the request before it: the answer to slow-loris and to idle connections alike.
     idle: Duration,
@@ -194,7 +194,7 @@ async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
         while stream.read(&mut ignored).await? > 0 {}
         Ok::<(), std::io::Error>(())
     };
-    // Too late or gone: it is closed either way.
+    // The connection is closed whether or not the client has read it.
     let _ = timeout(FULL_LINGER, tell).await;
 }
 

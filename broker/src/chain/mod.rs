@@ -1,4 +1,4 @@
-//! Plugins around the log. Rank 4: the only place, with `door/plugins.rs` and `delay/route.rs`, that knows the plugin host.
+//! Plugins around the log. Rank 4: the only place, with `engine/plugins.rs` and `door/local/plugins.rs`, that knows the plugin host.
 
 pub mod partition;
 

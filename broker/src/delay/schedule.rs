@@ -1,5 +1,5 @@
 //! When a record is due, pure. Due is the broker's append time plus the delay, compared with the wall clock: so never early,
-//! whatever the clients' clocks say. The wall clock is read anew at least once a second, because it jumps: a jump back makes
+//! whatever the clients' clocks say. The wall clock is read at least once a second, because it jumps: a jump back makes
 //! a record wait longer, a jump forward makes due what is due.
 
 use std::time::Duration;

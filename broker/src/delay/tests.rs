@@ -90,8 +90,8 @@ impl Rig {
 
     /// Makes the delay topic and its target.
     async fn topics(&self, partitions: i32) {
-        let wish = NewTopic { partitions: Some(partitions), ..NewTopic::named(PROXY) };
-        self.catalog.create(wish).await.expect("a delay topic");
+        let request = NewTopic { partitions: Some(partitions), ..NewTopic::named(PROXY) };
+        self.catalog.create(request).await.expect("a delay topic");
     }
 
     /// What the service begins with after a start: a partition's state from the log.

@@ -1,5 +1,5 @@
 //! Records as the answer to a fetch: v2 records with headers and timestamp, keys and values as JSON, base64 or text. A record
-//! that is not of the format blocks nobody: it goes out in base64 with a word of why, and the others stand.
+//! that is not of the format does not block the others: it goes out in base64, with the reason.
 
 use serde::de::IgnoredAny;
 use sluice_broker::door::reading::RecordView;

@@ -115,10 +115,10 @@ impl Broker {
         Ask::new(method, target).header("Content-Type", kind).body(body).send(&self.address).await
     }
 
-    /// A topic of so many partitions.
+    /// A topic with this number of partitions.
     pub(crate) async fn topic(&self, name: &str, partitions: i32) {
-        let wish = serde_json::json!({"name": name, "partitions": partitions}).to_string();
-        self.send("POST", "/topics", "application/json", wish).await.expect(201);
+        let request = serde_json::json!({"name": name, "partitions": partitions}).to_string();
+        self.send("POST", "/topics", "application/json", request).await.expect(201);
     }
 }
 

@@ -7,9 +7,9 @@ use crate::broker::Broker;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_made_shown_listed_and_deleted() {
     let broker = Broker::start().await;
-    let wish =
+    let request =
         r#"{"topic_name":"t","partitions_count":2,"replication_factor":1,"config":{"max.message.bytes":2000000}}"#;
-    let made = broker.send("POST", "/admin/topics", "application/json", wish).await;
+    let made = broker.send("POST", "/admin/topics", "application/json", request).await;
     assert_eq!(made.header("location"), Some("/topics/t"));
     let topic = made.expect(201);
     assert_eq!((&topic["name"], &topic["configs"]), (&json!("t"), &json!({"max.message.bytes": "2000000"})));
@@ -23,7 +23,7 @@ async fn a_topic_is_made_shown_listed_and_deleted() {
     assert_eq!(broker.get("/topics/t/partitions/1").await.expect(200), partition(1));
     assert_eq!(broker.get("/topics/t/partitions/2").await.expect(404)["error_code"], 40402);
     assert_eq!(broker.get("/brokers").await.expect(200), json!({"brokers": [1]}));
-    assert_eq!(broker.send("POST", "/topics", "application/json", wish).await.status, 409);
+    assert_eq!(broker.send("POST", "/topics", "application/json", request).await.status, 409);
     assert_eq!(broker.delete("/topics/t").await.status, 204);
     assert_eq!(broker.get("/topics/t").await.expect(404)["error_code"], 40401);
     assert_eq!(broker.delete("/topics/t").await.status, 404);
@@ -33,15 +33,15 @@ async fn a_topic_is_made_shown_listed_and_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_topic_can_be_is_40001() {
     let broker = Broker::start().await;
-    for wish in [
+    for request in [
         r#"{"name":"a b"}"#,
         r#"{"name":"t","partitions":0}"#,
         r#"{"name":"t","replication_factor":3}"#,
         r#"{"name":"t","configs":{"no.such.config":"1"}}"#,
         r#"{"name":"orders.delay.5x"}"#,
     ] {
-        let answer = broker.send("POST", "/topics", "application/json", wish).await;
-        assert_eq!(answer.expect(400)["error_code"], 40001, "{wish}");
+        let answer = broker.send("POST", "/topics", "application/json", request).await;
+        assert_eq!(answer.expect(400)["error_code"], 40001, "{request}");
     }
     assert_eq!(broker.get("/topics").await.expect(200), json!([]));
     broker.stop().await;
@@ -86,8 +86,8 @@ async fn the_brokers_own_topics_are_listed_only_when_asked_for() {
 async fn a_change_is_finished_when_the_client_hangs_up_in_the_middle() {
     use tokio::io::AsyncWriteExt;
     let broker = Broker::start().await;
-    let wish = r#"{"name":"t","partitions":3}"#;
-    let head = format!("POST /topics HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{wish}", wish.len());
+    let request = r#"{"name":"t","partitions":3}"#;
+    let head = format!("POST /topics HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{request}", request.len());
     let mut stream = tokio::net::TcpStream::connect(&broker.address).await.expect("connected");
     stream.write_all(head.as_bytes()).await.expect("sent");
     drop(stream);

@@ -54,7 +54,6 @@ const HOMES: [Home; 2] = [
         places: &[
             "plugins/",
             "broker/src/chain/",
-            "broker/src/delay/route.rs",
             "broker/src/door/local/plugins.rs",
             "broker/src/door/local/errors.rs",
             "broker/src/engine/plugins.rs",
