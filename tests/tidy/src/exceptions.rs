@@ -18,20 +18,14 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         rule: "pub-items",
         place: "broker/src",
-        ceiling: 770,
-        why: "public modules with public items; the gateway, the command line and tests need about a third of them",
+        ceiling: 779,
+        why: "public modules with public items; many need to be seen by the crate only",
     },
     Exception {
         rule: "import-circle",
         place: "broker/src",
-        ceiling: 9,
+        ceiling: 7,
         why: "pairs of neighbours, named by the report",
     },
     Exception { rule: "folder-files", place: "broker/tests/it", ceiling: 21, why: "a file each subject" },
-    Exception {
-        rule: "unused-ctx",
-        place: "broker/src/engine/plugins.rs",
-        ceiling: 4,
-        why: "verbs about plugins do not ask for a right of the cluster yet",
-    },
 ];
