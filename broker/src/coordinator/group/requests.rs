@@ -23,13 +23,13 @@ pub struct JoinRequest {
     pub protocol_type: String,
     /// Name and metadata, the preferred one first.
     pub protocols: Vec<(String, Bytes)>,
-    /// Without a heartbeat for so long a member is removed.
+    /// A member without a heartbeat for this time is removed.
     pub session_timeout: Duration,
     /// How long the others wait for this member in a rebalance.
     pub rebalance_timeout: Duration,
     /// JoinGroup v4 and later get MEMBER_ID_REQUIRED first.
     pub require_known_member: bool,
-    /// v9: the leader of a static group may be told to skip the assignment (KIP-814).
+    /// v9: the answer may tell the leader of a static group to skip the assignment (KIP-814).
     pub supports_skip_assignment: bool,
     /// Why the client joins, in its words (KIP-800).
     pub reason: Option<String>,

@@ -8,7 +8,10 @@ use crate::log::io::faulty::WriteFault;
 /// A request that waits in the machine, as a join does.
 fn wait(bench: &Bench, shard: usize) -> oneshot::Receiver<ShardError> {
     let (waiter, answer) = oneshot::channel();
-    let waiting = |numbers: &mut Numbers, _| Outcome::of_own_state(numbers.waiters.push(waiter), Plan::nothing());
+    let waiting = |numbers: &mut Numbers, _| {
+        numbers.waiters.push(waiter);
+        Outcome::of_own_state((), Plan::nothing())
+    };
     drop(bench.shard(shard).run(waiting).expect("loaded"));
     answer
 }

@@ -7,7 +7,7 @@ use crate::coordinator::group::requests::JoinRequest;
 use crate::limits;
 
 impl ClassicGroup {
-    /// A join. `unique` makes a new member's id one that no other has (a UUID). The waiting is answered by an effect, now or
+    /// A join. `unique` makes a new member's id one that no other has (a UUID). An effect answers it, now or
     /// by a later event.
     pub(in super::super) fn join(
         &mut self,
@@ -125,7 +125,7 @@ impl ClassicGroup {
         if self.members.is_empty() {
             self.protocols.kind = Some(request.protocol_type.clone());
         }
-        // A new member cannot send heartbeats before it has its id, and a client that went away cannot be told from one
+        // A new member cannot send heartbeats before it has its id, and a client that went away looks like one
         // that waits: it gets this long instead of its session.
         let deadline = now.mono + limits::GROUP_NEW_MEMBER_JOIN_MAX;
         self.wake(deadline);

@@ -72,7 +72,7 @@ impl ClassicGroup {
         for (id, member) in &mut self.members {
             if member.deadline.is_some_and(|at| at <= now.mono) {
                 member.deadline = None;
-                // Who waits for an answer is alive, unless it is new: it may have gone without a trace.
+                // Who waits for an answer is alive, unless it is new: its client may have gone away.
                 if member.new || (member.join.is_none() && member.sync.is_none()) {
                     expired.push(id.clone());
                 }

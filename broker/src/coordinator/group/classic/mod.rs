@@ -1,6 +1,6 @@
 //! The state machine of one classic group (Kafka's `ClassicGroup` and its requests in `GroupMetadataManager`), pure: requests
 //! and the time in, effects out. It knows no lock, no log and no task, so it is tested by the thousand.
-//! Every waiting request is a waiting here; each waiting is answered exactly once.
+//! Every waiting request has a number here and is answered exactly once.
 
 mod join;
 mod leave;
@@ -316,7 +316,7 @@ impl ClassicGroup {
         self.due.wake_by = Some(self.due.wake_by.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// The session begins anew.
+    /// The member's session begins again.
     fn beat(&mut self, member: &str, now: Now) {
         if let Some(found) = self.members.get_mut(member) {
             let at = now.mono + found.session_timeout;

@@ -170,7 +170,7 @@ impl ClassicGroup {
         }
     }
 
-    /// A member (or a promised id) is gone. Whatever it waits for ends: it may still be there and try again.
+    /// Removes a member (or a promised id). Whatever it waits for ends: its client may still be there and try again.
     pub(super) fn remove(&mut self, id: &str, out: &mut Vec<Effect>) {
         self.answer_join(id, Err(self.unknown(id)), out);
         self.answer_sync(id, Err(self.unknown(id)), out);

@@ -81,7 +81,7 @@ impl ClassicGroup {
     pub(in super::super) fn stored(&mut self, then: Then, outcome: Result<(), GroupError>, now: Now) -> Vec<Effect> {
         let mut out = Vec::new();
         match then {
-            // If it failed, the generation before is what a restart finds; its members will be gone by then.
+            // If it failed, the generation before is what a restart finds; their sessions will have ended by then.
             Then::Nothing => {}
             Then::Adopt { generation, assignments } => self.adopt(generation, assignments, outcome, now, &mut out),
             Then::Replaced(change) => self.replaced(*change, outcome, now, &mut out),
@@ -134,7 +134,7 @@ impl ClassicGroup {
     }
 
     fn replaced(&mut self, change: Replaced, outcome: Result<(), GroupError>, now: Now, out: &mut Vec<Effect>) {
-        // Replaced once more, or gone, before the record was durable: that has answered it.
+        // Replaced once more, or removed, before the record was durable: that has answered it.
         if self.statics.get(&change.instance) != Some(&change.new) {
             return;
         }
@@ -154,7 +154,7 @@ impl ClassicGroup {
         let answer = if change.supports_skip_assignment {
             JoinAnswer { skip_assignment: self.is_leader(&change.new), ..answer }
         } else {
-            // Older clients cannot skip: told of the old leader, they take themselves for followers (KIP-345).
+            // Older clients cannot skip: an answer that names the old leader makes them followers (KIP-345).
             JoinAnswer { members: Vec::new(), leader: change.old_leader.unwrap_or_default(), ..answer }
         };
         self.answer_join(&change.new, Ok(answer), out);

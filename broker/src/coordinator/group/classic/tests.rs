@@ -1,4 +1,4 @@
-//! The group's behaviour as lists of events and what they make it do. `Bench` plays the shell: it hands out requests, keeps
+//! The group's behaviour as lists of events and what they make it do. `Bench` plays the shell: it numbers the requests, keeps
 //! the answers, and makes stored records durable when a test says so.
 
 use std::collections::BTreeMap;
