@@ -1,5 +1,5 @@
 //! A plugin bound to one topic: which version it uses, whether it rests, and the path of one call. Hot: two atomic loads,
-//! an uncontended lock for the quarantine, a permit, a lock for the pool, then the guest.
+//! an uncontended lock for the quarantine, a permit, a lock for the pool, an allocation, then the guest.
 
 use std::sync::Arc;
 

@@ -105,7 +105,8 @@ impl Proxy {
 
     /// One step, or the reason for none.
     pub(super) async fn turn(&mut self) -> Result<Turn, DoorError> {
-        match self.try_turn().await {
+        // On the heap: the compiler gives up on the layout of futures that are nested too deep.
+        match Box::pin(self.try_turn()).await {
             Err(DoorError::Topic(TopicFailure::Deleted { .. } | TopicFailure::IdNotFound { .. })) if self.deleted() => {
                 Ok(Turn::Deleted)
             }
@@ -145,7 +146,7 @@ impl Proxy {
                 Ok(Turn::Moved)
             }
             Head::Due { records, until } => {
-                let destinations = self.router.route(&records).await?;
+                let destinations = Box::pin(self.router.route(&records)).await?;
                 let routed = records.iter().map(|found| found.record.offset).zip(destinations).collect::<Vec<_>>();
                 let step = self.begin(&routed, until, Vec::new()).await?;
                 self.append(step, by_offset(records)).await?;

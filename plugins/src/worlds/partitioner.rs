@@ -55,7 +55,8 @@ impl Partitioner {
         if batch.records() == 0 {
             return Ok(Vec::new());
         }
-        self.0.call(PartitionCall { ctx: ctx.clone(), partition_count, batch }).await
+        // On the heap, so that no caller's future holds the guest's: the compiler gives up on types nested that deep.
+        Box::pin(self.0.call(PartitionCall { ctx: ctx.clone(), partition_count, batch })).await
     }
 }
 
