@@ -18,7 +18,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         rule: "pub-items",
         place: "broker/src",
-        ceiling: 779,
+        ceiling: 770,
         why: "public modules with public items; many need to be seen by the crate only",
     },
     Exception {
