@@ -10,7 +10,7 @@
 //! 3 topics        what exists
 //! 2 log           one partition
 //! 1 record        record batch v2
-//! 0 ids config context auth limits clock memory tasks
+//! 0 ids config context auth limits clock memory tasks varint
 //! ```
 
 pub mod auth;
@@ -32,3 +32,4 @@ pub mod node_facts;
 pub mod record;
 pub mod tasks;
 pub mod topics;
+mod varint;

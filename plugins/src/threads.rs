@@ -8,14 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 
+/// Asks in each round whether it may go on, and returns when it may not.
+type Work = Box<dyn FnOnce(MayGoOn<'_>) + Send>;
+
+/// Whether a thread may go on.
+type MayGoOn<'a> = &'a dyn Fn() -> bool;
+
 /// A thread that works until it is ended.
 pub struct HostThread {
     /// Its name.
     pub name: &'static str,
     /// Makes the thread look whether it may go on.
     pub wake: Arc<dyn Fn() + Send + Sync>,
-    /// Its work. It asks in each round whether it may go on, and returns when it may not.
-    pub work: Box<dyn FnOnce(&dyn Fn() -> bool) + Send>,
+    /// Its work.
+    pub work: Work,
 }
 
 /// Asks a thread to end, wakes it and waits for its end.

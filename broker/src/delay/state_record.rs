@@ -12,6 +12,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::ids::{Offset, PartitionId, ProducerId, Sequence, TopicId};
+use crate::varint;
 
 /// Which proxy partition a state is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +82,7 @@ impl State {
         out.put_i64(self.stream.map_or(-1, |stream| stream.0));
         out.put_i64(self.step.as_ref().map_or(-1, |step| step.until.0));
         let lanes = self.step.as_ref().map_or(&[][..], |step| &step.lanes);
-        put_varint(&mut out, lanes.len() as u64);
+        varint::write_unsigned(&mut out, lanes.len() as u64);
         for lane in lanes {
             lane.encode(self.done, &mut out);
         }
@@ -110,15 +111,15 @@ impl Lane {
         out.put_i32(self.first.0);
         match &self.reason {
             Some(reason) => {
-                put_varint(out, reason.len() as u64 + 1);
+                varint::write_unsigned(out, reason.len() as u64 + 1);
                 out.put_slice(reason.as_bytes());
             }
-            None => put_varint(out, 0),
+            None => varint::write_unsigned(out, 0),
         }
-        put_varint(out, self.offsets.len() as u64);
+        varint::write_unsigned(out, self.offsets.len() as u64);
         let mut before = done.0;
         for offset in &self.offsets {
-            put_varint(out, offset.0.wrapping_sub(before).cast_unsigned());
+            varint::write_unsigned(out, offset.0.wrapping_sub(before).cast_unsigned());
             before = offset.0;
         }
     }
@@ -139,7 +140,7 @@ impl Lane {
         let mut offsets = Vec::new();
         let mut before = done.0;
         for _ in 0..count {
-            before = before.wrapping_add(varint(from)?.cast_signed());
+            before = before.wrapping_add(number(from)?.cast_signed());
             offsets.push(Offset(before));
         }
         Ok(Lane { topic, partition, first, reason, offsets })
@@ -162,32 +163,13 @@ fn topic_id(from: &mut &[u8]) -> Result<TopicId, BadState> {
 
 /// A count or a length: never more than there are bytes left, so that a damaged one reserves nothing.
 fn length(from: &mut &[u8]) -> Result<usize, BadState> {
-    let length = usize::try_from(varint(from)?).map_err(|_| SHORT)?;
+    let length = usize::try_from(number(from)?).map_err(|_| SHORT)?;
     // A length of a text is one more than its bytes.
     if length > from.len() + 1 { Err(SHORT) } else { Ok(length) }
 }
 
-fn put_varint(out: &mut BytesMut, mut value: u64) {
-    while value >= 0x80 {
-        out.put_u8((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
-}
-
-fn varint(from: &mut &[u8]) -> Result<u64, BadState> {
-    let mut value = 0u64;
-    for shift in (0..70).step_by(7) {
-        let byte = from.try_get_u8().map_err(|_| SHORT)?;
-        if shift == 63 && byte > 1 {
-            break;
-        }
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(BadState("a number is too long"))
+fn number(from: &mut &[u8]) -> Result<u64, BadState> {
+    varint::take_unsigned(from, 10).ok_or(BadState("a number is cut short or too long"))
 }
 
 #[cfg(test)]

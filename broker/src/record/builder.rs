@@ -1,33 +1,16 @@
 //! Builds a batch from messages, as a producer does: offsets from 0, timestamps as deltas, one compression for all of them.
 //! What it returns is what `check_produced` would let in; a test holds it to that.
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 
-use super::{Compression, ProducedBatch, ProducerStamp, RecordError, varint};
+use super::batch::ProducedBatch;
+use super::compression::Compression;
+use super::error::RecordError;
+use super::header::ProducerStamp;
+use super::message::Message;
 use crate::ids::TimestampMs;
 use crate::limits::BATCH_HEADER_BYTES;
-
-/// A header of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Its name; names may repeat.
-    pub key: String,
-    /// `None` is Kafka's null.
-    pub value: Option<Bytes>,
-}
-
-/// A record as people think of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
-    /// What the partition is chosen by, and what compaction keeps the last record of.
-    pub key: Option<Bytes>,
-    /// `None` is a tombstone.
-    pub value: Option<Bytes>,
-    /// In order.
-    pub headers: Vec<Header>,
-    /// `None`: the time of the append.
-    pub timestamp: Option<TimestampMs>,
-}
+use crate::varint;
 
 /// One batch of at least one message. `producer` gives the batch an identity (idempotent or internal stream); `now` is the
 /// timestamp of messages that have none.

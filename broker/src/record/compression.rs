@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::RecordError;
+use super::error::RecordError;
 use crate::limits::DECOMPRESSED_BYTES_MAX;
 
 /// What begins the framing of xerial's snappy-java, which Kafka's Java clients write.

@@ -4,7 +4,8 @@
 
 use bytes::Buf;
 
-use super::{RecordError, StoredBatch};
+use super::batch::StoredBatch;
+use super::error::RecordError;
 use crate::ids::{LeaderEpoch, ProducerEpoch, ProducerId};
 
 /// Where the producer id of a batch is; its epoch follows.

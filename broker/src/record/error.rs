@@ -57,3 +57,8 @@ pub enum RecordError {
         reason: String,
     },
 }
+
+/// Bytes that are no batch.
+pub(super) fn corrupt(reason: impl Into<String>) -> RecordError {
+    RecordError::Corrupt { reason: reason.into() }
+}

@@ -6,21 +6,22 @@ pub mod builder;
 pub mod compression;
 pub mod control;
 pub mod error;
+mod filter;
+mod header;
+mod message;
 pub mod murmur2;
 pub mod raw;
 pub mod records;
-pub mod thin;
 pub mod validate;
-mod varint;
 
-pub use batch::{
-    BatchHeader, ProducedBatch, ProducerStamp, StampedBatch, StoredBatch, TimestampType, check_produced, check_stored,
-};
-pub use builder::{Header, Message, build, size_bound};
+pub use batch::{ProducedBatch, StampedBatch, StoredBatch, check_produced, check_stored, records};
+pub use builder::{build, size_bound};
 pub use compression::{Compression, Levels};
 pub use control::{ControlType, ProducerIdent};
 pub use error::{RecordError, Rejection};
+pub use filter::{Filtered, Keyed};
+pub use header::{BatchHeader, ProducerStamp, TimestampType};
+pub use message::{Header, Message};
 pub use murmur2::{murmur2, partition_for_key};
-pub use records::{RecordIter, RecordView, records};
-pub use thin::{Keyed, Thinned};
+pub use records::{RecordIter, RecordView};
 pub use validate::AppendRules;

@@ -3,7 +3,9 @@
 
 use bytes::{Buf, Bytes};
 
-use super::{Compression, RecordError, records};
+use super::compression::Compression;
+use super::error::{RecordError, corrupt};
+use super::records;
 use crate::limits::BATCH_HEADER_BYTES;
 
 /// "None" where the format has a number.
@@ -197,10 +199,6 @@ fn sequence_after(sequence: i32, increment: i32) -> i32 {
         return increment.wrapping_sub(i32::MAX.wrapping_sub(sequence)).wrapping_sub(1);
     }
     sequence.wrapping_add(increment)
-}
-
-fn corrupt(reason: String) -> RecordError {
-    RecordError::Corrupt { reason }
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::builder::Header;
-use super::{BatchHeader, RecordError, StoredBatch, TimestampType, varint};
+use super::error::RecordError;
+use super::header::{BatchHeader, TimestampType};
+use super::message::Header;
 use crate::ids::{Offset, TimestampMs};
-use crate::limits::{BATCH_HEADER_BYTES, HEADERS_VIEWED_MAX, RECORDS_VIEWED_MAX};
+use crate::limits::{BATCH_HEADER_BYTES, HEADERS_VIEWED_MAX};
+use crate::varint;
 
 /// One record of a stored batch; key, value and header values are slices of the (opened) batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,19 +190,4 @@ impl Iterator for RecordIter {
         }
         Some(record)
     }
-}
-
-/// Opens a batch (bounded decompression) and returns its records in order. Control batches give their control records as
-/// they are. For batches of unknown origin `StoredBatch::iter` needs less memory.
-///
-/// # Errors
-/// `Compression` when it cannot be opened; `Corrupt` when a record is not one, or there are more than
-/// `limits::RECORDS_VIEWED_MAX`.
-pub fn records(batch: &StoredBatch) -> Result<Vec<RecordView>, RecordError> {
-    let count = usize::try_from(batch.header().record_count).unwrap_or(0);
-    if count > RECORDS_VIEWED_MAX {
-        let reason = format!("{count} records are more than {RECORDS_VIEWED_MAX} to be held at once");
-        return Err(RecordError::Corrupt { reason });
-    }
-    batch.iter()?.collect()
 }

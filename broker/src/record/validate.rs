@@ -6,9 +6,10 @@
 
 use bytes::Bytes;
 
-use super::batch::{ProducedBatch, TimestampType};
+use super::batch::ProducedBatch;
 use super::compression::{Compression, Levels};
 use super::error::{RecordError, Rejection};
+use super::header::TimestampType;
 use super::records;
 use crate::ids::TimestampMs;
 use crate::limits::REJECTED_RECORDS_TOLD_MAX;

@@ -6,7 +6,7 @@ use crate::source::{Source, has_word};
 
 /// Rank of every top-level module of `broker/src` (`docs/architecture.md`). Modules of one rank do not know
 /// each other, rank 0 aside.
-const RANKS: [(&str, u32); 23] = [
+const RANKS: [(&str, u32); 24] = [
     ("ids", 0),
     ("error", 0),
     ("config", 0),
@@ -15,6 +15,7 @@ const RANKS: [(&str, u32); 23] = [
     ("clock", 0),
     ("memory", 0),
     ("tasks", 0),
+    ("varint", 0),
     ("metrics", 0),
     ("auth", 0),
     ("quota", 0),

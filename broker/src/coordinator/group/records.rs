@@ -12,6 +12,7 @@ use super::requests::CommittedOffset;
 use crate::coordinator::error::BadRecord;
 use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
 use crate::record::{Message, RecordView};
+use crate::varint;
 
 /// Texts on the wire and in these records have a length of 16 bits.
 pub(super) const TEXT_BYTES_MAX: usize = i16::MAX as usize;
@@ -122,7 +123,7 @@ pub(super) fn offset_value(committed: &CommittedOffset) -> Bytes {
     out.put_i16(4);
     out.put_i64(committed.offset.0);
     out.put_i32(committed.epoch.map_or(-1, |epoch| epoch.0));
-    put_unsigned_varint(&mut out, committed.metadata.len() + 1);
+    varint::write_unsigned(&mut out, (committed.metadata.len() + 1) as u64);
     out.put_slice(committed.metadata.as_bytes());
     out.put_i64(committed.committed_at.0);
     match committed.topic_id {
@@ -164,14 +165,6 @@ pub(super) fn group_value(group: &GroupMetadata) -> Bytes {
         put_bytes(&mut out, &member.assignment);
     }
     out.freeze()
-}
-
-fn put_unsigned_varint(out: &mut BytesMut, mut value: usize) {
-    while value >= 0x80 {
-        out.put_u8(u8::try_from(value & 0x7f).unwrap_or(0x7f) | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(u8::try_from(value).unwrap_or(0x7f));
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
@@ -304,15 +297,12 @@ impl Cursor {
     }
 
     fn unsigned_varint(&mut self) -> Result<u32, BadRecord> {
-        let mut value = 0u32;
-        for shift in [0, 7, 14, 21, 28] {
-            let byte = self.rest.try_get_u8().map_err(|_| SHORT)?;
-            value |= u32::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(BadRecord { reason: "a number is too long" })
+        let too_long = BadRecord { reason: "a number is too long" };
+        let mut rest = &self.rest[..];
+        let value = varint::take_unsigned(&mut rest, 5).and_then(|value| u32::try_from(value).ok()).ok_or(too_long)?;
+        let taken = self.rest.len() - rest.len();
+        self.rest.advance(taken);
+        Ok(value)
     }
 
     /// A length as the encoding has it; `None` is null.

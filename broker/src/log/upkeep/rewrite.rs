@@ -16,7 +16,7 @@ use crate::log::upkeep::compaction::{self, Piece, Standing, Work};
 use crate::log::upkeep::last_offsets::Latest;
 use crate::log::upkeep::swap::Output;
 use crate::log::write::segment::SealedSegment;
-use crate::record::{BatchHeader, StoredBatch, Thinned, check_stored};
+use crate::record::{BatchHeader, Filtered, StoredBatch, check_stored};
 
 /// Headers that are read at once.
 const LOOK_AHEAD_BYTES: usize = 64 * 1_024;
@@ -252,15 +252,15 @@ impl Filter {
             return Some(same());
         }
         let expired = header.delete_horizon && self.now >= header.base_timestamp;
-        let thinned = batch.thinned(self.horizon, |record| {
+        let filtered = batch.filtered(self.horizon, |record| {
             let gone = record.tombstone && expired && record.offset < self.latest.until();
             !gone && self.latest.keeps(record.offset, record.key)
         });
-        match thinned {
-            Ok(Thinned::Other(bytes)) => Some(bytes),
+        match filtered {
+            Ok(Filtered::Other(bytes)) => Some(bytes),
             // What cannot be opened is kept as it is.
-            Ok(Thinned::Same) | Err(_) => Some(same()),
-            Ok(Thinned::Nothing) => {
+            Ok(Filtered::Same) | Err(_) => Some(same()),
+            Ok(Filtered::Nothing) => {
                 let of_producer = header.producer.and_then(|stamp| self.last_of.get(&stamp.id));
                 let kept = last || of_producer == Some(&header.last_offset());
                 match header.record_count {

@@ -3,6 +3,9 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::ids::{ProducerEpoch, ProducerId, Sequence};
+use crate::record::ProducerStamp;
+use crate::record::header::TRANSACTIONAL_BIT;
 use crate::record::{ControlType, Header, Message, ProducerIdent, build};
 
 const JAVA_NONE: &str = "000000000000000000000094ffffffff023565dc4b0000000000020000018bcfe568000000018bcfe568070000000000000fa100030000001100000003160000000a6b65792d3001006a000e020a6b65792d313276616c75652076616c75652076616c75652076616c75652031040a747261636506742d310a656d707479014000b30f04013276616c75652076616c75652076616c75652076616c7565203200";
@@ -64,7 +67,7 @@ fn batches_written_by_java_are_read_whatever_their_compression() {
         let produced = check_produced(unhex(hex), 1_000).unwrap();
         produced.check_records().unwrap();
         let stored = check_stored(unhex(hex)).unwrap();
-        assert_eq!(records::records(&stored).unwrap(), java_records(), "{:?}", stored.header().compression);
+        assert_eq!(records(&stored).unwrap(), java_records(), "{:?}", stored.header().compression);
     }
 }
 
@@ -81,13 +84,13 @@ fn a_header_written_by_java_says_who_produced_what() {
 #[test]
 fn what_only_a_log_may_hold_is_read_as_stored_and_refused_as_produced() {
     let stored = |hex| check_stored(unhex(hex)).unwrap();
-    let appended = records::records(&stored(JAVA_LOG_APPEND_TIME)).unwrap();
+    let appended = records(&stored(JAVA_LOG_APPEND_TIME)).unwrap();
     assert!(appended.iter().all(|record| record.timestamp == TimestampMs(BASE + 9_000)));
     assert_eq!(appended[2].client_timestamp, TimestampMs(BASE - 986));
 
     let marker = stored(JAVA_COMMIT_MARKER);
     assert!(marker.header().control && marker.header().transactional && marker.header().producer.is_none());
-    let record = records::records(&marker).unwrap().remove(0);
+    let record = records(&marker).unwrap().remove(0);
     assert_eq!(record.offset, Offset(42));
     assert_eq!(ControlType::of_key(&record.key.unwrap()), Ok(ControlType::Commit));
     let producer = ProducerIdent { id: ProducerId(4001), epoch: ProducerEpoch(3) };
@@ -96,11 +99,11 @@ fn what_only_a_log_may_hold_is_read_as_stored_and_refused_as_produced() {
     let empty = stored(JAVA_EMPTY);
     assert_eq!((empty.header().record_count, empty.header().next_offset()), (0, Offset(105)));
     assert_eq!(empty.header().last_sequence(), Some(Sequence(21)));
-    assert!(records::records(&empty).unwrap().is_empty(), "rule 4: a count of 0 is allowed");
+    assert!(records(&empty).unwrap().is_empty(), "rule 4: a count of 0 is allowed");
 
     let compacted = stored(JAVA_DELETE_HORIZON);
     assert!(compacted.header().delete_horizon);
-    let left = records::records(&compacted).unwrap();
+    let left = records(&compacted).unwrap();
     assert_eq!(left, [java_records()[0].clone(), java_records()[2].clone()], "rule 4: holes are allowed");
 
     for hex in [JAVA_LOG_APPEND_TIME, JAVA_COMMIT_MARKER, JAVA_EMPTY, JAVA_DELETE_HORIZON] {
@@ -162,7 +165,7 @@ fn a_stored_batch_may_not_count_more_records_than_it_has_offsets() {
         assert!(matches!(stored(count), Err(RecordError::Corrupt { .. })), "rule 4: {count}");
     }
     let short = stored(2).unwrap();
-    assert!(records::records(&short).is_err(), "the third record is not counted");
+    assert!(records(&short).is_err(), "the third record is not counted");
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn stamping_leaves_the_crc_alone_and_gives_a_stored_batch() {
     let stored = check_stored([&stamped.head[..], &stamped.body[..]].concat().into()).unwrap();
     assert_eq!(stored.header(), &stamped.header);
     assert_eq!((stored.header().crc, stored.header().leader_epoch), (crc, LeaderEpoch(7)));
-    let offsets: Vec<i64> = records::records(&stored).unwrap().iter().map(|record| record.offset.0).collect();
+    let offsets: Vec<i64> = records(&stored).unwrap().iter().map(|record| record.offset.0).collect();
     assert_eq!(offsets, [1 << 40, (1 << 40) + 1, (1 << 40) + 2]);
 }
 
@@ -185,7 +188,7 @@ fn stamping_with_append_time_keeps_what_the_client_said_as_base_and_delta() {
         let stored = check_stored([&stamped.head[..], &stamped.body[..]].concat().into()).unwrap();
         assert_eq!(stored.header(), &stamped.header);
         assert_eq!(stored.header().timestamp_type, TimestampType::LogAppendTime);
-        let read = records::records(&stored).unwrap();
+        let read = records(&stored).unwrap();
         assert!(read.iter().all(|record| record.timestamp == now));
         assert_eq!(read[1].client_timestamp, TimestampMs(BASE + 7));
     }
@@ -217,6 +220,6 @@ fn a_header_key_that_is_not_utf8_is_shown_with_the_replacement_character() {
     let crc = crc32c::crc32c(&bytes[ATTRIBUTES_AT..]);
     bytes[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
     assert!(check_produced(bytes.clone().into(), 1_000).is_ok(), "Kafka takes it as well");
-    let read = records::records(&check_stored(bytes.into()).unwrap()).unwrap();
+    let read = records(&check_stored(bytes.into()).unwrap()).unwrap();
     assert_eq!(read[0].headers[0].key, "\u{fffd}y");
 }

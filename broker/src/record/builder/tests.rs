@@ -1,10 +1,11 @@
 //! Build, check, read back: whatever the messages, whatever the compression; and no mutated byte makes anything panic.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
-use crate::record::{check_produced, check_stored, records};
+use crate::record::{Header, check_produced, check_stored, records};
 
 fn bytes() -> impl Strategy<Value = Option<Bytes>> {
     prop_oneof![

@@ -19,6 +19,7 @@ use crate::kafka::errors;
 use crate::kafka::handlers::wire;
 use crate::kafka::write::{EncodeError, Reply, ReplyBuilder};
 use crate::limits;
+use crate::varint;
 
 /// Topics are named by id (KIP-516).
 const BY_ID_SINCE: i16 = 13;
@@ -156,7 +157,7 @@ fn put_partition(
     let end = reply.buffer().len() - behind;
     reply.buffer().truncate(end);
     if flexible {
-        put_varint(reply.buffer(), records.len() + 1);
+        varint::write_unsigned(reply.buffer(), records.len() as u64 + 1);
     } else {
         let length = i32::try_from(records.len()).map_err(|error| EncodeError::new(&error))?;
         reply.buffer().put_i32(length);
@@ -174,7 +175,7 @@ fn put_topic(buffer: &mut BytesMut, flexible: bool, named: &TopicRef) {
         TopicRef::Id(id) => buffer.put_slice(id.0.as_bytes()),
         TopicRef::Name(name) => {
             if flexible {
-                put_varint(buffer, name.len() + 1);
+                varint::write_unsigned(buffer, name.len() as u64 + 1);
             } else {
                 // It came in a field of the same width.
                 buffer.put_i16(i16::try_from(name.len()).unwrap_or(i16::MAX));
@@ -186,7 +187,7 @@ fn put_topic(buffer: &mut BytesMut, flexible: bool, named: &TopicRef) {
 
 fn put_count(buffer: &mut BytesMut, flexible: bool, count: usize) {
     if flexible {
-        put_varint(buffer, count + 1);
+        varint::write_unsigned(buffer, count as u64 + 1);
     } else {
         // Bounded by `limits::REQUEST_ELEMENTS_MAX`.
         buffer.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
@@ -197,15 +198,6 @@ fn put_no_tags(buffer: &mut BytesMut, flexible: bool) {
     if flexible {
         buffer.put_u8(0);
     }
-}
-
-/// An unsigned varint, seven bits a byte, lowest first (KIP-482).
-fn put_varint(buffer: &mut BytesMut, mut value: usize) {
-    while value >= 0x80 {
-        buffer.put_u8(0x80 | (value & 0x7f) as u8);
-        value >>= 7;
-    }
-    buffer.put_u8(value as u8);
 }
 
 #[cfg(test)]

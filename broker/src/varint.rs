@@ -1,7 +1,10 @@
-//! Zigzag varints as record batch v2 has them (Kafka's `ByteUtils`). Reading never goes past the bytes given.
+//! Varints as Kafka's `ByteUtils` writes them: zigzag in record batches, unsigned in flexible messages. Everything that
+//! holds varints reads and writes them here. Rank 0. Reading never goes past the bytes given.
+
+use bytes::BufMut;
 
 /// Reads a 32-bit varint at `at` and moves `at` behind it. `None` when the bytes end first or it is longer than five bytes.
-pub(super) fn read_i32(bytes: &[u8], at: &mut usize) -> Option<i32> {
+pub(crate) fn read_i32(bytes: &[u8], at: &mut usize) -> Option<i32> {
     let raw = read_raw(bytes, at, 5)?;
     // Kafka drops what a fifth byte has above bit 31.
     let raw = (raw & u64::from(u32::MAX)) as u32;
@@ -9,9 +12,22 @@ pub(super) fn read_i32(bytes: &[u8], at: &mut usize) -> Option<i32> {
 }
 
 /// Reads a 64-bit varint at `at` and moves `at` behind it. `None` when the bytes end first or it is longer than ten bytes.
-pub(super) fn read_i64(bytes: &[u8], at: &mut usize) -> Option<i64> {
+pub(crate) fn read_i64(bytes: &[u8], at: &mut usize) -> Option<i64> {
     let raw = read_raw(bytes, at, 10)?;
     Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+}
+
+/// Takes an unsigned varint of at most `length_max` bytes from the front. `None` when the bytes end first, it is longer or
+/// more than 64 bits.
+pub(crate) fn take_unsigned(from: &mut &[u8], length_max: usize) -> Option<u64> {
+    let mut at = 0;
+    let value = read_raw(from, &mut at, length_max)?;
+    // The tenth byte has room for one bit.
+    if at == 10 && from[9] > 1 {
+        return None;
+    }
+    *from = &from[at..];
+    Some(value)
 }
 
 fn read_raw(bytes: &[u8], at: &mut usize, length_max: usize) -> Option<u64> {
@@ -28,17 +44,21 @@ fn read_raw(bytes: &[u8], at: &mut usize, length_max: usize) -> Option<u64> {
 }
 
 /// Appends a varint; 32-bit and 64-bit values have the same form.
-pub(super) fn write(out: &mut Vec<u8>, value: i64) {
-    let mut raw = zigzag(value);
+pub(crate) fn write(out: &mut impl BufMut, value: i64) {
+    write_unsigned(out, zigzag(value));
+}
+
+/// Appends an unsigned varint.
+pub(crate) fn write_unsigned(out: &mut impl BufMut, mut raw: u64) {
     while raw >= 0x80 {
-        out.push((raw & 0x7f) as u8 | 0x80);
+        out.put_u8((raw & 0x7f) as u8 | 0x80);
         raw >>= 7;
     }
-    out.push(raw as u8);
+    out.put_u8(raw as u8);
 }
 
 /// Bytes that `write` appends: 1 to 10.
-pub(super) fn size(value: i64) -> usize {
+pub(crate) fn size(value: i64) -> usize {
     let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
     bits.div_ceil(7)
 }
@@ -88,5 +108,19 @@ mod tests {
         assert_eq!(read_i32(&[0xff; 6], &mut 0), None);
         assert_eq!(read_i64(&[0xff; 11], &mut 0), None);
         assert_eq!(read_i32(&[], &mut 0), None);
+    }
+
+    #[test]
+    fn unsigned_varints_are_taken_from_the_front_and_never_more_than_64_bits() {
+        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+            let mut out = Vec::new();
+            write_unsigned(&mut out, value);
+            out.push(9);
+            let mut rest = &out[..];
+            assert_eq!((take_unsigned(&mut rest, 10), rest), (Some(value), &[9][..]));
+        }
+        assert_eq!(take_unsigned(&mut &[0x80; 10][..], 10), None);
+        assert_eq!(take_unsigned(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02][..], 10), None);
+        assert_eq!(take_unsigned(&mut &[0x80, 0x80, 0x80, 0x80, 0x80, 0x01][..], 5), None);
     }
 }

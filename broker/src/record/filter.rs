@@ -5,12 +5,16 @@
 
 use bytes::Bytes;
 
-use super::batch::{ATTRIBUTES_AT, CODEC_MASK, CRC_AT, DELETE_HORIZON_BIT, MAX_TIMESTAMP_AT};
-use super::{RecordError, StoredBatch, TimestampType, records, varint};
+use super::batch::StoredBatch;
+use super::error::RecordError;
+use super::header::{
+    ATTRIBUTES_AT, CODEC_MASK, CRC_AT, DELETE_HORIZON_BIT, LENGTH_AT, MAX_TIMESTAMP_AT, TimestampType,
+};
+use super::records;
 use crate::ids::{Offset, TimestampMs};
 use crate::limits::BATCH_HEADER_BYTES;
+use crate::varint;
 
-const LENGTH_AT: usize = 8;
 const BASE_TIMESTAMP_AT: usize = 27;
 const COUNT_AT: usize = 57;
 /// Base timestamp of a batch without records (Kafka's `NO_TIMESTAMP`).
@@ -29,7 +33,7 @@ pub struct Keyed<'a> {
 
 /// What is left of a batch.
 #[derive(Clone, Debug)]
-pub enum Thinned {
+pub enum Filtered {
     /// All of it, as it is.
     Same,
     /// These bytes in its place.
@@ -51,11 +55,11 @@ impl StoredBatch {
     ///
     /// # Errors
     /// As `keys`; `Compression` also when what is left cannot be compressed again.
-    pub fn thinned(
+    pub fn filtered(
         &self,
         horizon: TimestampMs,
         mut keep: impl FnMut(Keyed<'_>) -> bool,
-    ) -> Result<Thinned, RecordError> {
+    ) -> Result<Filtered, RecordError> {
         let header = self.header();
         let mut kept = Vec::new();
         let (mut count, mut tombstones) = (0i32, false);
@@ -70,10 +74,10 @@ impl StoredBatch {
         })?;
         let new_horizon = (tombstones && !header.delete_horizon).then_some(horizon.0);
         if count == header.record_count && new_horizon.is_none() {
-            return Ok(if count == 0 { Thinned::Nothing } else { Thinned::Same });
+            return Ok(if count == 0 { Filtered::Nothing } else { Filtered::Same });
         }
         if count == 0 {
-            return Ok(Thinned::Nothing);
+            return Ok(Filtered::Nothing);
         }
         let base = new_horizon.unwrap_or(header.base_timestamp.0);
         let mut records = Vec::with_capacity(body.len());
@@ -85,7 +89,7 @@ impl StoredBatch {
             TimestampType::LogAppendTime => header.max_timestamp.0,
         };
         let records = header.compression.close(&records)?;
-        self.rebuilt(&records, count, base, newest, new_horizon.is_some() || header.delete_horizon).map(Thinned::Other)
+        self.rebuilt(&records, count, base, newest, new_horizon.is_some() || header.delete_horizon).map(Filtered::Other)
     }
 
     /// The batch without a record: offsets, producer and sequence are still known by it.
@@ -191,9 +195,9 @@ mod tests {
         check_stored([&stamped.head[..], &stamped.body[..]].concat().into()).unwrap()
     }
 
-    fn other(thinned: Thinned) -> StoredBatch {
-        match thinned {
-            Thinned::Other(bytes) => check_stored(bytes).unwrap(),
+    fn other(filtered: Filtered) -> StoredBatch {
+        match filtered {
+            Filtered::Other(bytes) => check_stored(bytes).unwrap(),
             same => panic!("{same:?}"),
         }
     }
@@ -203,7 +207,7 @@ mod tests {
         for compression in ALL {
             let before = stored(compression);
             let all = open(&before).unwrap();
-            let after = other(before.thinned(TimestampMs(9_000), |record| record.offset != Offset(42)).unwrap());
+            let after = other(before.filtered(TimestampMs(9_000), |record| record.offset != Offset(42)).unwrap());
             assert_eq!(open(&after).unwrap(), all[..2], "{compression:?}: with another base timestamp");
             assert_eq!(after.header().last_offset(), Offset(42));
             assert_eq!(after.header().max_timestamp, TimestampMs(1_200));
@@ -211,9 +215,9 @@ mod tests {
             assert!(after.header().delete_horizon);
             assert_eq!(after.header().base_timestamp, TimestampMs(9_000), "KIP-534: when the tombstone may go");
             // The horizon that is there stays.
-            let again = after.thinned(TimestampMs(77_000), |_| true).unwrap();
-            assert!(matches!(again, Thinned::Same), "{again:?}");
-            let later = other(after.thinned(TimestampMs(77_000), |record| record.tombstone).unwrap());
+            let again = after.filtered(TimestampMs(77_000), |_| true).unwrap();
+            assert!(matches!(again, Filtered::Same), "{again:?}");
+            let later = other(after.filtered(TimestampMs(77_000), |record| record.tombstone).unwrap());
             assert_eq!(open(&later).unwrap(), all[1..2]);
             assert_eq!(later.header().base_timestamp, TimestampMs(9_000));
         }
@@ -222,14 +226,14 @@ mod tests {
     #[test]
     fn without_tombstones_there_is_no_horizon_and_nothing_kept_is_nothing() {
         let before = stored(Compression::Zstd);
-        let after = other(before.thinned(TimestampMs(9_000), |record| record.offset == Offset(40)).unwrap());
+        let after = other(before.filtered(TimestampMs(9_000), |record| record.offset == Offset(40)).unwrap());
         assert!(!after.header().delete_horizon);
         assert_eq!(after.header().max_timestamp, TimestampMs(900), "of what is left");
-        assert!(matches!(before.thinned(TimestampMs(0), |_| false).unwrap(), Thinned::Nothing));
+        assert!(matches!(before.filtered(TimestampMs(0), |_| false).unwrap(), Filtered::Nothing));
         let empty = check_stored(before.emptied().unwrap()).unwrap();
         assert_eq!((empty.header().record_count, empty.header().last_offset()), (0, Offset(42)));
         assert!(open(&empty).unwrap().is_empty());
-        assert!(matches!(empty.thinned(TimestampMs(0), |_| true).unwrap(), Thinned::Nothing));
+        assert!(matches!(empty.filtered(TimestampMs(0), |_| true).unwrap(), Filtered::Nothing));
     }
 
     #[test]
