@@ -38,7 +38,7 @@ ROOT = HERE.parent.parent
 PACKAGE = "sluice-broker"
 TARGETS = {"lib": ["--lib"], "it": ["--test", "it"]}
 # A mutant may make its test wait for ever: that is caught as well.
-TEST_SECONDS_MAX = 90
+TEST_SECONDS_MAX = 60
 BUILD_SECONDS_MAX = 1500
 # What a test program exits with when a test has failed.
 TESTS_FAILED = 101
@@ -227,6 +227,8 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
+    # What is running is ended, and the copy is undone, also when the stage takes too long.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     mutants = [Mutant(path) for path in sorted(HERE.glob("*.mutant"))]
     if arguments.names:
         mutants = [mutant for mutant in mutants if any(name in mutant.name for name in arguments.names)]
