@@ -10,6 +10,8 @@ use std::time::Duration;
 pub enum Kind {
     /// Ours, with its defaults: synced before every answer.
     Sluice(PathBuf),
+    /// Another build of ours, to be measured in the same rounds.
+    SluiceBefore(PathBuf),
     /// Apache Kafka as shipped: not synced.
     Kafka(PathBuf),
     /// Apache Kafka with `log.flush.interval.messages=1`: synced.
@@ -37,6 +39,11 @@ impl Broker {
     pub fn start(kind: &Kind, dir: &Path) -> Result<Broker, Failure> {
         match kind {
             Kind::Sluice(binary) => Broker::start_sluice(binary, &dir.join("sluice"), &[]),
+            Kind::SluiceBefore(binary) => {
+                let mut broker = Broker::start_sluice(binary, &dir.join("sluice-before"), &[])?;
+                broker.name = "before";
+                Ok(broker)
+            }
             Kind::Kafka(script) => start_kafka("kafka", script, &dir.join("kafka"), ""),
             Kind::KafkaFlushing(script) => {
                 start_kafka("kafka-flush", script, &dir.join("kafka-flush"), "log.flush.interval.messages=1")

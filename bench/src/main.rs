@@ -41,6 +41,9 @@ struct Compare {
     /// The sluice binary (a release build).
     #[arg(long)]
     sluice: PathBuf,
+    /// Another build of sluice, measured in the same rounds: for a change that must cost nothing.
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// The script that starts Apache Kafka: `SCRIPT start DIR PORT` prints the pid.
     #[arg(long)]
     kafka: Option<PathBuf>,
@@ -76,6 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn compare(args: &Compare) -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::Builder::new().prefix("sluice-bench-").tempdir_in(&args.dir)?;
     let mut kinds = vec![Kind::Sluice(args.sluice.clone())];
+    kinds.extend(args.before.clone().map(Kind::SluiceBefore));
     if let Some(script) = &args.kafka {
         kinds.push(Kind::Kafka(script.clone()));
         kinds.push(Kind::KafkaFlushing(script.clone()));
@@ -86,7 +90,8 @@ fn compare(args: &Compare) -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut report = Report::default();
     for round in 0..=args.rounds {
-        for broker in &brokers {
+        // The order rotates, so that nobody always comes after the same neighbour.
+        for broker in brokers.iter().cycle().skip(round % brokers.len()).take(brokers.len()) {
             let row = measure(args, broker, round, dir.path())?;
             println!("{} {row}", if round == 0 { "warm-up".to_owned() } else { format!("round {round}") });
             if round > 0 {
