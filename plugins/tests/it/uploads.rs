@@ -142,7 +142,7 @@ async fn names_that_cannot_stand_in_a_binding_are_refused() {
 async fn versions_are_numbered_followed_and_kept_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let call = async |host: &sluice_plugins::Host, reference: &str| {
-        let bound = bind(&host, reference, "{}").await.unwrap();
+        let bound = bind(host, reference, "{}").await.unwrap();
         bound.partition(&caller(), 4, batch(&[b"\x00"])).await.unwrap()[0]
     };
     let before = {
