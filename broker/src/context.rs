@@ -97,7 +97,7 @@ impl Context {
 
     /// The authenticated name; `User:ANONYMOUS` until clients can authenticate.
     #[must_use]
-    pub fn principal(&self) -> &Principal {
+    pub(crate) fn principal(&self) -> &Principal {
         &self.principal
     }
 
@@ -127,7 +127,7 @@ impl Context {
 
     /// How long a verb may wait of the `wanted` time, seen from `now`: never beyond the caller's deadline.
     #[must_use]
-    pub fn wait_at_most(&self, wanted: Duration, now: Instant) -> Duration {
+    pub(crate) fn wait_at_most(&self, wanted: Duration, now: Instant) -> Duration {
         self.deadline.map_or(wanted, |deadline| wanted.min(deadline.saturating_duration_since(now)))
     }
 }

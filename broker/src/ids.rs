@@ -61,7 +61,7 @@ impl Offset {
 
     /// This offset and `count` more; `None` past the end of the number space.
     #[must_use]
-    pub fn checked_add(self, count: i64) -> Option<Offset> {
+    pub(crate) fn checked_add(self, count: i64) -> Option<Offset> {
         self.0.checked_add(count).map(Offset)
     }
 

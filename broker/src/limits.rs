@@ -4,100 +4,100 @@
 use std::time::Duration;
 
 /// A frame on the Kafka port, in bytes: Kafka's `socket.request.max.bytes`.
-pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
+pub(crate) const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Produce answers of one connection that may wait for their sync (log contract, rule 7).
-pub const PRODUCE_WAITING_MAX: usize = 16;
+pub(crate) const PRODUCE_WAITING_MAX: usize = 16;
 /// Bytes of those produce requests: what one connection may have appended and not yet synced before it is read again. One
 /// full frame may always wait, however large.
-pub const PRODUCE_WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const PRODUCE_WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Array elements and tagged fields of one request. Each becomes some 150 bytes when it is decoded, whatever its size on the
 /// wire, so this bounds what a frame of a few bytes an element can grow to; the largest real requests name some 10,000.
-pub const REQUEST_ELEMENTS_MAX: usize = 200_000;
+pub(crate) const REQUEST_ELEMENTS_MAX: usize = 200_000;
 /// How long the body of a frame may take to arrive, at least: it holds permits while it does.
-pub const FRAME_BODY_MS_MIN: u64 = 30_000;
+pub(crate) const FRAME_BODY_MS_MIN: u64 = 30_000;
 /// Bytes a second that a frame's body has to arrive with beyond that.
-pub const FRAME_BODY_BYTES_PER_S_MIN: usize = 256 * 1024;
+pub(crate) const FRAME_BODY_BYTES_PER_S_MIN: usize = 256 * 1024;
 /// How long connections may finish what is in flight when the broker stops, in ms.
-pub const DRAIN_MS: u64 = 10_000;
+pub(crate) const DRAIN_MS: u64 = 10_000;
 /// How long the broker may take to stop in order after a vital task has failed.
-pub const FAILED_DRAIN: Duration = Duration::from_secs(5);
+pub(crate) const FAILED_DRAIN: Duration = Duration::from_secs(5);
 /// The process ends at the latest so long after a vital task has failed, whatever hangs: a supervisor starts it again.
 pub const FAILED_END: Duration = Duration::from_secs(8);
 /// Bytes of a fetch answer: Kafka's `fetch.max.bytes` on the broker.
 pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
 /// Records of one partition up to so many bytes are copied into a fetch answer; more stay in their file and are sent from
 /// there: below, one system call for the whole answer costs less.
-pub const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a file that are sent at once: so long a connection keeps its thread.
-pub const SEND_STEP_BYTES: usize = 256 * 1024;
+pub(crate) const SEND_STEP_BYTES: usize = 256 * 1024;
 /// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
-pub const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Batches that are opened, or compressed anew, at once for what their topics or look-ups by time ask: each may grow to the
 /// bound above.
-pub const BATCHES_OPENED_AT_ONCE: usize = 2;
+pub(crate) const BATCHES_OPENED_AT_ONCE: usize = 2;
 /// Records of one batch that a refusal names: an answer stays smaller than what was refused.
-pub const REJECTED_RECORDS_TOLD_MAX: usize = 100;
+pub(crate) const REJECTED_RECORDS_TOLD_MAX: usize = 100;
 /// Records of one batch that are held as views at once: a view has some 110 bytes, a record in a bomb has seven.
-pub const RECORDS_VIEWED_MAX: usize = 1_000_000;
+pub(crate) const RECORDS_VIEWED_MAX: usize = 1_000_000;
 /// Headers of one record that are opened, for the same reason; Kafka has no bound, people use a dozen.
 pub const HEADERS_VIEWED_MAX: usize = 100_000;
 /// Kafka's `message.max.bytes`: a record batch with its 12 bytes of log overhead.
-pub const MESSAGE_BYTES_MAX: usize = 1_048_588;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1_048_588;
 /// One record batch header with its first record's minimum, in bytes (record batch v2).
 pub const BATCH_HEADER_BYTES: usize = 61;
 /// Batches whose offsets are remembered for each producer and partition (KIP-98: five, the most that may be in flight).
-pub const PRODUCER_BATCHES_KEPT: usize = 5;
+pub(crate) const PRODUCER_BATCHES_KEPT: usize = 5;
 /// A client's producer that has written nothing to a partition for so long is forgotten there: Kafka's
 /// `producer.id.expiration.ms`. A producer that comes back later goes on as one that is new to the partition.
-pub const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
+pub(crate) const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
 /// Bytes of a segment of the broker's own compacted topics: Kafka's `offsets.topic.segment.bytes`. What is in the active
 /// segment is read at every start and cannot be compacted.
-pub const COMPACTED_SEGMENT_BYTES: i64 = 100 * 1024 * 1024;
+pub(crate) const COMPACTED_SEGMENT_BYTES: i64 = 100 * 1024 * 1024;
 /// Bytes of keys (and what is kept with each) that compaction holds at once: half a million short keys a pass; what does
 /// not fit is the next pass's.
-pub const CLEANER_KEYS_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(crate) const CLEANER_KEYS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes a second that compaction reads: it must not take the disk from those who wait for it.
-pub const CLEANER_BYTES_PER_S: u64 = 32 * 1024 * 1024;
+pub(crate) const CLEANER_BYTES_PER_S: u64 = 32 * 1024 * 1024;
 /// Producer ids reserved by one metadata record (log contract, rule 6).
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
 /// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.
 pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
 /// Bytes of one change in the metadata log: a topic with every config it can have fits many times over.
-pub const METADATA_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const METADATA_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one topic config value; a plugin's configuration is the longest.
-pub const CONFIG_VALUE_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const CONFIG_VALUE_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of all configs of one topic.
-pub const CONFIGS_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const CONFIGS_BYTES_MAX: usize = 1024 * 1024;
 /// Partitions of `__consumer_offsets`: Kafka's `offsets.topic.num.partitions`.
-pub const OFFSETS_PARTITIONS: i32 = 50;
+pub(crate) const OFFSETS_PARTITIONS: i32 = 50;
 /// Bytes of commit metadata: Kafka's `offset.metadata.max.bytes`.
-pub const COMMIT_METADATA_BYTES_MAX: usize = 4_096;
+pub(crate) const COMMIT_METADATA_BYTES_MAX: usize = 4_096;
 /// Members of one group, and ids promised to more: beyond it a rebalance costs every member megabytes. Kafka's
 /// `group.max.size` has no bound.
-pub const GROUP_MEMBERS_MAX: usize = 10_000;
+pub(crate) const GROUP_MEMBERS_MAX: usize = 10_000;
 /// Groups at once: each costs about a kilobyte, and any client can name new ones.
-pub const GROUPS_MAX: usize = 100_000;
+pub(crate) const GROUPS_MAX: usize = 100_000;
 /// How long a new member may wait for its first generation: Kafka's `CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`.
-pub const GROUP_NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
+pub(crate) const GROUP_NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
 /// How often committed offsets are looked through for expired ones: Kafka's `offsets.retention.check.interval.ms`.
-pub const OFFSETS_RETENTION_CHECK: Duration = Duration::from_secs(10 * 60);
+pub(crate) const OFFSETS_RETENTION_CHECK: Duration = Duration::from_secs(10 * 60);
 /// Tombstones of one batch: well below `MESSAGE_BYTES_MAX` with the longest topic names.
-pub const TOMBSTONES_PER_BATCH: usize = 500;
+pub(crate) const TOMBSTONES_PER_BATCH: usize = 500;
 /// Bytes of the names in one batch of tombstones: group ids may have 32 KiB each.
-pub const TOMBSTONE_NAMES_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
+pub(crate) const TOMBSTONE_NAMES_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
 /// Between two batches of tombstones that retention writes into one partition: others commit there too.
-pub const TOMBSTONE_BATCHES_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const TOMBSTONE_BATCHES_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes read at once when the offsets topic is replayed at start.
-pub const REPLAY_READ_BYTES: usize = 1024 * 1024;
+pub(crate) const REPLAY_READ_BYTES: usize = 1024 * 1024;
 /// Bytes of the headers that the broker adds to a record that it moves, in all: they do not count against the target's
 /// `max.message.bytes` (rule 19). The longest is a topic name of 249 bytes; names and numbers take a few hundred more.
-pub const OWN_HEADERS_BYTES_MAX: usize = 4_096;
+pub(crate) const OWN_HEADERS_BYTES_MAX: usize = 4_096;
 /// Records of one delay step (delay contract, "The store").
-pub const DELAY_STEP_RECORDS_MAX: usize = 1_000;
+pub(crate) const DELAY_STEP_RECORDS_MAX: usize = 1_000;
 /// Bytes of one delay step.
-pub const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
 /// Delay steps in memory at once, over all delay topics: a flood of due records waits its turn.
-pub const DELAY_STEPS_AT_ONCE: usize = 16;
+pub(crate) const DELAY_STEPS_AT_ONCE: usize = 16;
 
 const _: () = assert!(FAILED_DRAIN.as_millis() < FAILED_END.as_millis());
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);

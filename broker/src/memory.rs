@@ -50,12 +50,6 @@ impl MemoryBudget {
         self.free.available_permits()
     }
 
-    /// The semaphore itself, for those who take permits in their own way.
-    #[must_use]
-    pub fn permits(&self) -> &Arc<Semaphore> {
-        &self.free
-    }
-
     /// So many bytes as soon as they are free, first come first served; more than there are is the whole budget.
     pub async fn take(&self, bytes: usize) -> Option<Share> {
         let permits = u32::try_from(bytes.min(self.max)).ok()?;

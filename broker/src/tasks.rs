@@ -22,6 +22,8 @@ use tokio_util::task::TaskTracker;
 
 #[cfg(any(test, feature = "injected-panics"))]
 mod injected;
+#[cfg(any(test, feature = "injected-panics"))]
+mod injecting;
 #[cfg(test)]
 mod tests;
 
@@ -116,7 +118,7 @@ impl Vital {
 
     /// What is done at once when it fails: whatever it served refuses further work, and whoever waits is answered.
     #[must_use]
-    pub fn poisons(mut self, poison: impl FnOnce(&TaskFailure) + Send + 'static) -> Vital {
+    pub(crate) fn poisons(mut self, poison: impl FnOnce(&TaskFailure) + Send + 'static) -> Vital {
         self.poison = Box::new(poison);
         self
     }
@@ -144,7 +146,7 @@ pub struct VitalThread {
 
 impl VitalThread {
     /// From now on it may end: for an owner that has its own way to ask for it.
-    pub fn may_end(&self) {
+    pub(crate) fn may_end(&self) {
         self.stop.cancel();
     }
 
@@ -207,7 +209,7 @@ impl Tasks {
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn vital_thread(
+    pub(crate) fn vital_thread(
         &self,
         vital: Vital,
         wake: impl Fn() + Send + Sync + 'static,
@@ -447,7 +449,7 @@ impl Changes {
 ///
 /// # Errors
 /// `work` panicked: a bug. The panic goes no further.
-pub async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TaskFailure> {
@@ -464,7 +466,7 @@ pub async fn blocking<T: Send + 'static>(
 
 /// Runs each piece of work on a thread of its own and `meanwhile` on this one; returns when all have ended. A panic in one
 /// is the caller's.
-pub fn on_threads<W: FnOnce() + Send>(works: impl IntoIterator<Item = W>, meanwhile: impl FnOnce()) {
+pub(crate) fn on_threads<W: FnOnce() + Send>(works: impl IntoIterator<Item = W>, meanwhile: impl FnOnce()) {
     std::thread::scope(|scope| {
         works.into_iter().for_each(|work| drop(scope.spawn(work)));
         meanwhile();

@@ -49,7 +49,7 @@ impl<R, T> Granted<R, T> {
 
     /// Uses the permit up.
     #[must_use]
-    pub fn into_resource(self) -> T {
+    pub(crate) fn into_resource(self) -> T {
         self.resource
     }
 }

@@ -152,7 +152,7 @@ impl Partitioners {
     ///
     /// # Errors
     /// `BadBinding`, with what the host or the plugin says.
-    pub async fn check_binding(&self, topic: &str, plugin: &str, config: &str) -> Result<(), ChainError> {
+    pub(crate) async fn check_binding(&self, topic: &str, plugin: &str, config: &str) -> Result<(), ChainError> {
         let bound = self.bind(plugin, config).await;
         bound.map(drop).map_err(|cause| ChainError::BadBinding {
             topic: topic.to_owned(),

@@ -67,6 +67,6 @@ pub enum AppendOnce {
 ///
 /// # Errors
 /// `RecordFailure::Invalid` for a message that no batch can hold: a time before 1970, a size beyond Kafka's 32-bit fields.
-pub fn batch_bytes_bound(message: &Message) -> Result<usize, DoorError> {
+pub(crate) fn batch_bytes_bound(message: &Message) -> Result<usize, DoorError> {
     Ok(record::size_bound(message)? + BATCH_HEADER_BYTES)
 }

@@ -40,7 +40,7 @@ impl Engine {
     ///
     /// # Errors
     /// As `alter_topic_configs`.
-    pub async fn replace_topic_configs(
+    pub(crate) async fn replace_topic_configs(
         &self,
         topic: &Granted<AlterConfigs, TopicRef>,
         configs: Vec<(String, Option<String>)>,
@@ -59,7 +59,7 @@ impl Engine {
 
     /// What DescribeConfigs shows for the broker. Read-only: these are set in the configuration file.
     #[must_use]
-    pub fn broker_configs(&self, _permit: &Granted<DescribeConfigs, Cluster>) -> Vec<ConfigEntry> {
+    pub(crate) fn broker_configs(&self, _permit: &Granted<DescribeConfigs, Cluster>) -> Vec<ConfigEntry> {
         let defaults = rows(&BrokerConfig::default());
         let entry = |(row, default): (Row, Row)| ConfigEntry {
             key: row.key.into(),

@@ -13,7 +13,7 @@ impl Engine {
     /// # Errors
     /// Each: an unknown or internal topic; a topic that is only compacted, or whose records wait for their delivery; an offset
     /// above HW; a log that cannot be written.
-    pub async fn delete_records(
+    pub(crate) async fn delete_records(
         &self,
         topic: &Granted<Delete, TopicRef>,
         partitions: Vec<(PartitionId, DeleteUntil)>,

@@ -55,7 +55,7 @@ impl Follower {
     }
 
     /// Wakes `notify` on new records and on the partition's end, until the guard is dropped.
-    pub fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
+    pub(crate) fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
         self.partition.watch(notify)
     }
 }

@@ -40,7 +40,7 @@ impl Engine {
     ///
     /// # Errors
     /// The coordinator's.
-    pub async fn join_group(
+    pub(crate) async fn join_group(
         &self,
         group: Granted<Read, Group>,
         request: JoinRequest,
@@ -52,7 +52,7 @@ impl Engine {
     ///
     /// # Errors
     /// The coordinator's.
-    pub async fn sync_group(
+    pub(crate) async fn sync_group(
         &self,
         group: Granted<Read, Group>,
         request: SyncRequest,
@@ -64,7 +64,7 @@ impl Engine {
     ///
     /// # Errors
     /// The coordinator's; `RebalanceInProgress` asks the member to join again.
-    pub async fn heartbeat(&self, group: &Granted<Read, Group>, who: &Membership) -> Result<(), GroupError> {
+    pub(crate) async fn heartbeat(&self, group: &Granted<Read, Group>, who: &Membership) -> Result<(), GroupError> {
         self.groups.heartbeat(group.resource().id(), who).await
     }
 
@@ -72,7 +72,7 @@ impl Engine {
     ///
     /// # Errors
     /// The coordinator's.
-    pub async fn leave_group(
+    pub(crate) async fn leave_group(
         &self,
         group: &Granted<Read, Group>,
         leaving: &[LeavingMember],
@@ -84,13 +84,13 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`, and the coordinator's.
-    pub fn describe_group(&self, group: &Granted<Describe, Group>) -> Result<GroupDescription, GroupError> {
+    pub(crate) fn describe_group(&self, group: &Granted<Describe, Group>) -> Result<GroupDescription, GroupError> {
         self.groups.describe(group.resource().id())
     }
 
     /// Every group that the caller may describe.
     #[must_use]
-    pub fn list_groups(&self, ctx: &Context) -> Vec<GroupDescription> {
+    pub(crate) fn list_groups(&self, ctx: &Context) -> Vec<GroupDescription> {
         let may_see = |group: &GroupDescription| self.auth.ask::<Describe, _>(ctx, Group::named(&group.group)).is_ok();
         self.groups.list().into_iter().filter(may_see).collect()
     }
@@ -126,7 +126,7 @@ impl Engine {
     ///
     /// # Errors
     /// The coordinator's.
-    pub async fn committed_offsets(
+    pub(crate) async fn committed_offsets(
         &self,
         group: &Granted<Describe, Group>,
         topics: &[(Granted<Describe, TopicName>, Vec<PartitionId>)],

@@ -10,7 +10,7 @@ use crate::topics::KeyedLog;
 impl Engine {
     /// The keyed log in the topic of that name; one handle for one service.
     #[must_use]
-    pub fn keyed_log(&self, topic: Granted<Write, TopicName>) -> KeyedLog {
+    pub(crate) fn keyed_log(&self, topic: Granted<Write, TopicName>) -> KeyedLog {
         KeyedLog::new(Arc::clone(&self.catalog), Arc::clone(&self.clock), topic.into_resource())
     }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod fetch;
 pub mod follow;
 pub mod groups;
+mod id_blocks;
 pub mod keyed_log;
 pub mod offsets;
 pub mod plugins;
@@ -32,6 +33,8 @@ use crate::memory::MemoryBudget;
 use crate::tasks::Tasks;
 use crate::topics::Catalog;
 
+use id_blocks::ProducerIds;
+
 pub use error::EngineError;
 
 /// The broker's verbs. One is made by `node.rs` and shared by every door.
@@ -42,7 +45,7 @@ pub struct Engine {
     catalog: Arc<Catalog>,
     groups: Arc<Groups>,
     partitioners: Arc<Partitioners>,
-    producer_ids: producer_ids::ProducerIds,
+    producer_ids: ProducerIds,
     memory: MemoryBudget,
     /// For batches that are opened or recompressed, and look-ups by time.
     openings: Arc<Semaphore>,
@@ -61,7 +64,7 @@ impl Engine {
         partitioners: Arc<Partitioners>,
         auth: Authorizer,
     ) -> Arc<Engine> {
-        let producer_ids = producer_ids::ProducerIds::new(Arc::clone(&catalog));
+        let producer_ids = ProducerIds::new(Arc::clone(&catalog));
         let memory = MemoryBudget::new(config.memory_max_bytes);
         let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();

@@ -60,7 +60,7 @@ impl Engine {
     ///
     /// # Errors
     /// Each: an unknown topic or partition, a fenced or unknown epoch, a log that cannot be read.
-    pub async fn list_offsets(
+    pub(crate) async fn list_offsets(
         &self,
         topic: &Granted<Describe, TopicRef>,
         asked: Vec<OffsetAsked>,
@@ -80,7 +80,7 @@ impl Engine {
     ///
     /// # Errors
     /// An unknown topic or partition, a partition that cannot be used.
-    pub fn partition_offsets(
+    pub(crate) fn partition_offsets(
         &self,
         topic: &Granted<Describe, TopicRef>,
         partition: PartitionId,
@@ -136,7 +136,7 @@ impl Engine {
     ///
     /// # Errors
     /// Each, as `list_offsets`.
-    pub fn epoch_ends(
+    pub(crate) fn epoch_ends(
         &self,
         topic: &Granted<Describe, TopicRef>,
         asked: Vec<EpochAsked>,

@@ -90,7 +90,7 @@ impl Engine {
     ///
     /// # Errors
     /// An unknown topic; `Unavailable` when the bound plugin cannot be loaded now, `Failed` when it failed on these messages.
-    pub async fn choose_partitions(
+    pub(crate) async fn choose_partitions(
         &self,
         ctx: &Context,
         topic: &Granted<Write, TopicRef>,
@@ -104,7 +104,7 @@ impl Engine {
     ///
     /// # Errors
     /// As `choose_partitions`.
-    pub async fn bound_partitions(
+    pub(crate) async fn bound_partitions(
         &self,
         ctx: &Context,
         topic: &Granted<Write, TopicRef>,

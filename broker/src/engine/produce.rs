@@ -179,7 +179,7 @@ impl Engine {
     ///
     /// # Errors
     /// `WrongEnd` when it ends elsewhere, once that end is durable (rule 2); else as `produce`.
-    pub async fn produce_at(
+    pub(crate) async fn produce_at(
         &self,
         ctx: &Context,
         topic: &Granted<Write, TopicRef>,

@@ -51,7 +51,7 @@ impl DescribedTopic {
 impl Engine {
     /// Every topic that the caller may describe, in order of names.
     #[must_use]
-    pub fn describe_topics(&self, ctx: &Context) -> Vec<DescribedTopic> {
+    pub(crate) fn describe_topics(&self, ctx: &Context) -> Vec<DescribedTopic> {
         let topics = self.catalog.topics().into_iter();
         let may_see = |topic: &Arc<Topic>| self.auth.ask::<Describe, _>(ctx, topic.name().clone()).is_ok();
         topics.filter(may_see).map(|topic| DescribedTopic::of(&topic)).collect()
@@ -59,7 +59,7 @@ impl Engine {
 
     /// Changes value whenever a topic is created, deleted, grown or reconfigured.
     #[must_use]
-    pub fn topic_changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn topic_changes(&self) -> watch::Receiver<u64> {
         self.catalog.changes()
     }
 
@@ -67,7 +67,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound` or `IdNotFound`.
-    pub fn describe_topic(&self, topic: &Granted<Describe, TopicRef>) -> Result<DescribedTopic, EngineError> {
+    pub(crate) fn describe_topic(&self, topic: &Granted<Describe, TopicRef>) -> Result<DescribedTopic, EngineError> {
         Ok(DescribedTopic::of(&*self.resolve(topic.resource())?))
     }
 
@@ -75,7 +75,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound` or `IdNotFound`, or why it cannot be created.
-    pub async fn describe_or_create_topic(
+    pub(crate) async fn describe_or_create_topic(
         &self,
         topic: &Granted<Describe, TopicRef>,
         create: Option<Granted<Create, TopicRef>>,

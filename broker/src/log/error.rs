@@ -139,7 +139,7 @@ impl From<TaskFailure> for LogError {
 impl LogError {
     /// The disk is full, or a quota or a limit of size is reached: it may work when there is room again (rule 8).
     #[must_use]
-    pub fn is_no_space(&self) -> bool {
+    pub(crate) fn is_no_space(&self) -> bool {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(self, LogError::Io { cause, .. } if matches!(cause.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }

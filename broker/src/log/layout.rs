@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::ids::{Offset, PartitionId, TopicId, TopicName, TopicPartition};
 
 /// The broker's own log of what exists; it is opened before the term is known and stays at leader epoch 0.
-pub const METADATA_TOPIC: &str = "__sluice_metadata";
+pub(crate) const METADATA_TOPIC: &str = "__sluice_metadata";
 
 const LOG: &str = ".log";
 const INDEX: &str = ".index";
@@ -18,7 +18,7 @@ const SNAPSHOT: &str = ".snapshot";
 const NAME_BYTES_MAX: usize = 255;
 
 /// The files at the root of a data directory.
-pub const LOCK: &str = ".lock";
+pub(crate) const LOCK: &str = ".lock";
 /// The version of the folder's formats, as a number in text.
 pub const DATA_VERSION: &str = "sluice-version";
 /// The version that this program writes; it reads the older ones too.
@@ -28,15 +28,15 @@ pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 /// Kafka's `OffsetCheckpointFile` of recovery points.
 pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 /// Kafka's `OffsetCheckpointFile` of log start offsets.
-pub const LOG_STARTS: &str = "log-start-offset-checkpoint";
+pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
 /// Kafka's `OffsetCheckpointFile` of the offsets up to which compaction has come.
-pub const CLEANED_OFFSETS: &str = "cleaner-offset-checkpoint";
+pub(crate) const CLEANED_OFFSETS: &str = "cleaner-offset-checkpoint";
 /// In a partition's directory: Kafka's `LeaderEpochCheckpointFile`.
-pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
+pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// In a partition's directory: Kafka's `PartitionMetadataFile`.
-pub const PARTITION_METADATA: &str = "partition.metadata";
+pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// What a file is called while it is written, before it replaces the one it is for.
-pub const TEMPORARY: &str = ".tmp";
+pub(crate) const TEMPORARY: &str = ".tmp";
 
 /// What a segment's file is called once it is out of the log and waits to be unlinked.
 const DELETED: &str = ".deleted";
@@ -62,7 +62,7 @@ pub enum SegmentFile {
 
 /// The name of one file of the segment that begins at `base`; of a snapshot, the offset before which it was taken.
 #[must_use]
-pub fn segment_file(base: Offset, file: SegmentFile) -> String {
+pub(crate) fn segment_file(base: Offset, file: SegmentFile) -> String {
     let suffix = match file {
         SegmentFile::Log => LOG,
         SegmentFile::Index => INDEX,
@@ -75,7 +75,7 @@ pub fn segment_file(base: Offset, file: SegmentFile) -> String {
 
 /// The base offset and kind of a segment's file; `None` for any other name.
 #[must_use]
-pub fn parse_segment_file(name: &str) -> Option<(Offset, SegmentFile)> {
+pub(crate) fn parse_segment_file(name: &str) -> Option<(Offset, SegmentFile)> {
     let (digits, suffix) = name.split_at_checked(20)?;
     let file = match suffix {
         LOG => SegmentFile::Log,
@@ -94,7 +94,7 @@ pub fn parse_segment_file(name: &str) -> Option<(Offset, SegmentFile)> {
 /// What a file of a segment is by the end of its name alone, and the base offset that its name begins with, for tools
 /// that are shown files of any name.
 #[must_use]
-pub fn segment_file_by_suffix(name: &str) -> Option<(SegmentFile, Option<Offset>)> {
+pub(crate) fn segment_file_by_suffix(name: &str) -> Option<(SegmentFile, Option<Offset>)> {
     let kind = match &name[name.rfind('.')?..] {
         LOG => SegmentFile::Log,
         INDEX => SegmentFile::Index,
@@ -108,32 +108,32 @@ pub fn segment_file_by_suffix(name: &str) -> Option<(SegmentFile, Option<Offset>
 
 /// The file of another kind of the segment that the file `name` belongs to.
 #[must_use]
-pub fn sibling(name: &str, kind: SegmentFile) -> String {
+pub(crate) fn sibling(name: &str, kind: SegmentFile) -> String {
     let stem = name.split('.').next().unwrap_or_default();
     format!("{stem}{}", &segment_file(Offset::ZERO, kind)[20..])
 }
 
 /// `path` once its segment is out of the log (Kafka's `LogFileUtils.DELETED_FILE_SUFFIX`).
 #[must_use]
-pub fn deleted_file(path: &Path) -> PathBuf {
+pub(crate) fn deleted_file(path: &Path) -> PathBuf {
     with_suffix(path, DELETED)
 }
 
 /// `true` for files that are out of the log and may have outlived their removal.
 #[must_use]
-pub fn is_deleted_file(name: &str) -> bool {
+pub(crate) fn is_deleted_file(name: &str) -> bool {
     name.strip_suffix(DELETED).is_some_and(|name| parse_segment_file(name).is_some())
 }
 
 /// `path` while compaction writes it (Kafka's `LogFileUtils.CLEANED_FILE_SUFFIX`).
 #[must_use]
-pub fn cleaned_file(path: &Path) -> PathBuf {
+pub(crate) fn cleaned_file(path: &Path) -> PathBuf {
     with_suffix(path, CLEANED)
 }
 
 /// `path` when it is to take the place of old segments (Kafka's `LogFileUtils.SWAP_FILE_SUFFIX`).
 #[must_use]
-pub fn swap_file(path: &Path) -> PathBuf {
+pub(crate) fn swap_file(path: &Path) -> PathBuf {
     with_suffix(path, SWAP)
 }
 
@@ -148,7 +148,7 @@ pub enum Interim {
 
 /// What a file of an interrupted compaction is; `None` for any other name.
 #[must_use]
-pub fn parse_interim_file(name: &str) -> Option<(Interim, Offset, SegmentFile)> {
+pub(crate) fn parse_interim_file(name: &str) -> Option<(Interim, Offset, SegmentFile)> {
     let cleaned = name.strip_suffix(CLEANED).map(|of| (Interim::Cleaned, of));
     let (state, of) = cleaned.or_else(|| name.strip_suffix(SWAP).map(|of| (Interim::Swap, of)))?;
     parse_segment_file(of).map(|(base, file)| (state, base, file))
@@ -156,19 +156,19 @@ pub fn parse_interim_file(name: &str) -> Option<(Interim, Offset, SegmentFile)> 
 
 /// Where the `number`th cut of a segment keeps its bytes (rule 10).
 #[must_use]
-pub fn cut_file(base: Offset, number: u32) -> String {
+pub(crate) fn cut_file(base: Offset, number: u32) -> String {
     format!("{:020}.cut-{number}", base.0)
 }
 
 /// A partition's directory.
 #[must_use]
-pub fn partition_dir(topic: &TopicName, partition: PartitionId) -> String {
+pub(crate) fn partition_dir(topic: &TopicName, partition: PartitionId) -> String {
     format!("{topic}-{partition}")
 }
 
 /// The topic and partition of a directory's name; `None` for any other (`-delete` and `-stray` too).
 #[must_use]
-pub fn parse_partition_dir(name: &str) -> Option<TopicPartition> {
+pub(crate) fn parse_partition_dir(name: &str) -> Option<TopicPartition> {
     let (topic, number) = name.rsplit_once('-')?;
     if number.is_empty() || !number.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -181,19 +181,19 @@ pub fn parse_partition_dir(name: &str) -> Option<TopicPartition> {
 
 /// The name of a deleted partition's directory until it is unlinked (Kafka's `LocalLog.logDeleteDirName`).
 #[must_use]
-pub fn delete_dir(topic: &TopicName, partition: PartitionId) -> String {
+pub(crate) fn delete_dir(topic: &TopicName, partition: PartitionId) -> String {
     set_aside(topic, partition, "-delete")
 }
 
 /// The name of a directory that belongs to no known topic (Kafka's `LocalLog.logStrayDirName`).
 #[must_use]
-pub fn stray_dir(topic: &TopicName, partition: PartitionId) -> String {
+pub(crate) fn stray_dir(topic: &TopicName, partition: PartitionId) -> String {
     set_aside(topic, partition, "-stray")
 }
 
 /// `true` for directories whose removal was decided and may have been interrupted.
 #[must_use]
-pub fn is_delete_dir(name: &str) -> bool {
+pub(crate) fn is_delete_dir(name: &str) -> bool {
     name.strip_suffix("-delete").and_then(|rest| rest.rsplit_once('.')).is_some_and(|(_, id)| id.len() == 32)
 }
 
@@ -205,7 +205,7 @@ fn set_aside(topic: &TopicName, partition: PartitionId, suffix: &str) -> String 
 
 /// `path` while it is being written.
 #[must_use]
-pub fn temporary(path: &Path) -> PathBuf {
+pub(crate) fn temporary(path: &Path) -> PathBuf {
     with_suffix(path, TEMPORARY)
 }
 
@@ -217,13 +217,13 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// The text of `partition.metadata`.
 #[must_use]
-pub fn partition_metadata(id: TopicId) -> String {
+pub(crate) fn partition_metadata(id: TopicId) -> String {
     format!("version: 0\ntopic_id: {id}\n")
 }
 
 /// The topic id in a `partition.metadata`; `None` when it is not one.
 #[must_use]
-pub fn parse_partition_metadata(text: &str) -> Option<TopicId> {
+pub(crate) fn parse_partition_metadata(text: &str) -> Option<TopicId> {
     let mut lines = text.lines();
     if lines.next()?.trim() != "version: 0" {
         return None;

@@ -135,7 +135,7 @@ impl Partition {
     ///
     /// # Errors
     /// As `durable`.
-    pub async fn sync_now(&self, until: Offset) -> Result<(), LogError> {
+    pub(crate) async fn sync_now(&self, until: Offset) -> Result<(), LogError> {
         self.view().positions.want(until);
         self.mark_dirty();
         self.synced.until(until).await
@@ -154,13 +154,13 @@ impl Partition {
     }
 
     /// `notify.notify_one()` is called whenever HW moves, and when the partition is deleted or poisoned.
-    pub fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
+    pub(crate) fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
         self.watchers.watch(notify)
     }
 
     /// OffsetForLeaderEpoch: the largest epoch <= `epoch` known and where it ends (HW for the current one). `None`: unknown.
     #[must_use]
-    pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+    pub(crate) fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         let view = self.view();
         view.epochs.end_of(epoch, self.epoch_now(&view), view.positions.leo().offset, view.positions.hw().offset)
     }
@@ -183,7 +183,7 @@ impl Partition {
     ///
     /// # Errors
     /// `FencedEpoch` below the current epoch, `UnknownEpoch` above.
-    pub fn check_epoch(&self, asked: Option<LeaderEpoch>) -> Result<(), LogError> {
+    pub(crate) fn check_epoch(&self, asked: Option<LeaderEpoch>) -> Result<(), LogError> {
         let current = self.current_epoch();
         match asked {
             Some(asked) if asked < current => Err(LogError::FencedEpoch { asked, current }),
@@ -193,7 +193,7 @@ impl Partition {
     }
 
     /// Puts changed topic configs in force, from the next append on.
-    pub fn reconfigure(&self, config: LogConfig) {
+    pub(crate) fn reconfigure(&self, config: LogConfig) {
         let (sync, flush) = (config.sync, config.flush);
         self.config.store(Arc::new(config));
         if sync {

@@ -66,7 +66,7 @@ impl Compression {
     ///
     /// # Errors
     /// `Compression` when there is no such codec.
-    pub fn from_attributes(attributes: u16) -> Result<Compression, RecordError> {
+    pub(crate) fn from_attributes(attributes: u16) -> Result<Compression, RecordError> {
         Compression::from_bits(attributes & 0x07)
     }
 

@@ -27,7 +27,7 @@ impl ControlType {
     ///
     /// # Errors
     /// `Corrupt` when the key is too short or its version is negative.
-    pub fn of_key(key: &[u8]) -> Result<ControlType, RecordError> {
+    pub(crate) fn of_key(key: &[u8]) -> Result<ControlType, RecordError> {
         match key {
             [v0, v1, t0, t1, ..] if i16::from_be_bytes([*v0, *v1]) >= 0 => Ok(match i16::from_be_bytes([*t0, *t1]) {
                 0 => ControlType::Abort,
@@ -43,7 +43,7 @@ impl ControlType {
 ///
 /// # Errors
 /// `Corrupt` when the value is too short or its version is negative.
-pub fn coordinator_epoch(value: &[u8]) -> Result<LeaderEpoch, RecordError> {
+pub(crate) fn coordinator_epoch(value: &[u8]) -> Result<LeaderEpoch, RecordError> {
     match value {
         [v0, v1, e0, e1, e2, e3, ..] if i16::from_be_bytes([*v0, *v1]) >= 0 => {
             Ok(LeaderEpoch(i32::from_be_bytes([*e0, *e1, *e2, *e3])))

@@ -55,7 +55,7 @@ impl StoredBatch {
     ///
     /// # Errors
     /// As `keys`; `Compression` also when what is left cannot be compressed again.
-    pub fn filtered(
+    pub(crate) fn filtered(
         &self,
         horizon: TimestampMs,
         mut keep: impl FnMut(Keyed<'_>) -> bool,
@@ -96,7 +96,7 @@ impl StoredBatch {
     ///
     /// # Errors
     /// None that a whole batch can have.
-    pub fn emptied(&self) -> Result<Bytes, RecordError> {
+    pub(crate) fn emptied(&self) -> Result<Bytes, RecordError> {
         // No largest timestamp either: look-ups by time would find a batch without records.
         self.rebuilt(&[], 0, NO_TIMESTAMP, NO_TIMESTAMP, false)
     }

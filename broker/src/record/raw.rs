@@ -95,7 +95,7 @@ impl RawHeader {
 
     /// `true` when the max timestamp is every record's.
     #[must_use]
-    pub fn log_append_time(&self) -> bool {
+    pub(crate) fn log_append_time(&self) -> bool {
         self.attributes & 0x08 != 0
     }
 

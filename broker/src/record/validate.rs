@@ -36,7 +36,7 @@ pub struct AppendRules {
 impl AppendRules {
     /// A compressed batch has to be opened, or one has to be compressed: not to be done on a network thread.
     #[must_use]
-    pub fn is_heavy(&self, batch: &ProducedBatch, now: TimestampMs) -> bool {
+    pub(crate) fn is_heavy(&self, batch: &ProducedBatch, now: TimestampMs) -> bool {
         self.recompresses(batch) || (batch.header().compression != Compression::None && self.must_open(batch, now))
     }
 

@@ -138,7 +138,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `IdNotFound`.
-    pub fn topic_by_id(&self, id: TopicId) -> Result<Arc<Topic>, TopicError> {
+    pub(crate) fn topic_by_id(&self, id: TopicId) -> Result<Arc<Topic>, TopicError> {
         self.shared.topics.read().by_id.get(&id).cloned().ok_or(TopicError::IdNotFound { id })
     }
 

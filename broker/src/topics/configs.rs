@@ -73,7 +73,9 @@ impl TopicConfigs {
     ///
     /// # Errors
     /// `BadConfig` that names the key: unknown, not in force yet, or a value it cannot have.
-    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<TopicConfigs, TopicError> {
+    pub(crate) fn from_pairs<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<TopicConfigs, TopicError> {
         let mut configs = TopicConfigs::default();
         for (key, value) in pairs {
             configs.set.insert(key.to_owned(), config_check::value(key, value)?);
@@ -158,7 +160,7 @@ impl TopicConfigs {
 
     /// What these configs mean for the topic's logs.
     #[must_use]
-    pub fn log_config(&self) -> LogConfig {
+    pub(crate) fn log_config(&self) -> LogConfig {
         LogConfig {
             segment_bytes: self.number("segment.bytes").unsigned_abs(),
             segment_ms: self.number("segment.ms"),
@@ -195,7 +197,7 @@ impl TopicConfigs {
 
     /// What they mean for the batches that producers send.
     #[must_use]
-    pub fn append_rules(&self) -> AppendRules {
+    pub(crate) fn append_rules(&self) -> AppendRules {
         let compression = match self.get("compression.type") {
             Some("uncompressed") => Some(Compression::None),
             Some("gzip") => Some(Compression::Gzip),
@@ -241,7 +243,7 @@ impl TopicConfigs {
 
     /// `sluice.plugin.config.<name>`; `{}` when not set.
     #[must_use]
-    pub fn plugin_config(&self, plugin: &str) -> &str {
+    pub(crate) fn plugin_config(&self, plugin: &str) -> &str {
         self.set.get(&format!("{PLUGIN_CONFIG}{plugin}")).map_or("{}", String::as_str)
     }
 

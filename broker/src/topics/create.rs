@@ -51,7 +51,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NotFound` where it may not be made, or what `create` says.
-    pub async fn get_or_create(&self, name: &str, may_create: bool) -> Result<Arc<Topic>, TopicError> {
+    pub(crate) async fn get_or_create(&self, name: &str, may_create: bool) -> Result<Arc<Topic>, TopicError> {
         match self.topic(name) {
             Err(TopicError::NotFound { .. }) if may_create && self.shared.rules.auto_create && !is_own_name(name) => {
                 match self.create(NewTopic::named(name)).await {

@@ -129,7 +129,7 @@ impl Topic {
 
     /// What it asks of batches.
     #[must_use]
-    pub fn append_rules(&self) -> AppendRules {
+    pub(crate) fn append_rules(&self) -> AppendRules {
         **self.rules.load()
     }
 

@@ -98,7 +98,7 @@ impl Groups {
     ///
     /// # Errors
     /// As Kafka's error codes for Heartbeat; `RebalanceInProgress` asks the member to join again.
-    pub async fn heartbeat(&self, group: &str, who: &Membership) -> Result<(), GroupError> {
+    pub(crate) async fn heartbeat(&self, group: &str, who: &Membership) -> Result<(), GroupError> {
         check_id(group)?;
         let shard = self.find(group).ok_or_else(|| unknown(group, &who.member))?;
         shard.run(|groups, now| groups.heartbeat(group, who, now))?.durable().await?
@@ -173,7 +173,7 @@ impl Groups {
     /// # Errors
     /// The log's; groups that could be written to have forgotten the topic. The others show nothing of it either, and
     /// write their tombstones when offsets expire.
-    pub async fn forget_topic(&self, topic: &TopicName, id: TopicId) -> Result<(), GroupError> {
+    pub(crate) async fn forget_topic(&self, topic: &TopicName, id: TopicId) -> Result<(), GroupError> {
         let forget = |shard: &'_ GroupShard| {
             let shard = Arc::clone(shard);
             async move {

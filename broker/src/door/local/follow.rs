@@ -85,7 +85,7 @@ impl Follower {
     }
 
     /// Wakes `notify` on new records and on the partition's end, until the answer is dropped.
-    pub fn watch(&self, notify: &Arc<Notify>) -> Watch {
+    pub(crate) fn watch(&self, notify: &Arc<Notify>) -> Watch {
         Watch { _guard: self.partition.watch(notify) }
     }
 }

@@ -21,7 +21,7 @@ impl Door {
     ///
     /// # Errors
     /// `BadName` for a name that no topic can have.
-    pub fn keyed_log(&self, ctx: &Context, name: &str) -> Result<KeyedLog, DoorError> {
+    pub(crate) fn keyed_log(&self, ctx: &Context, name: &str) -> Result<KeyedLog, DoorError> {
         let topic = self.engine.auth().ask(ctx, TopicName::new(name)?)?;
         Ok(KeyedLog { log: self.engine.keyed_log(topic) })
     }

@@ -50,7 +50,7 @@ impl Door {
     ///
     /// # Errors
     /// An unknown topic; `Unavailable` when the plugin cannot be loaded now, `Failed` when it failed on these messages.
-    pub async fn bound_partitions(
+    pub(crate) async fn bound_partitions(
         &self,
         ctx: &Context,
         topic: TopicId,

@@ -18,7 +18,7 @@ pub struct TopicChanges {
 
 impl TopicChanges {
     /// Everything up to now has been seen.
-    pub fn mark_seen(&mut self) {
+    pub(crate) fn mark_seen(&mut self) {
         self.changes.mark_unchanged();
     }
 
@@ -49,7 +49,7 @@ impl Door {
     ///
     /// # Errors
     /// `NotFound` where it may not be created, or what `create_topic` says.
-    pub async fn topic_or_create(&self, ctx: &Context, name: &str) -> Result<TopicInfo, DoorError> {
+    pub(crate) async fn topic_or_create(&self, ctx: &Context, name: &str) -> Result<TopicInfo, DoorError> {
         let (auth, name) = (self.engine.auth(), TopicRef::name(name));
         let (describe, create) = (auth.ask(ctx, name.clone())?, auth.ask(ctx, name).ok());
         Ok(info(self.engine.describe_or_create_topic(&describe, create).await?))
@@ -80,13 +80,13 @@ impl Door {
 
     /// Whether a topic that the caller may describe has this id.
     #[must_use]
-    pub fn has_topic(&self, ctx: &Context, id: TopicId) -> bool {
+    pub(crate) fn has_topic(&self, ctx: &Context, id: TopicId) -> bool {
         self.topic(ctx, &TopicRef::Id(id)).is_ok()
     }
 
     /// For a service that follows the topics.
     #[must_use]
-    pub fn topic_changes(&self) -> TopicChanges {
+    pub(crate) fn topic_changes(&self) -> TopicChanges {
         TopicChanges { changes: self.engine.topic_changes() }
     }
 }

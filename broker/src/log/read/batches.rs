@@ -33,7 +33,7 @@ impl Partition {
     ///
     /// # Errors
     /// `Io`; `Deleted`, `Offline` when the files are missing for that reason.
-    pub fn read_located(&self, slice: &FileSlice, patience: Patience) -> Result<Option<Bytes>, LogError> {
+    pub(crate) fn read_located(&self, slice: &FileSlice, patience: Patience) -> Result<Option<Bytes>, LogError> {
         match slice.read(patience) {
             Ok(bytes) => Ok(bytes.map(|bytes| whole_batches(Bytes::from(bytes)))),
             Err(error) => {

@@ -77,13 +77,13 @@ impl FileSlice {
     }
 
     /// Keeps only its first `count` bytes.
-    pub fn shorten(&mut self, count: usize) {
+    pub(crate) fn shorten(&mut self, count: usize) {
         self.len = self.len.min(count);
     }
 
     /// Whether its first `count` bytes are in memory, as far as both of their ends tell.
     #[must_use]
-    pub fn is_cached(&self, count: usize) -> bool {
+    pub(crate) fn is_cached(&self, count: usize) -> bool {
         let last = count.min(self.len).saturating_sub(1) as u64;
         let mut byte = Vec::with_capacity(1);
         let mut probe = |at| matches!(self.file.read_cached(&mut byte, 1, at), Ok(Some(_)) | Err(_));
@@ -137,7 +137,12 @@ impl Partition {
     ///
     /// # Errors
     /// `OutOfRange` below log start or above HW; `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
-    pub fn locate(&self, from: Offset, max_bytes: usize, patience: Patience) -> Result<Option<Located>, LogError> {
+    pub(crate) fn locate(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        patience: Patience,
+    ) -> Result<Option<Located>, LogError> {
         let nothing = |located: &Located| located.slice.is_none() && from < located.offsets.hw;
         match self.locate_by(true, from, max_bytes, patience) {
             Ok(Some(located)) if nothing(&located) => {}

@@ -162,7 +162,7 @@ impl LogDir {
     ///
     /// # Errors
     /// `Io`.
-    pub fn confirm_version(&self) -> Result<(), LogError> {
+    pub(crate) fn confirm_version(&self) -> Result<(), LogError> {
         if self.outdated.load(Ordering::Acquire) {
             version::write(&*self.around.disk, &self.path)?;
             self.outdated.store(false, Ordering::Release);

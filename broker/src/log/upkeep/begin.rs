@@ -17,7 +17,7 @@ impl LogDir {
     ///
     /// # Errors
     /// `Io` when a thread cannot be started.
-    pub fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
+    pub(crate) fn begin_upkeep(&self, settings: UpkeepSettings) -> Result<(), LogError> {
         let start = |name: &'static str, run: Work| {
             let (upkeep, woken) = (Arc::clone(&self.upkeep), Arc::clone(&self.upkeep));
             let vital = Vital::new(name, CancellationToken::new());

@@ -42,7 +42,7 @@ impl Partition {
     ///
     /// # Errors
     /// `Policy`, `Held`; `Log` with `OutOfRange` above HW, or when the new start could not be made durable.
-    pub async fn delete_records(&self, until: DeleteUntil) -> Result<Offset, DeleteRecordsError> {
+    pub(crate) async fn delete_records(&self, until: DeleteUntil) -> Result<Offset, DeleteRecordsError> {
         self.usable()?;
         let partition = self.ident().name();
         if !self.config.load().cleanup.delete {

@@ -36,7 +36,7 @@ impl Partition {
     }
 
     /// Appends only if the log ends at `expected`: else the ticket holds `WrongEnd`.
-    pub fn append_if_end(
+    pub(crate) fn append_if_end(
         self: &Arc<Self>,
         batch: ProducedBatch,
         origin: Origin,
