@@ -3,6 +3,7 @@
 //! runs there: requests in `members` and `commits`, each group's own rules in `classic`, its offsets in `offsets`. Pure
 //! but for what exists (the catalog): appending, timers and waiting are the runtime's.
 
+pub(crate) mod assign;
 mod classic;
 mod commits;
 mod error;

@@ -167,7 +167,7 @@ pub(super) fn group_value(group: &GroupMetadata) -> Bytes {
     out.freeze()
 }
 
-fn put_text(out: &mut BytesMut, text: &str) {
+pub(super) fn put_text(out: &mut BytesMut, text: &str) {
     out.put_i16(i16::try_from(text.len()).expect("invariant: texts are bounded where requests enter"));
     out.put_slice(text.as_bytes());
 }
@@ -266,7 +266,7 @@ fn parse_member(from: &mut Cursor, version: i16) -> Result<StoredMember, BadReco
 }
 
 /// Reads a record front to back; `flexible` is Kafka's compact encoding (v4 and on, KIP-482).
-struct Cursor {
+pub(super) struct Cursor {
     rest: Bytes,
     flexible: bool,
 }
@@ -274,8 +274,13 @@ struct Cursor {
 const SHORT: BadRecord = BadRecord { reason: "it ends too early" };
 
 impl Cursor {
+    /// Over bytes of the older, wide encoding.
+    pub(super) fn plain(bytes: &Bytes) -> Cursor {
+        Cursor { rest: bytes.clone(), flexible: false }
+    }
+
     fn versioned(value: &Bytes) -> Result<(Cursor, i16), BadRecord> {
-        let mut from = Cursor { rest: value.clone(), flexible: false };
+        let mut from = Cursor::plain(value);
         let version = from.i16()?;
         if !(0..=4).contains(&version) {
             return Err(BadRecord { reason: "its version is not known" });
@@ -284,11 +289,11 @@ impl Cursor {
         Ok((from, version))
     }
 
-    fn i16(&mut self) -> Result<i16, BadRecord> {
+    pub(super) fn i16(&mut self) -> Result<i16, BadRecord> {
         self.rest.try_get_i16().map_err(|_| SHORT)
     }
 
-    fn i32(&mut self) -> Result<i32, BadRecord> {
+    pub(super) fn i32(&mut self) -> Result<i32, BadRecord> {
         self.rest.try_get_i32().map_err(|_| SHORT)
     }
 
@@ -332,7 +337,7 @@ impl Cursor {
         Ok(Some(text.to_owned()))
     }
 
-    fn text(&mut self) -> Result<String, BadRecord> {
+    pub(super) fn text(&mut self) -> Result<String, BadRecord> {
         self.optional_text()?.ok_or(BadRecord { reason: "a text is missing" })
     }
 
@@ -343,7 +348,7 @@ impl Cursor {
     }
 
     /// Elements of an array; never more than there are bytes left, so that a damaged count reserves nothing.
-    fn array_length(&mut self) -> Result<usize, BadRecord> {
+    pub(super) fn array_length(&mut self) -> Result<usize, BadRecord> {
         let length = self.length(true)?.ok_or(BadRecord { reason: "an array is missing" })?;
         if length > self.rest.len() { Err(SHORT) } else { Ok(length) }
     }

@@ -31,6 +31,8 @@ pub struct JoinRequest {
     pub require_known_member: bool,
     /// v9: the answer may tell the leader of a static group to skip the assignment (KIP-814).
     pub supports_skip_assignment: bool,
+    /// A member inside of the broker. It leads only where there is no other: a client's own assignor goes first.
+    pub in_process: bool,
     /// Why the client joins, in its words (KIP-800).
     pub reason: Option<String>,
 }

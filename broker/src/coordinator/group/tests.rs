@@ -130,6 +130,7 @@ fn client(name: &str) -> JoinRequest {
         rebalance_timeout: Duration::from_secs(60),
         require_known_member: false,
         supports_skip_assignment: false,
+        in_process: false,
         reason: None,
     }
 }

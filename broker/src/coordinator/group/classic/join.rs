@@ -142,6 +142,7 @@ impl ClassicGroup {
             client_host: request.client_host.clone(),
             rebalance_timeout: request.rebalance_timeout,
             session_timeout: request.session_timeout,
+            in_process: request.in_process,
             protocols: request.protocols.clone(),
             assignment: Bytes::new(),
             join: Some(waiting),
@@ -190,6 +191,7 @@ impl ClassicGroup {
         let Some(member) = self.members.get_mut(id) else { return };
         member.rebalance_timeout = request.rebalance_timeout;
         member.session_timeout = request.session_timeout;
+        member.in_process = request.in_process;
         member.join = Some(waiting);
         self.joining += 1;
         let old = std::mem::replace(&mut member.protocols, request.protocols.clone());

@@ -79,6 +79,8 @@ struct Member {
     client_host: String,
     rebalance_timeout: Duration,
     session_timeout: Duration,
+    /// Leads only where no member from outside has joined.
+    in_process: bool,
     protocols: Vec<(String, Bytes)>,
     assignment: Bytes,
     join: Option<RequestId>,
@@ -193,6 +195,8 @@ impl ClassicGroup {
                 client_host,
                 rebalance_timeout,
                 session_timeout,
+                // The records do not say; those members ended with the broker.
+                in_process: false,
                 protocols,
                 assignment,
                 join,

@@ -119,13 +119,16 @@ impl ClassicGroup {
         self.wake(at);
     }
 
-    /// The leader stays if it has joined; else the first of those who have. `false`: nobody has.
+    /// The leader stays if it has joined; else the first of those who have. A member inside of the broker yields to one from
+    /// outside: it assigns by range only, and the clients may have agreed on another assignor. `false`: nobody has joined.
     fn elect_leader(&mut self) -> bool {
         let joined = |id: &String| self.members.get(id).is_some_and(|member| member.join.is_some());
-        if self.leader.as_ref().is_some_and(joined) {
-            return true;
-        }
-        let Some(next) = self.members.keys().find(|id| joined(id)).cloned() else { return false };
+        let outside = |id: &String| joined(id) && self.members.get(id).is_some_and(|member| !member.in_process);
+        let candidates = || self.leader.iter().chain(self.members.keys());
+        let Some(next) = candidates().find(|id| outside(id)).or_else(|| candidates().find(|id| joined(id))) else {
+            return false;
+        };
+        let next = next.clone();
         self.leader = Some(next);
         true
     }

@@ -166,6 +166,7 @@ pub(super) fn client(name: &str) -> JoinRequest {
         rebalance_timeout: REBALANCE,
         require_known_member: false,
         supports_skip_assignment: false,
+        in_process: false,
         reason: None,
     }
 }

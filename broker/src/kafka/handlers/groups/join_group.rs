@@ -57,6 +57,7 @@ fn translate(call: &Call<'_>, request: &JoinGroupRequest) -> JoinRequest {
         session_timeout: millis(request.session_timeout_ms),
         rebalance_timeout: millis(rebalance_ms),
         supports_skip_assignment: call.version >= SKIP_SINCE,
+        in_process: false,
         reason: wire::nonempty(request.reason.as_ref()),
     }
 }

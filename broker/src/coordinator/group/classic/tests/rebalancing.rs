@@ -290,3 +290,21 @@ fn a_broker_that_stops_answers_everybody() {
     bench.take(effects);
     assert!(matches!(bench.joined(waiting), Some(Err(GroupError::Stopping))));
 }
+
+#[test]
+fn a_member_inside_of_the_broker_leads_only_while_there_is_none_from_outside() {
+    let inside = |name: &str| JoinRequest { in_process: true, ..client(name) };
+    let (mut bench, ids) = Bench::stable(&[inside("a"), inside("b")]);
+    let outside = bench.join(&client("c"));
+    for (name, id) in ["a", "b"].into_iter().zip(&ids) {
+        bench.join(&as_member(&inside(name), id));
+    }
+    let outside = bench.member(outside);
+    assert_eq!((&outside.leader, outside.members.len()), (&outside.member, 3));
+    assert!(bench.leave(&[(&outside.member, None)])[0].is_ok());
+    let again: Vec<u64> =
+        ["a", "b"].into_iter().zip(&ids).map(|(name, id)| bench.join(&as_member(&inside(name), id))).collect();
+    let leaders: Vec<String> = again.into_iter().map(|at| bench.member(at).leader).collect();
+    assert_eq!(leaders[0], leaders[1]);
+    assert!(ids.contains(&leaders[0]), "one of those who are left");
+}
