@@ -95,6 +95,11 @@ impl Context {
         Context { deadline: Some(deadline), ..self }
     }
 
+    /// The same caller, who waits for as long as it takes: for what outlives one request.
+    pub(crate) fn without_deadline(self) -> Context {
+        Context { deadline: None, ..self }
+    }
+
     /// The authenticated name; `User:ANONYMOUS` until clients can authenticate.
     #[must_use]
     pub(crate) fn principal(&self) -> &Principal {
@@ -146,6 +151,7 @@ mod tests {
         assert_eq!(hurried.wait_at_most(9 * second, now), 2 * second);
         assert_eq!(hurried.wait_at_most(second, now), second);
         assert_eq!(hurried.wait_at_most(second, now + 5 * second), Duration::ZERO, "the deadline has passed");
+        assert_eq!(hurried.without_deadline().wait_at_most(9 * second, now), 9 * second);
     }
 
     #[test]

@@ -257,6 +257,22 @@ pub enum GroupFailure {
         /// The group's generation.
         current: Generation,
     },
+    /// A commit of a partition that the session does not hold.
+    #[error("partition {partition} of topic '{topic}' is not assigned to this consumer")]
+    NotAssigned {
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        partition: i32,
+    },
+    /// The group has committed nothing for a partition, and the consumer did not say where to begin then.
+    #[error("the group has committed no offset for partition {partition} of topic '{topic}'")]
+    NothingCommitted {
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        partition: i32,
+    },
     /// The group is rebalancing.
     #[error("group '{group}' is rebalancing: join again")]
     RebalanceInProgress {

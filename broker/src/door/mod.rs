@@ -3,10 +3,11 @@
 //! its error are its own, and nothing of this broker's logs, topics or engine is in them.
 //!
 //! ```text
-//! messages reading topics groups plugins error   the contract
-//! local/                                         this broker's half: messages to batches and back, over the engine
+//! messages reading consumer topics groups plugins error   the contract
+//! local/                                                  this broker's half: messages to batches and back, over the engine
 //! ```
 
+pub mod consumer;
 pub mod error;
 pub mod groups;
 mod local;

@@ -116,8 +116,9 @@ impl Engine {
             })
         });
         let from = match ctx.source() {
-            Source::Http => CommitFrom::Outside,
-            Source::Kafka | Source::Internal => CommitFrom::Member,
+            // Over HTTP without a generation: whoever sets a group's offsets from outside.
+            Source::Http if who.generation.is_none() => CommitFrom::Outside,
+            Source::Http | Source::Kafka | Source::Internal => CommitFrom::Member,
         };
         self.groups.commit(from, group.resource().id(), who, offsets.collect()).await
     }

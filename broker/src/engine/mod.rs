@@ -30,7 +30,7 @@ use crate::coordinator::group::Groups;
 use crate::limits;
 use crate::log::LogError;
 use crate::memory::MemoryBudget;
-use crate::tasks::Tasks;
+use crate::tasks::{Changes, Tasks};
 use crate::topics::Catalog;
 
 use id_blocks::ProducerIds;
@@ -50,6 +50,8 @@ pub struct Engine {
     /// For batches that are opened or recompressed, and look-ups by time.
     openings: Arc<Semaphore>,
     stopping: CancellationToken,
+    /// Members of groups that live inside of the broker.
+    members: Changes,
     auth: Authorizer,
 }
 
@@ -68,6 +70,7 @@ impl Engine {
         let memory = MemoryBudget::new(config.memory_max_bytes);
         let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();
+        let members = catalog.tasks().changes("group-member");
         Arc::new(Engine {
             config,
             clock,
@@ -78,6 +81,7 @@ impl Engine {
             memory,
             openings,
             stopping,
+            members,
             auth,
         })
     }
@@ -96,20 +100,30 @@ impl Engine {
 
     /// The one budget for everything that clients make the broker hold.
     #[must_use]
-    pub fn memory(&self) -> &MemoryBudget {
+    pub(crate) fn memory(&self) -> &MemoryBudget {
         &self.memory
     }
 
     /// Where time comes from.
     #[must_use]
-    pub fn clock(&self) -> &SharedClock {
+    pub(crate) fn clock(&self) -> &SharedClock {
         &self.clock
     }
 
     /// Who owns the broker's tasks.
     #[must_use]
-    pub fn tasks(&self) -> &Tasks {
+    pub(crate) fn tasks(&self) -> &Tasks {
         self.catalog.tasks()
+    }
+
+    /// Runs a member of a group inside of the broker. It ends when its token is cancelled, which the broker's stop does too.
+    pub(crate) fn run_member<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        member: impl FnOnce(CancellationToken) -> F,
+    ) -> CancellationToken {
+        let stop = self.stopping.child_token();
+        self.members.spawn(member(stop.clone()));
+        stop
     }
 
     /// Kafka's cluster id: 22 characters.
@@ -148,8 +162,10 @@ impl Engine {
         self.groups.stop();
     }
 
-    /// Waits for the changes of groups and topics that are under way, before the log directory is closed.
+    /// Waits for members inside of the broker to leave, and for the changes of groups and topics that are under way, before
+    /// the log directory is closed.
     pub async fn closed(&self) {
+        self.members.closed().await;
         self.groups.closed().await;
         self.catalog.closed().await;
     }

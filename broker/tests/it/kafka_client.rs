@@ -13,6 +13,7 @@ use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ApiKey, MetadataRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use sluice_broker::config::{BrokerConfig, KafkaListener};
+use sluice_broker::door::Door;
 use sluice_broker::ids::TimestampMs;
 use sluice_broker::node::{Node, NodeError};
 use sluice_broker::record::{Compression, Message, ProducerStamp, build};
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Broker {
     pub(crate) port: u16,
     pub(crate) folder: Arc<tempfile::TempDir>,
+    pub(crate) door: Door,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), NodeError>>,
 }
@@ -45,8 +47,8 @@ impl Broker {
         let node = Node::open(Arc::new(config), &[listener]).await.expect("the broker opens");
         let address = node.kafka_addresses().remove(0);
         let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the address has a port");
-        let stop = node.stop_token();
-        Broker { port, folder, stop, serving: tokio::spawn(node.serve()) }
+        let (stop, door) = (node.stop_token(), node.door());
+        Broker { port, folder, door, stop, serving: tokio::spawn(node.serve()) }
     }
 
     pub(crate) async fn client(&self) -> Client {

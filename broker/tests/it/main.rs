@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod append_once;
+mod consumer_session;
 mod data_folders;
 mod delay;
 mod fuzz_seeds;

@@ -95,13 +95,14 @@ fn group(failure: &GroupFailure, text: String) -> Problem {
             return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", *limit);
         }
         GroupFailure::UnknownMember { .. } => (StatusCode::NOT_FOUND, 40403),
-        GroupFailure::IllegalGeneration { .. } | GroupFailure::RebalanceInProgress { .. } => {
-            (StatusCode::CONFLICT, 40904)
-        }
+        GroupFailure::IllegalGeneration { .. }
+        | GroupFailure::RebalanceInProgress { .. }
+        | GroupFailure::NotAssigned { .. } => (StatusCode::CONFLICT, 40904),
         GroupFailure::FencedInstance { .. } => (StatusCode::CONFLICT, 40902),
         GroupFailure::InconsistentProtocol { .. }
         | GroupFailure::MemberIdRequired { .. }
-        | GroupFailure::NotEmpty { .. } => (StatusCode::CONFLICT, 40903),
+        | GroupFailure::NotEmpty { .. }
+        | GroupFailure::NothingCommitted { .. } => (StatusCode::CONFLICT, 40903),
         GroupFailure::InvalidSessionTimeout { .. } => (StatusCode::UNPROCESSABLE_ENTITY, 42204),
         GroupFailure::InvalidId { .. } => (StatusCode::BAD_REQUEST, 40001),
         GroupFailure::NotFound { .. } => (StatusCode::NOT_FOUND, 40405),

@@ -29,6 +29,8 @@ fn facts_have_the_status_and_code_of_the_contract() {
         (GroupFailure::NotEmpty { group: group() }.into(), 409, 40903),
         (GroupFailure::NotFound { group: group() }.into(), 404, 40405),
         (GroupFailure::RebalanceInProgress { group: group() }.into(), 409, 40904),
+        (GroupFailure::NotAssigned { topic: "t".into(), partition: 1 }.into(), 409, 40904),
+        (GroupFailure::NothingCommitted { topic: "t".into(), partition: 1 }.into(), 409, 40903),
         (GroupFailure::InvalidId { group: group() }.into(), 400, 40001),
         (GroupFailure::Loading.into(), 503, 50003),
         (DoorError::Denied { reason: reason() }, 403, 40301),

@@ -1,4 +1,4 @@
-//! A group's committed offsets, read and written by a caller that is not a member of it.
+//! A group's committed offsets, read and written, mostly by a caller that is not a member of it.
 
 use super::super::error::DoorError;
 use super::super::groups::GroupOffset;
@@ -34,6 +34,17 @@ impl Door {
         group: &str,
         offsets: Vec<GroupOffset>,
     ) -> Result<Vec<Result<(), DoorError>>, DoorError> {
+        self.commit_as(ctx, group, &Membership::default(), offsets).await
+    }
+
+    /// As `commit_group_offsets`, for a member.
+    pub(super) async fn commit_as(
+        &self,
+        ctx: &Context,
+        group: &str,
+        who: &Membership,
+        offsets: Vec<GroupOffset>,
+    ) -> Result<Vec<Result<(), DoorError>>, DoorError> {
         let auth = self.engine.auth();
         let group = auth.ask::<Read, _>(ctx, Group::named(group))?;
         let mut topics = Vec::with_capacity(offsets.len());
@@ -45,7 +56,7 @@ impl Door {
                 topics.push(CommitTopic { topic, partitions: vec![partition] });
             }));
         }
-        let committed = self.engine.commit_offsets(ctx, &group, &Membership::default(), topics).await?;
+        let committed = self.engine.commit_offsets(ctx, &group, who, topics).await?;
         let granted = outcomes.iter_mut().filter(|outcome| outcome.is_ok());
         for (outcome, committed) in granted.zip(committed) {
             *outcome = committed.map_err(DoorError::from);

@@ -2,6 +2,7 @@
 
 mod append_once;
 mod configs;
+pub(super) mod consumer;
 mod errors;
 pub(super) mod follow;
 mod groups;
