@@ -81,6 +81,9 @@ enum Part {
     Queued(Queued),
 }
 
+/// A topic of a request, or why it cannot be written, with what goes to its partitions.
+type FoundTopic = (Result<Arc<Topic>, EngineError>, Vec<ProducePartition>);
+
 /// A checked batch that holds its place.
 #[derive(Debug)]
 struct Queued {
@@ -129,15 +132,24 @@ impl ProduceInFlight {
 
 impl Engine {
     /// When this returns, every partition of the request has appended, has failed, or holds its place, so that the connection's
-    /// next produce may begin and sequences keep their order (rule 7). Waits only for a topic that has to be created.
+    /// next produce may begin and sequences keep their order (rule 7). Waits only for a topic that has to be created, and holds
+    /// no place meanwhile.
     pub async fn begin_produce(&self, ctx: &Context, topics: Vec<ProduceTopic>) -> BegunProduce {
-        let mut parts = Vec::with_capacity(topics.iter().map(|topic| topic.partitions.len()).sum());
-        let mut waits = false;
+        let mut found = Vec::with_capacity(topics.len());
         for ProduceTopic { topic, create, partitions } in topics {
-            let found = self.writable(ctx, topic.resource(), create).await;
+            found.push((self.writable(ctx, topic.resource(), create).await, partitions));
+        }
+        self.begin_parts(origin(ctx), found)
+    }
+
+    /// Not asynchronous: a place that is taken here is worked on only once the caller has it, and other requests wait behind it.
+    fn begin_parts(&self, origin: Origin, topics: Vec<FoundTopic>) -> BegunProduce {
+        let mut parts = Vec::with_capacity(topics.iter().map(|(_, partitions)| partitions.len()).sum());
+        let mut waits = false;
+        for (found, partitions) in topics {
             for part in partitions {
                 let begun = match &found {
-                    Ok(topic) => self.begin_part(topic, part, origin(ctx)).unwrap_or_else(failed),
+                    Ok(topic) => self.begin_part(topic, part, origin).unwrap_or_else(failed),
                     Err(error) => failed(error.clone()),
                 };
                 waits |= matches!(begun, Part::Queued(_));

@@ -38,8 +38,11 @@ fn client() -> Context {
 
 /// One batch of one record of producer 7.
 fn part(engine: &Engine, partition: i32, sequence: i32, compression: Compression) -> ProduceTopic {
-    let topic = TopicRef::name("heavy");
-    let topic: auth::Granted<auth::Write, _> = engine.auth().ask(&client(), topic).unwrap();
+    part_of("heavy", engine, partition, sequence, compression)
+}
+
+fn part_of(topic: &str, engine: &Engine, partition: i32, sequence: i32, compression: Compression) -> ProduceTopic {
+    let topic: auth::Granted<auth::Write, _> = engine.auth().ask(&client(), TopicRef::name(topic)).unwrap();
     let stamp = ProducerStamp { id: ProducerId(7), epoch: ProducerEpoch(0), first: Sequence(sequence) };
     let records = ProduceRecords::Received(Some(batch_of(&["a"], compression, Some(stamp))));
     let partitions = vec![ProducePartition { partition: PartitionId(partition), records }];
@@ -86,5 +89,30 @@ fn rule_7_a_request_that_is_given_up_in_the_queue_lets_the_next_one_begin() {
         let appended = engine.finish_produce(second).await;
         assert_eq!(appended.outcome().await[0].as_ref().unwrap().base_offset, Offset(0));
         release.send(()).unwrap();
+    });
+}
+
+#[test]
+fn rule_7_a_request_holds_no_place_while_another_of_its_topics_is_created() {
+    with_busy_thread(async |rooms, release| {
+        let engine = &rooms.engine;
+        // The busy thread is the one that would create it.
+        let create = engine.auth().ask(&client(), TopicRef::name("missing")).ok();
+        let missing = ProduceTopic { create, ..part_of("missing", engine, 0, 0, Compression::None) };
+        let both = vec![part(engine, 0, 1, Compression::None), missing];
+        let context = client();
+        let mut both = Box::pin(engine.begin_produce(&context, both));
+        assert!((&mut both).now_or_never().is_none(), "a topic has to be created");
+        let BegunProduce::Appended(other) =
+            engine.begin_produce(&client(), vec![part(engine, 0, 0, Compression::Zstd)]).await
+        else {
+            panic!("another request waits for the creation")
+        };
+        assert_eq!(other.outcome().await[0].as_ref().unwrap().base_offset, Offset(0));
+        release.send(()).unwrap();
+        let BegunProduce::Queued(both) = both.await else { panic!("the batch has to be opened") };
+        let outcomes = engine.finish_produce(both).await.outcome().await;
+        let offsets: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().unwrap().base_offset).collect();
+        assert_eq!(offsets, [Offset(1), Offset(0)]);
     });
 }
