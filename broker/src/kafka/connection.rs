@@ -1,6 +1,9 @@
 //! One connection: frames in, answers out, in order. Rule 7 of the log contract is here and nowhere else: only Produce overlaps.
 //! A Produce begins when the one before it has appended, has failed or holds its places, and its answer may wait behind others; any
 //! other request begins when everything before it is answered, and nothing begins behind it until it is. Knows no API but Produce.
+//!
+//! A failed produce without acks ends the connection. The produces behind it that still hold places are given up and append
+//! nothing: Kafka, where produces of a connection do not overlap, would not have begun them. What has appended stays.
 
 use std::collections::VecDeque;
 use std::future::Future;

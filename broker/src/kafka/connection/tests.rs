@@ -227,6 +227,18 @@ async fn a_refused_produce_ends_the_connection_after_the_answers_before_it() {
 }
 
 #[tokio::test]
+async fn rule_7_a_refused_produce_gives_up_the_produces_behind_it() {
+    let mut it = start();
+    for correlation in 1..=2 {
+        it.send(ApiKey::Produce, 3, correlation).await;
+        it.event().await;
+    }
+    it.script.finish(1, Outcome::Close("no".into()));
+    assert!(matches!(it.running.await.unwrap(), Ended::Refused(_)));
+    assert!(it.script.ends.lock()[&2].is_closed(), "nobody polls the second any more");
+}
+
+#[tokio::test]
 async fn what_came_before_a_request_that_cannot_be_answered_is_answered() {
     let mut it = start();
     it.send(ApiKey::Produce, 3, 1).await;
