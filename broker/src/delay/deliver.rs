@@ -8,7 +8,6 @@ use super::plan::Target;
 use super::state_record::{Lane, Step};
 use crate::door::messages::{AppendOnce, Message, StreamTarget};
 use crate::door::reading::Followed;
-use crate::door::topics::TopicRef;
 use crate::door::{Context, Door, DoorError};
 use crate::ids::{Offset, PartitionId, ProducerId};
 
@@ -78,8 +77,7 @@ impl Delivery<'_> {
     }
 
     fn messages(&self, lane: &Lane) -> Vec<Message> {
-        let target = self.door.topic(self.ctx, &TopicRef::Id(lane.topic));
-        let keep_time = target.is_ok_and(|target| target.delay.is_some());
+        let keep_time = self.door.is_delay_topic(self.ctx, lane.topic);
         let found = lane.offsets.iter().filter_map(|offset| self.records.get(offset));
         let message = |found: &Followed| match &lane.reason {
             Some(reason) => message::dead_letter(found, reason, self.proxy, self.partition),

@@ -96,7 +96,7 @@ impl Router {
     }
 
     fn proxy_partitions(&self) -> Result<i32, DoorError> {
-        Ok(self.door.topic(&self.ctx, &TopicRef::Id(self.proxy.id))?.partitions)
+        self.door.partition_count(&self.ctx, &TopicRef::Id(self.proxy.id))
     }
 
     /// The topic that the records are for, or why there is none.

@@ -95,8 +95,8 @@ impl DelayService {
     /// Every partition of a delay topic that has no task yet.
     fn proxies(&mut self, running: &HashSet<ProxyKey>) -> Vec<Proxy> {
         let mut found = Vec::new();
-        for topic in self.door.topics(&self.ctx, false) {
-            for number in 0..topic.delay.as_ref().map_or(0, |_| topic.partitions) {
+        for topic in self.door.delay_topics(&self.ctx) {
+            for number in 0..topic.partitions {
                 let key = ProxyKey { topic: topic.id, partition: PartitionId(number) };
                 if !running.contains(&key) {
                     found.extend(self.proxy(&topic, key));

@@ -9,9 +9,10 @@ use crate::auth::{Alter, Create, Delete, Describe, Granted};
 use crate::chain::plugin_of;
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicName, TopicRef};
+use crate::log::Partition;
 use crate::topics::{DelayName, NewTopic, Refused, Topic, TopicConfigs, TopicError};
 
-/// A topic as it is now.
+/// A topic as it was when it was described. Describing takes no lock of a partition.
 #[derive(Clone, Debug)]
 pub struct DescribedTopic {
     /// Its name.
@@ -20,12 +21,11 @@ pub struct DescribedTopic {
     pub id: TopicId,
     /// The broker made it for itself.
     pub internal: bool,
-    /// The leader epoch of each partition; the number of a partition is its place here.
-    pub epochs: Vec<LeaderEpoch>,
     /// Its configs.
     pub configs: Arc<TopicConfigs>,
     /// What it does with its records, if it is a delay topic.
     pub delay: Option<DelayName>,
+    partitions: Arc<Vec<Arc<Partition>>>,
 }
 
 impl DescribedTopic {
@@ -34,17 +34,22 @@ impl DescribedTopic {
             name: topic.name().clone(),
             id: topic.id(),
             internal: topic.internal(),
-            epochs: topic.partitions().iter().map(|partition| partition.current_epoch()).collect(),
             configs: topic.configs(),
             delay: topic.delay().cloned(),
+            partitions: topic.partitions(),
         }
+    }
+
+    /// The leader epoch of each partition, in order of their numbers. Locks each partition for a moment, as an append does.
+    pub(crate) fn epochs(&self) -> impl ExactSizeIterator<Item = LeaderEpoch> + '_ {
+        self.partitions.iter().map(|partition| partition.current_epoch())
     }
 
     /// How many partitions it has.
     #[must_use]
     pub fn partition_count(&self) -> i32 {
         // Bounded by `limits::PARTITIONS_PER_TOPIC_MAX`.
-        i32::try_from(self.epochs.len()).unwrap_or(i32::MAX)
+        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
     }
 }
 
@@ -52,7 +57,16 @@ impl Engine {
     /// Every topic that the caller may describe, in order of names.
     #[must_use]
     pub(crate) fn describe_topics(&self, ctx: &Context) -> Vec<DescribedTopic> {
-        let topics = self.catalog.topics().into_iter();
+        self.describe_where(ctx, |_| true)
+    }
+
+    /// The delay topics among them.
+    pub(crate) fn describe_delay_topics(&self, ctx: &Context) -> Vec<DescribedTopic> {
+        self.describe_where(ctx, |topic| topic.delay().is_some())
+    }
+
+    fn describe_where(&self, ctx: &Context, is_asked: impl Fn(&Topic) -> bool) -> Vec<DescribedTopic> {
+        let topics = self.catalog.topics().into_iter().filter(|topic| is_asked(topic));
         let may_see = |topic: &Arc<Topic>| self.auth.ask::<Describe, _>(ctx, topic.name().clone()).is_ok();
         topics.filter(may_see).map(|topic| DescribedTopic::of(&topic)).collect()
     }
@@ -61,6 +75,11 @@ impl Engine {
     #[must_use]
     pub(crate) fn topic_changes(&self) -> watch::Receiver<u64> {
         self.catalog.changes()
+    }
+
+    /// Whether there is such a topic.
+    pub(crate) fn has_topic(&self, topic: &Granted<Describe, TopicRef>) -> bool {
+        self.resolve(topic.resource()).is_ok()
     }
 
     /// One topic.

@@ -165,12 +165,17 @@ impl TopicConfigs {
             segment_bytes: self.number("segment.bytes").unsigned_abs(),
             segment_ms: self.number("segment.ms"),
             index_interval_bytes: self.number("index.interval.bytes").unsigned_abs(),
-            message_bytes_max: usize::try_from(self.number("max.message.bytes")).unwrap_or(limits::MESSAGE_BYTES_MAX),
+            message_bytes_max: self.message_bytes_max(),
             timestamp_type: self.timestamp_type(),
             sync: self.get("sluice.flush") != Some("os"),
             flush: FlushEvery { messages: self.number("flush.messages"), ms: self.number("flush.ms") },
             cleanup: self.cleanup(),
         }
+    }
+
+    /// The largest batch that the topic takes.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        usize::try_from(self.number("max.message.bytes")).unwrap_or(limits::MESSAGE_BYTES_MAX)
     }
 
     fn cleanup(&self) -> Cleanup {

@@ -47,7 +47,7 @@ impl Door {
             let outcomes = self.produce_at(ctx, &target, expected, &partitions, &messages, request.compression).await?;
             return Ok(if request.acks == Acks::None { Vec::new() } else { outcomes });
         }
-        let size_max = topic.configs.log_config().message_bytes_max;
+        let size_max = topic.configs.message_bytes_max();
         let mut outcomes = vec![None; messages.len()];
         let (mut parts, mut sent) = (Vec::new(), Vec::new());
         for group in into_groups(partitions, messages, size_max, &mut outcomes) {

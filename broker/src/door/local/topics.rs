@@ -42,7 +42,7 @@ impl Door {
     /// # Errors
     /// `NotFound`, `IdNotFound`.
     pub fn topic(&self, ctx: &Context, topic: &TopicRef) -> Result<TopicInfo, DoorError> {
-        Ok(info(self.engine.describe_topic(&self.engine.auth().ask(ctx, topic.clone())?)?))
+        Ok(info(self.described(ctx, topic)?))
     }
 
     /// The topic of that name, created where it is missing and auto-create is on.
@@ -81,7 +81,29 @@ impl Door {
     /// Whether a topic that the caller may describe has this id.
     #[must_use]
     pub(crate) fn has_topic(&self, ctx: &Context, id: TopicId) -> bool {
-        self.topic(ctx, &TopicRef::Id(id)).is_ok()
+        self.engine.auth().ask(ctx, TopicRef::Id(id)).is_ok_and(|topic| self.engine.has_topic(&topic))
+    }
+
+    /// Every delay topic, in order of names.
+    pub(crate) fn delay_topics(&self, ctx: &Context) -> Vec<TopicInfo> {
+        self.engine.describe_delay_topics(ctx).into_iter().map(info).collect()
+    }
+
+    /// Whether this is a delay topic that the caller may describe.
+    pub(crate) fn is_delay_topic(&self, ctx: &Context, id: TopicId) -> bool {
+        self.described(ctx, &TopicRef::Id(id)).is_ok_and(|topic| topic.delay.is_some())
+    }
+
+    /// The number of a topic's partitions.
+    ///
+    /// # Errors
+    /// `NotFound`, `IdNotFound`.
+    pub(crate) fn partition_count(&self, ctx: &Context, topic: &TopicRef) -> Result<i32, DoorError> {
+        Ok(self.described(ctx, topic)?.partition_count())
+    }
+
+    fn described(&self, ctx: &Context, topic: &TopicRef) -> Result<DescribedTopic, DoorError> {
+        Ok(self.engine.describe_topic(&self.engine.auth().ask(ctx, topic.clone())?)?)
     }
 
     /// For a service that follows the topics.
@@ -98,7 +120,7 @@ fn info(topic: DescribedTopic) -> TopicInfo {
         internal: topic.internal,
         partitions: topic.partition_count(),
         configs: topic.configs.set().iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        batch_bytes_max: topic.configs.log_config().message_bytes_max,
+        batch_bytes_max: topic.configs.message_bytes_max(),
         delay: topic.delay.map(|name| DelayInfo { target: name.target, delay: name.delay }),
     }
 }

@@ -77,7 +77,7 @@ fn describe(
     room: usize,
 ) -> (DescribeTopicPartitionsResponseTopic, Option<usize>) {
     let node = BrokerId(call.node_id());
-    let rows = (0..).zip(&topic.epochs).skip(first).take(room).map(|(index, epoch)| {
+    let rows = (0..).zip(topic.epochs()).skip(first).take(room).map(|(index, epoch)| {
         DescribeTopicPartitionsResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(node)
@@ -93,5 +93,5 @@ fn describe(
         .with_is_internal(topic.internal)
         .with_partitions(rows.collect());
     let next = first + described.partitions.len();
-    (described, (next < topic.epochs.len()).then_some(next))
+    (described, (next < topic.epochs().len()).then_some(next))
 }

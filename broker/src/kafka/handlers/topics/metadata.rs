@@ -86,7 +86,7 @@ fn failed(
 
 fn found(call: &Call<'_>, topic: &DescribedTopic) -> MetadataResponseTopic {
     let node = BrokerId(call.node_id());
-    let partitions = (0..).zip(&topic.epochs).map(|(index, epoch)| {
+    let partitions = (0..).zip(topic.epochs()).map(|(index, epoch)| {
         MetadataResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(node)
