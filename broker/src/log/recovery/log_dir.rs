@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
@@ -59,10 +59,19 @@ pub struct LogDir {
     pub(in crate::log) tasks: Tasks,
     flusher: Flusher,
     unclean: bool,
-    /// The folder has an older version's number, or none.
-    outdated: AtomicBool,
+    version: Mutex<FolderVersion>,
     /// `None` once closed.
     lock: Mutex<Option<Box<dyn DirLock>>>,
+}
+
+/// Whether the folder has the number of this program's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FolderVersion {
+    Current,
+    /// Not yet: something in it may not have been opened.
+    Outdated,
+    /// Everything in it was opened, and the disk had no room for the number.
+    Unwritten,
 }
 
 impl LogDir {
@@ -99,14 +108,20 @@ impl LogDir {
             disk.unlink(&marker).map_err(|error| LogError::io("cannot remove", &marker, error))?;
         }
         disk.sync_dir(&path).map_err(|error| LogError::io("cannot sync the data directory", &path, error))?;
-        let outdated = used && found < layout::CURRENT_VERSION;
-        if !used && found < layout::CURRENT_VERSION {
-            version::write(&*disk, &path)?;
+        let mut version = FolderVersion::Current;
+        if found < layout::CURRENT_VERSION {
+            if used {
+                version = FolderVersion::Outdated;
+            } else {
+                version::write(&*disk, &path)?;
+            }
         }
 
         // Without either all damage would pass for a torn tail: better not to start than to cut what was durable.
         let points = CheckpointFile::open(Arc::clone(&disk), path.clone(), RECOVERY_POINTS)?;
         let starts = Arc::new(CheckpointFile::open(Arc::clone(&disk), path.clone(), LOG_STARTS)?);
+        // Before the flusher's thread begins, which would outlive a failure here and the lock.
+        let cleaned = CheckpointFile::open(Arc::clone(&disk), path.clone(), CLEANED_OFFSETS)?;
         let failure = Arc::default();
         let registry = Arc::new(Registry::new(points, Arc::clone(&failure)));
         let queue = Arc::new(FlushQueue::new());
@@ -122,7 +137,6 @@ impl LogDir {
         let maps = Arc::new(IndexMaps::new(Arc::clone(&disk)));
         let around =
             Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default(), starts, failure };
-        let cleaned = CheckpointFile::open(Arc::clone(&disk), path.clone(), CLEANED_OFFSETS)?;
         let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry), cleaned));
         Ok(Arc::new(LogDir {
             path,
@@ -134,7 +148,7 @@ impl LogDir {
             reports: Mutex::default(),
             flusher,
             unclean: used && !clean,
-            outdated: AtomicBool::new(outdated),
+            version: Mutex::new(version),
             lock: Mutex::new(Some(lock)),
         }))
     }
@@ -158,14 +172,23 @@ impl LogDir {
     }
 
     /// Gives a folder of an older version the number of this one, durably. Called when everything in it has been opened: a
-    /// crash before that finds the old number and begins again. Blocking.
+    /// crash before that finds the old number and begins again. A full disk keeps the old number until the folder is closed
+    /// (rule 8: what is there is served, and retention can make room). Blocking.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`, but for want of room.
     pub(crate) fn confirm_version(&self) -> Result<(), LogError> {
-        if self.outdated.load(Ordering::Acquire) {
-            version::write(&*self.around.disk, &self.path)?;
-            self.outdated.store(false, Ordering::Release);
+        let mut version = self.version.lock();
+        if *version == FolderVersion::Current {
+            return Ok(());
+        }
+        match version::write(&*self.around.disk, &self.path) {
+            Ok(()) => *version = FolderVersion::Current,
+            Err(error) if error.is_no_space() => {
+                tracing::warn!("the data folder keeps the number of its old version for now: {error}");
+                *version = FolderVersion::Unwritten;
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -289,6 +312,9 @@ impl LogDir {
         if let Some(unsettled) = open.iter().find(|partition| !partition.settled()) {
             let cause = self.registry.first_failure().unwrap_or_else(|| "it was not synced".to_owned());
             outcome = outcome.and(Err(LogError::Poisoned { partition: unsettled.label(), cause }));
+        }
+        if *self.version.lock() == FolderVersion::Unwritten {
+            outcome = outcome.and(self.confirm_version());
         }
         if outcome.is_ok() {
             let marker = (CLEAN_SHUTDOWN, CLEAN_SHUTDOWN_TEXT);

@@ -155,6 +155,42 @@ fn a_folder_without_a_version_gets_one_when_all_of_it_was_opened_and_not_before(
     assert_eq!(version_on(&disk.power_cut(1)).as_deref(), Some("1\n"));
 }
 
+/// A folder of version 0, opened.
+fn outdated() -> (FaultyDisk, Arc<LogDir>) {
+    let disk = FaultyDisk::new();
+    let dir = open_on(&disk).unwrap();
+    dir.create(ident("t"), config()).unwrap();
+    dir.close().unwrap();
+    disk.unlink(Path::new("/data/sluice-version")).unwrap();
+    let dir = open_on(&disk).unwrap();
+    (disk, dir)
+}
+
+#[test]
+fn a_folder_without_a_version_on_a_full_disk_opens_and_gets_one_at_a_stop_with_room() {
+    let (disk, dir) = outdated();
+    disk.set_space(Some(0));
+    dir.confirm_version().expect("rule 8: a full disk is no reason not to start");
+    assert_eq!(version_on(&disk), None);
+    disk.set_space(None);
+    dir.close().unwrap();
+    assert_eq!(version_on(&disk.power_cut(1)).as_deref(), Some("1\n"));
+}
+
+#[test]
+fn a_version_that_fails_for_another_reason_keeps_the_folder_from_opening() {
+    let (disk, dir) = outdated();
+    disk.fail_sync(1);
+    assert!(matches!(dir.confirm_version(), Err(LogError::Io { .. })));
+}
+
+#[test]
+fn a_folder_that_was_not_opened_as_a_whole_is_closed_with_its_old_version() {
+    let (disk, dir) = outdated();
+    dir.close().unwrap();
+    assert_eq!(version_on(&disk), None);
+}
+
 #[test]
 fn a_newer_or_unreadable_version_is_refused_and_nothing_is_changed() {
     let disk = FaultyDisk::new();
