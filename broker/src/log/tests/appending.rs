@@ -197,3 +197,31 @@ async fn an_append_may_be_bound_to_the_end_of_the_log() {
     let right = partition.append_if_end(batch("b"), Origin::Broker, Offset(1)).durable().await.unwrap();
     assert_eq!(right.base_offset, Offset(1));
 }
+
+#[test]
+fn at_the_end_of_the_offset_numbers_a_batch_is_refused_and_the_partition_stays_usable() {
+    use crate::log::io::Disk;
+    let bench = Bench::new();
+    let dir = bench.open();
+    dir.create(ident("t"), config()).unwrap();
+    dir.close().unwrap();
+    drop(dir);
+    for name in bench.names("/data/t-0") {
+        if let Some(kind) = name.strip_prefix("00000000000000000000") {
+            let last = format!("/data/t-0/{:020}{kind}", i64::MAX - 1);
+            bench.disk.rename(&PathBuf::from(format!("/data/t-0/{name}")), &PathBuf::from(last)).unwrap();
+        }
+    }
+    let dir = bench.open();
+    let partition = dir.open_existing(ident("t"), config()).unwrap();
+    partition.usable().unwrap();
+    let two = || batch_at(&[("a", 1_000), ("b", 1_000)]);
+    assert!(matches!(refused(&partition, two(), Origin::Client), AppendError::Record(_)));
+    add(&partition, "last");
+    assert_eq!(partition.offsets().leo, Offset(i64::MAX));
+    for batch in [batch("none"), two()] {
+        let error = refused(&partition, batch, Origin::Client);
+        assert!(matches!(error, AppendError::Record(_)), "{error}");
+    }
+    partition.usable().unwrap();
+}

@@ -103,7 +103,9 @@ impl Partition {
             TimestampType::LogAppendTime => Some(now.max(writer.last_append_time.unwrap_or(now))),
         };
         let delta = i64::from(batch.header().last_offset_delta);
-        let last = base.checked_add(delta).ok_or_else(|| Refused::reveals_nothing(end_of_numbers(base).into()))?;
+        // The end too: it is the next LEO, which every append moves.
+        let end = base.checked_add(delta + 1).ok_or_else(|| Refused::reveals_nothing(end_of_numbers(base).into()))?;
+        let last = Offset(end.0 - 1);
         let stamped = batch.stamp(base, epoch, append_time);
         // As Kafka's `LogConfig.maxSegmentMs`: what is in the active segment cannot be compacted.
         let lag = config.cleanup.compact.as_ref().map_or(i64::MAX, |compact| compact.max_lag_ms);
@@ -122,7 +124,6 @@ impl Partition {
         let segment = active.shared().base;
         writer.producers.record(&stamped.header, append_time, now);
         writer.last_append_time = append_time.or(writer.last_append_time);
-        let end = last.next();
         {
             let mut view = self.view();
             view.positions.appended(Mark { offset: end, segment, position: written.size }, written.indexed);
