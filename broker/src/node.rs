@@ -16,7 +16,7 @@ use crate::door::{Door, DoorError};
 use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
 use crate::limits;
-use crate::log::{LogDir, LogDirSettings, LogError, UpkeepSettings};
+use crate::log::{AppendError, LogDir, LogDirSettings, LogError, UpkeepSettings};
 use crate::node_facts::NodeFacts;
 use crate::tasks::{self, Pulse, TaskFailure, Tasks, Vital, VitalTask};
 use crate::topics::{Catalog, TopicError};
@@ -45,6 +45,38 @@ pub enum NodeError {
     /// A task that the broker cannot go on without failed; a bug. Whoever supervises the process starts it again.
     #[error("{0}; this is a bug: the broker stops, so that it can be started again")]
     Failed(#[from] TaskFailure),
+}
+
+impl NodeError {
+    /// A bug of ours: not the machine, the settings, or what is in the folder.
+    #[must_use]
+    pub fn is_bug(&self) -> bool {
+        match self {
+            NodeError::Failed(_) => true,
+            NodeError::Log(error) => is_bug_of_log(error),
+            NodeError::Topics(error) => is_bug_of_topics(error),
+            NodeError::Groups(error) => match error {
+                GroupError::Internal { .. } => true,
+                GroupError::Log(error) | GroupError::Append(AppendError::Log(error)) => is_bug_of_log(error),
+                GroupError::Topic(error) => is_bug_of_topics(error),
+                _ => false,
+            },
+            NodeError::Delay(error) => matches!(error, DoorError::Internal { .. }),
+            NodeError::Plugins(_) | NodeError::Listen(_) => false,
+        }
+    }
+}
+
+fn is_bug_of_log(error: &LogError) -> bool {
+    matches!(error, LogError::Internal { .. } | LogError::Panicked { .. })
+}
+
+fn is_bug_of_topics(error: &TopicError) -> bool {
+    match error {
+        TopicError::Internal { .. } => true,
+        TopicError::Log(error) => is_bug_of_log(error),
+        _ => false,
+    }
 }
 
 /// One broker over one data directory.
@@ -126,7 +158,7 @@ impl Node {
             partitioners,
             Authorizer::granting_everything(),
         );
-        let delay = DelayService::open(Door::new(Arc::clone(&engine)), clock).await?;
+        let delay = DelayService::open(Door::new(Arc::clone(&engine)), clock, log_dir.tasks().clone()).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
         let all_open = Arc::clone(&log_dir);
         tasks::blocking("data-version", move || all_open.confirm_version()).await??;

@@ -1,6 +1,8 @@
 //! The one way to spawn, for tasks of the runtime and for threads. A *vital* task is one that the broker cannot serve
 //! without: when it panics, or ends before it was asked to stop, it poisons what it served, readiness names it, and the
-//! process ends. A *request* task serves one stranger: when it panics, its connection closes, and nothing else happens.
+//! process ends. A *request* task serves one stranger: when it panics, its connection closes, and nothing else happens. A
+//! service that reads a stranger's records is one of those too: a record that makes it panic must not end the process, which
+//! would read it again after every restart.
 //! Rank 0. Every spawned task has an owner here that notices its end; nothing else in the broker spawns.
 
 use std::any::Any;
@@ -68,6 +70,8 @@ struct Shared {
     /// The first vital task that failed.
     failure: watch::Sender<Option<TaskFailure>>,
     request_panics: AtomicU64,
+    /// Services for one topic or the like that a panic has ended.
+    out_of_service: Mutex<Vec<TaskFailure>>,
     last_resort: Mutex<LastResort>,
     #[cfg(any(test, feature = "injected-panics"))]
     injected: injected::Injected,
@@ -89,6 +93,7 @@ impl Default for Shared {
         Shared {
             failure: watch::Sender::new(None),
             request_panics: AtomicU64::new(0),
+            out_of_service: Mutex::default(),
             last_resort: Mutex::default(),
             #[cfg(any(test, feature = "injected-panics"))]
             injected: injected::Injected::default(),
@@ -238,6 +243,33 @@ impl Tasks {
         Changes { name: name.into(), tasks: self.clone(), tracker: TaskTracker::new() }
     }
 
+    /// Runs one of several services that a stranger's records could make panic: the panic is logged and counted, and goes no
+    /// further.
+    ///
+    /// # Errors
+    /// `work` panicked. Until the caller knows that it is no longer needed, it belongs in `set_out_of_service`.
+    pub async fn caught<T: Send>(
+        &self,
+        name: impl Into<Arc<str>>,
+        work: impl Future<Output = T> + Send,
+    ) -> Result<T, TaskFailure> {
+        let name = name.into();
+        let outcome = AssertUnwindSafe(self.injectable(&name, work)).catch_unwind().await;
+        outcome.map_err(|panic| self.shared.request_panicked(&name, &*panic))
+    }
+
+    /// All services that have panicked and are still needed, for readiness.
+    pub fn set_out_of_service(&self, failures: Vec<TaskFailure>) {
+        *self.shared.out_of_service.lock() = failures;
+    }
+
+    /// The first service that has panicked and is still needed, and how many there are.
+    #[must_use]
+    pub fn out_of_service(&self) -> Option<(TaskFailure, usize)> {
+        let failures = self.shared.out_of_service.lock();
+        failures.first().map(|first| (first.clone(), failures.len()))
+    }
+
     /// The first vital task that failed, for readiness.
     #[must_use]
     pub fn failure(&self) -> Option<TaskFailure> {
@@ -302,8 +334,11 @@ impl Shared {
 
     fn begin_last_resort(&self, failure: &TaskFailure) {
         let mut slot = self.last_resort.lock();
-        let LastResort::Set(after, resort) = std::mem::take(&mut *slot) else { return };
-        *slot = LastResort::Begun;
+        let (after, resort) = match std::mem::replace(&mut *slot, LastResort::Begun) {
+            LastResort::Set(after, resort) => (after, resort),
+            // Unset stays unset: one that is set after the failure begins then.
+            other => return *slot = other,
+        };
         drop(slot);
         let waiting = Arc::new(Mutex::new(Some(resort)));
         let (of_thread, of_failure) = (Arc::clone(&waiting), failure.clone());
@@ -326,7 +361,7 @@ impl Shared {
     fn request_panicked(&self, task: &Arc<str>, panic: &(dyn Any + Send)) -> TaskFailure {
         self.request_panics.fetch_add(1, Ordering::Relaxed);
         let failure = TaskFailure { task: Arc::clone(task), end: AbnormalEnd::Panicked(message(panic)) };
-        tracing::error!("{failure}; its connection closes, others go on");
+        tracing::error!("{failure}; what it served ends, others go on");
         failure
     }
 }

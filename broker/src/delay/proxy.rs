@@ -95,7 +95,7 @@ impl Proxy {
         }
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{}-{}", self.router.proxy.name, self.key.partition)
     }
 

@@ -1,5 +1,6 @@
 //! Follows the topics: one task for each partition of each delay topic, begun when it appears, ended when it is deleted,
-//! and all awaited at the end. A broker without delay topics has one task that waits for a change.
+//! and all awaited at the end. A task that panics, which a record may cause, stays ended until the broker restarts; the others
+//! go on. A broker without delay topics has one task that waits for a change.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,17 +17,20 @@ use crate::door::topics::TopicInfo;
 use crate::door::{Context, Door, DoorError};
 use crate::ids::PartitionId;
 use crate::limits;
-use crate::tasks::{self, Parts};
+use crate::tasks::{self, Parts, TaskFailure, Tasks};
 
 /// The delay service of one broker.
 #[derive(Debug)]
 pub struct DelayService {
     door: Door,
     ctx: Context,
+    tasks: Tasks,
     shared: Arc<Shared>,
     states: HashMap<ProxyKey, State>,
     /// Why nothing is delivered.
     unreadable: Option<DoorError>,
+    /// The partitions whose task has panicked.
+    failed: Vec<(ProxyKey, TaskFailure)>,
 }
 
 impl DelayService {
@@ -35,7 +39,7 @@ impl DelayService {
     ///
     /// # Errors
     /// A bug: the task that reads the states ended abnormally.
-    pub async fn open(door: Door, clock: SharedClock) -> Result<DelayService, DoorError> {
+    pub async fn open(door: Door, clock: SharedClock, tasks: Tasks) -> Result<DelayService, DoorError> {
         let ctx = Context::internal("delay");
         let store = StateTopic::open(&door, &ctx)?;
         let steps = Semaphore::new(limits::DELAY_STEPS_AT_ONCE);
@@ -46,7 +50,7 @@ impl DelayService {
             Ok(states) => (states, None),
             Err(error) => (HashMap::new(), Some(error)),
         };
-        Ok(DelayService { door, ctx, shared, states, unreadable })
+        Ok(DelayService { door, ctx, tasks, shared, states, unreadable, failed: Vec::new() })
     }
 
     /// Delivers until `stop` is cancelled; then every step under way is finished and what is done is noted.
@@ -58,26 +62,33 @@ impl DelayService {
         self.forget_deleted().await;
         let mut changes = self.door.topic_changes();
         let mut running: HashSet<ProxyKey> = HashSet::new();
-        let mut proxies: Parts<ProxyKey> = Parts::default();
+        let mut proxies: Parts<(ProxyKey, Result<(), TaskFailure>)> = Parts::default();
         loop {
             changes.mark_seen();
+            self.show_failed();
             for proxy in self.proxies(&running) {
                 running.insert(proxy.key);
-                let (key, stop) = (proxy.key, stop.clone());
-                proxies.spawn(async move {
-                    proxy.run(stop).await;
-                    key
-                });
+                let (key, stop, tasks) = (proxy.key, stop.clone(), self.tasks.clone());
+                let name = format!("delay-proxy {}", proxy.name());
+                proxies.spawn(async move { (key, tasks.caught(name, proxy.run(stop)).await) });
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 more = changes.changed() => if !more { break },
-                Some(key) = proxies.next_ended() => {
-                    running.remove(&key);
-                }
+                Some((key, ended)) = proxies.next_ended() => match ended {
+                    Ok(()) => drop(running.remove(&key)),
+                    // It would read the same record again. Its records stay: the partition still holds them.
+                    Err(failure) => self.failed.push((key, failure)),
+                },
             }
         }
         while proxies.next_ended().await.is_some() {}
+    }
+
+    /// Readiness names what is not delivered, unless its topic was deleted.
+    fn show_failed(&mut self) {
+        self.failed.retain(|(key, _)| self.door.has_topic(&self.ctx, key.topic));
+        self.tasks.set_out_of_service(self.failed.iter().map(|(_, failure)| failure.clone()).collect());
     }
 
     /// States of topics that were deleted while the service was not running.

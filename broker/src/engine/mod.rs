@@ -152,8 +152,14 @@ impl Engine {
             }
         }
         // A coordinator's shard that a bug has unloaded: its partition is well.
-        let Some(first) = first else { return self.groups.failure() };
+        let Some(first) = first else { return self.groups.failure().or_else(|| self.out_of_service()) };
         Some(if more == 0 { first.to_string() } else { format!("{first} (and {more} more partitions)") })
+    }
+
+    fn out_of_service(&self) -> Option<String> {
+        let (first, count) = self.tasks().out_of_service()?;
+        let more = if count > 1 { format!(" (and {} more services)", count - 1) } else { String::new() };
+        Some(format!("{first}; it does nothing until the broker restarts{more}"))
     }
 
     /// Ends long polls and waiting joins, so that connections can drain. Nothing that was begun is given up.

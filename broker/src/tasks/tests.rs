@@ -152,7 +152,10 @@ fn the_last_resort_comes_when_the_time_is_over_also_if_it_was_set_after_the_fail
             tasks.report(failure.clone());
         }
         assert_eq!(heard.recv(), Ok(failure.clone()));
-        tasks.report(TaskFailure { task: "second".into(), end: AbnormalEnd::Returned });
+        for later in ["second", "third"] {
+            tasks.report(TaskFailure { task: later.into(), end: AbnormalEnd::Returned });
+            assert!(matches!(*tasks.shared.last_resort.lock(), LastResort::Begun), "it is never unset again");
+        }
         assert_eq!(tasks.failure(), Some(failure.clone()), "the first one is kept");
         assert!(heard.recv().is_err(), "and it comes once");
     }

@@ -31,7 +31,7 @@ struct Running {
 
 impl Running {
     async fn start(rooms: &Rooms) -> Running {
-        let service = DelayService::open(rooms.door.clone(), Arc::new(MachineClock)).await;
+        let service = DelayService::open(rooms.door.clone(), Arc::new(MachineClock), rooms.facts.tasks().clone()).await;
         let stop = CancellationToken::new();
         let task = tokio::spawn(service.expect("the service opens").run(stop.clone()));
         Running { stop, task }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use sluice_broker::clock::MachineClock;
 use sluice_broker::config::{BrokerConfig, KafkaListener};
 use sluice_broker::door::Door;
+use sluice_broker::door::reading::{ReadFrom, ReadPartition, ReadRequest};
+use sluice_broker::door::topics::TopicRef;
+use sluice_broker::ids::PartitionId;
 use sluice_broker::log::LogDirSettings;
 use sluice_broker::log::io::faulty::FaultyDisk;
 use sluice_broker::node::{Node, NodeError};
@@ -120,6 +123,38 @@ async fn a_panic_in_one_connection_closes_it_and_nothing_else() {
     assert_eq!(broker.client().await.produce("t", batch(&["new"])).await.error_code, 0);
     assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
     assert_eq!(broker.facts.unready(), None);
+    broker.stop.cancel();
+    broker.ended.await.unwrap().expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_one_delay_proxy_is_named_by_readiness_and_the_others_deliver() {
+    let broker = Serving::start(&FaultyDisk::new()).await;
+    let mut client = broker.client().await;
+    broker.tasks.inject_panic("delay-proxy a.delay.1ms-0");
+    client.topic("a.delay.1ms").await;
+    client.topic("b.delay.1ms").await;
+    let mut why = None;
+    while why.is_none() {
+        tokio::task::yield_now().await;
+        why = broker.facts.unready();
+    }
+    let why = why.unwrap();
+    assert!(why.contains("delay-proxy a.delay.1ms-0 panicked"), "{why}");
+    client.topic("b").await;
+    assert_eq!(client.produce("a.delay.1ms", batch(&["stays"])).await.error_code, 0);
+    assert_eq!(client.produce("b.delay.1ms", batch(&["arrives"])).await.error_code, 0);
+    let wait = std::time::Duration::from_secs(30);
+    let part = ReadPartition { topic: TopicRef::name("b"), partition: PartitionId(0), from: ReadFrom::Earliest };
+    let request = ReadRequest { partitions: vec![part], records_max: 1, bytes_max: 1 << 20, timeout: wait };
+    let found = broker.door.read(&crate::rooms::http(), &request).await.remove(0).unwrap();
+    assert_eq!(found.records[0].value.as_deref(), Some(&b"arrives"[..]));
+    assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
+    // What is deleted is missed by nobody.
+    broker.door.delete_topic(&crate::rooms::http(), "a.delay.1ms").await.unwrap();
+    while broker.facts.unready().is_some() {
+        tokio::task::yield_now().await;
+    }
     broker.stop.cancel();
     broker.ended.await.unwrap().expect("a clean stop");
 }
