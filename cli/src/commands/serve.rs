@@ -51,8 +51,9 @@ impl Failure {
     /// supervisor should start the broker again.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Stop(_) => 1,
             Failure::Failed(_) => BUG,
+            Failure::Start(error) | Failure::Stop(error) if error.is_bug() => BUG,
+            Failure::Stop(_) => 1,
             _ => 2,
         }
     }
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Failure::System { doing: "the runtime does not start", cause })?;
     let ended = runtime.block_on(serve(config));
-    if matches!(ended, Err(Failure::Failed(_))) {
+    if ended.as_ref().is_err_and(|failure| failure.exit_code() == BUG) {
         // A thread that hangs would keep the process.
         runtime.shutdown_background();
     }
@@ -191,5 +192,29 @@ fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         tracing::warn!("the limit of open files stays at {:?}: {cause}", limit.current);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_broker::coordinator::group::GroupError;
+    use sluice_broker::log::LogError;
+    use sluice_broker::tasks::AbnormalEnd;
+    use sluice_broker::topics::TopicError;
+
+    use super::*;
+
+    #[test]
+    fn a_bug_ends_with_code_70_whenever_it_comes_and_other_failures_with_2_before_the_service_and_1_after() {
+        let panicked = TaskFailure { task: "log-open".into(), end: AbnormalEnd::Panicked("a bug".to_owned()) };
+        let internal = || LogError::Internal { what: "a bug".to_owned() };
+        let in_use = || LogError::InUse { path: "folder".into() };
+        assert_eq!(Failure::Failed(panicked.clone()).exit_code(), 70);
+        assert_eq!(Failure::Start(panicked.into()).exit_code(), 70);
+        assert_eq!(Failure::Start(TopicError::Log(internal()).into()).exit_code(), 70);
+        assert_eq!(Failure::Start(GroupError::Internal { what: "a bug".to_owned() }.into()).exit_code(), 70);
+        assert_eq!(Failure::Stop(internal().into()).exit_code(), 70);
+        assert_eq!(Failure::Start(in_use().into()).exit_code(), 2);
+        assert_eq!(Failure::Stop(in_use().into()).exit_code(), 1);
     }
 }

@@ -63,7 +63,12 @@ impl Broker {
 
     /// One request; status and body.
     pub(crate) fn http(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.http).expect("the banner's address takes connections");
+        self.try_http(method, path, body).expect("a request is answered")
+    }
+
+    /// The same of a broker that may end meanwhile.
+    pub(crate) fn try_http(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.http).ok()?;
         let length = body.len();
         let host = &self.http;
         write!(
@@ -71,12 +76,12 @@ impl Broker {
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
              Connection: close\r\n\r\n{body}"
         )
-        .expect("a request can be sent");
+        .ok()?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer is text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        (status.expect("an answer has a status"), body.to_owned())
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
     }
 
     pub(crate) fn send(&self, signal: Signal) {

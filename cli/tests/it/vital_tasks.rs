@@ -40,11 +40,28 @@ impl Panicking {
 #[test]
 fn a_panic_in_a_vital_task_ends_the_process_with_code_70_and_a_line_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
-    for task in ["log-flusher", "kafka-port", "http-port", "group-timer", "delay-service", "plugin-ticker"] {
+    let vital = [
+        "log-flusher",
+        "log-retention",
+        "log-cleaner",
+        "log-remover",
+        "kafka-port",
+        "http-port",
+        "gateway",
+        "group-timer",
+        "delay-service",
+        "plugin-ticker",
+    ];
+    for task in vital {
         let mut process = Panicking::start(dir.path());
         let (status, body) = process.broker.http("POST", "/topics/hello", task);
         assert_eq!(status, 200, "a supervisor starts it again after a panic, and it serves: {body}");
         process.panic_in(task);
+        // The remover runs while there is something to remove.
+        while task == "log-remover"
+            && process.broker.try_http("POST", "/topics/hello", task).is_some()
+            && process.broker.try_http("DELETE", "/topics/hello", "").is_some()
+        {}
         let ended = process.broker.wait();
         assert_eq!(ended.code, Some(70), "{}", ended.log);
         let line = ended.log.lines().rev().find(|line| line.starts_with("sluice: ")).unwrap_or_default();
