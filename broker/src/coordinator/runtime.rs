@@ -11,7 +11,6 @@ use super::machine::Machine;
 use super::shard::{Around, Shard};
 use super::timer::{PASS_PAUSE_MIN, Timer};
 use crate::clock::{self, SharedClock};
-use crate::ids::PartitionId;
 use crate::log::Partition;
 use crate::tasks::{self, Tasks, Vital, VitalTask};
 
@@ -80,7 +79,11 @@ impl<M: Machine> Runtime<M> {
             shard.begin();
             self.watch(shard);
         }
-        self.shards.set(shards).map_err(|_| ShardError::Internal { what: "a coordinator was loaded twice".to_owned() })
+        let twice = |_| ShardError::Internal { what: "a coordinator was loaded twice".to_owned() };
+        self.shards.set(shards).map_err(twice)?;
+        // `begin` has set timers that no pass could run until now.
+        self.around.timer.wake();
+        Ok(())
     }
 
     fn watch(&self, shard: &Arc<Shard<M>>) {
@@ -105,20 +108,18 @@ impl<M: Machine> Runtime<M> {
         self.shards()?.iter().find_map(|shard| shard.failure()).map(|why| why.to_string())
     }
 
-    /// Every timer that is due becomes a command of its shard. `false`: none was.
+    /// Every timer that is due becomes a command of its shard. `false`: none was. Before the shards are set their timers
+    /// wait: a timer that is taken out without its command is lost.
     pub(super) fn run_due(&self) -> bool {
+        let Some(shards) = self.shards() else { return false };
         let due = self.around.timer.take_due(self.around.clock.monotonic());
         let any = !due.is_empty();
         for (number, timer) in due {
-            if let Some(shard) = self.shard(number) {
+            if let Some(shard) = usize::try_from(number.0).ok().and_then(|number| shards.get(number)) {
                 shard.post(|machine, now| machine.due(timer, now));
             }
         }
         any
-    }
-
-    fn shard(&self, number: PartitionId) -> Option<&Arc<Shard<M>>> {
-        self.shards()?.get(usize::try_from(number.0).ok()?)
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -147,23 +148,23 @@ impl<M: Machine> Drop for Runtime<M> {
 }
 
 /// Sleeps until the earliest timer and runs what is due. Holds the runtime only while it works, so that dropping it ends
-/// this task.
-async fn run_timer<M: Machine>(runtime: Weak<Runtime<M>>, stopping: CancellationToken) {
-    loop {
-        let pass = async {
-            let Some(runtime) = runtime.upgrade() else { return false };
+/// this task. Ends only when `stopping` is cancelled: an earlier end would be a failure of a vital task.
+pub(super) async fn run_timer<M: Machine>(runtime: Weak<Runtime<M>>, stopping: CancellationToken) {
+    let passes = async {
+        loop {
+            // The runtime is being dropped, and cancels `stopping` next.
+            let Some(runtime) = runtime.upgrade() else { return std::future::pending().await };
+            let loaded = runtime.shards().is_some();
             let (ran, around) = (runtime.run_due(), Arc::clone(&runtime.around));
             drop(runtime);
             if ran {
                 clock::sleep(PASS_PAUSE_MIN).await;
-            } else {
+            } else if loaded {
                 around.sleep_until_due().await;
+            } else {
+                around.timer.sooner().await;
             }
-            true
-        };
-        match stopping.run_until_cancelled(pass).await {
-            Some(true) => {}
-            Some(false) | None => return,
         }
-    }
+    };
+    let _cancelled: Option<()> = stopping.run_until_cancelled(passes).await;
 }

@@ -33,6 +33,7 @@ struct Bench {
     disk: FaultyDisk,
     clock: Arc<ManualClock>,
     log_dir: Arc<LogDir>,
+    tasks: Tasks,
     runtime: Arc<Runtime<Numbers>>,
 }
 
@@ -42,14 +43,24 @@ impl Bench {
     }
 
     async fn over(disk: FaultyDisk, opened: Opened) -> Bench {
+        let bench = Bench::unloaded(disk);
+        bench.load(opened, Numbers::default).await;
+        bench
+    }
+
+    /// Without the shards.
+    fn unloaded(disk: FaultyDisk) -> Bench {
         let settings = LogDirSettings { path: "/data".into(), disk: Arc::new(disk.clone()) };
         let log_dir = LogDir::open(settings, Arc::new(MachineClock)).expect("a log directory");
+        let (clock, tasks) = (Arc::new(ManualClock::at(1_000_000)), Tasks::new());
+        let runtime = Runtime::start(NAMES, &tasks, clock.clone());
+        Bench { disk, clock, log_dir, tasks, runtime }
+    }
+
+    async fn load(&self, opened: Opened, machine: impl Fn() -> Numbers + Send + 'static) {
         let partitions: Vec<Arc<Partition>> =
-            (0..PARTITIONS).map(|number| partition(&log_dir, opened, number)).collect();
-        let clock = Arc::new(ManualClock::at(1_000_000));
-        let runtime = Runtime::start(NAMES, &Tasks::new(), clock.clone());
-        runtime.load(Arc::new(partitions), Numbers::default).await.expect("it is loaded");
-        Bench { disk, clock, log_dir, runtime }
+            (0..PARTITIONS).map(|number| partition(&self.log_dir, opened, number)).collect();
+        self.runtime.load(Arc::new(partitions), machine).await.expect("it is loaded");
     }
 
     /// The process dies, the machine does not, and a new one begins on what it has left.

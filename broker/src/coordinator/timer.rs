@@ -19,7 +19,7 @@ pub(super) const PASS_PAUSE_MIN: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Timer<K> {
     entries: Mutex<Entries<K>>,
-    /// The earliest entry has become earlier.
+    /// The earliest entry has become earlier, or who sleeps must look again.
     sooner: Notify,
 }
 
@@ -79,6 +79,11 @@ impl<K: Clone + Ord + Hash> Timer<K> {
 
     pub(super) fn first(&self) -> Option<Instant> {
         self.entries.lock().first()
+    }
+
+    /// Ends a wait for `sooner`.
+    pub(super) fn wake(&self) {
+        self.sooner.notify_one();
     }
 
     /// Returns when a timer was set that is due before all others.

@@ -29,14 +29,26 @@ pub(super) enum Timed {
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     pub(super) durable: BTreeMap<String, i64>,
-    waiting: VecDeque<(Offset, Set)>,
-    open: HashMap<ProducerId, Vec<Set>>,
+    pub(super) waiting: VecDeque<(Offset, Set)>,
+    pub(super) open: HashMap<ProducerId, Vec<Set>>,
     pub(super) storms: u64,
     pub(super) refused: Vec<Set>,
     pub(super) stored: Vec<&'static str>,
     pub(super) results: Vec<Result<i64, String>>,
     /// Requests that wait for something that never comes.
     pub(super) waiters: Vec<oneshot::Sender<ShardError>>,
+    /// Set to "now" when the log is replayed.
+    pub(super) at_load: Option<Timed>,
+    pub(super) while_loading: Option<Meanwhile>,
+}
+
+/// Something that happens at a moment of the test's.
+pub(super) struct Meanwhile(pub(super) Box<dyn Fn() + Send>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 impl Numbers {
@@ -92,8 +104,13 @@ impl Machine for Numbers {
         }
     }
 
-    fn loaded(&mut self, _now: Now) -> Plan<Numbers> {
-        Plan::nothing()
+    fn loaded(&mut self, now: Now) -> Plan<Numbers> {
+        if let Some(Meanwhile(happens)) = &self.while_loading {
+            happens();
+        }
+        let mut plan = Plan::nothing();
+        self.at_load.iter().for_each(|timer| plan.set(timer.clone(), Some(now.mono)));
+        plan
     }
 
     fn due(&mut self, timer: Timed, now: Now) -> Plan<Numbers> {

@@ -1,8 +1,13 @@
 //! Timers become commands, in the order of their deadlines, and never a loop.
 
+use std::sync::Weak;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use super::numbers::Meanwhile;
 use super::*;
+use crate::coordinator::runtime::run_timer;
 
 fn set(bench: &Bench, timer: Timed, after: Option<Duration>) {
     let command = |_: &mut Numbers, now: Now| {
@@ -59,4 +64,35 @@ async fn the_timers_task_runs_what_is_due_by_itself() {
     }
     runtime.stop();
     runtime.closed().await;
+}
+
+#[tokio::test]
+async fn a_timer_that_is_due_before_the_shards_are_set_is_not_lost() {
+    let bench = Bench::unloaded(FaultyDisk::new());
+    let runtime = Arc::downgrade(&bench.runtime);
+    let machine = move || {
+        let runtime = Weak::clone(&runtime);
+        // The timers of the shards that have begun before this one are due.
+        let pass = move || assert!(!runtime.upgrade().expect("it loads").run_due(), "no shard takes commands yet");
+        Numbers {
+            at_load: Some(Timed::Count("early")),
+            while_loading: Some(Meanwhile(Box::new(pass))),
+            ..Numbers::default()
+        }
+    };
+    bench.load(LogDir::create, machine).await;
+    bench.runtime.run_due();
+    for shard in 0..3 {
+        assert_eq!(bench.all(shard).await.expect("durable"), map(&[("early", 1)]), "shard {shard}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_timers_task_of_a_runtime_that_is_being_dropped_waits_until_it_is_asked_to_stop() {
+    let stopping = CancellationToken::new();
+    let mut timer = Box::pin(run_timer(Weak::<Runtime<Numbers>>::new(), stopping.clone()));
+    assert!(timer.as_mut().now_or_never().is_none(), "a vital task that ends early ends the broker");
+    stopping.cancel();
+    timer.await;
 }
