@@ -98,6 +98,7 @@ pub(super) struct Outcome<M: Machine, A> {
     pub(super) answer: A,
     pub(super) plan: Plan<M>,
     pub(super) reveals: Reveals,
+    pub(super) on_refusal: OnRefusal,
 }
 
 /// What an answer is made of.
@@ -110,13 +111,28 @@ pub(super) enum Reveals {
     OwnState,
 }
 
+/// What becomes of an answer when the log refuses the plan's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnRefusal {
+    /// The refusal is answered instead: the command has changed nothing.
+    Fail,
+    /// It stays as it is, because the machine's own state has changed and is not changed back. The refusal is logged.
+    Stand,
+}
+
 impl<M: Machine, A> Outcome<M, A> {
     pub(super) fn new(answer: A, plan: Plan<M>) -> Outcome<M, A> {
-        Outcome { answer, plan, reveals: Reveals::Records }
+        Outcome { answer, plan, reveals: Reveals::Records, on_refusal: OnRefusal::Fail }
     }
 
-    /// An answer that says nothing about records. The plan's own records are not waited for either.
+    /// An answer that says nothing about records. The plan's own records are not waited for either, and whether the log
+    /// takes them does not change the answer.
     pub(super) fn of_own_state(answer: A, plan: Plan<M>) -> Outcome<M, A> {
-        Outcome { answer, plan, reveals: Reveals::OwnState }
+        Outcome { answer, plan, reveals: Reveals::OwnState, on_refusal: OnRefusal::Stand }
+    }
+
+    /// The answer stays as it is when the log refuses the plan's records.
+    pub(super) fn standing(self) -> Outcome<M, A> {
+        Outcome { on_refusal: OnRefusal::Stand, ..self }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::error::ShardError;
 use super::load;
-use super::machine::{Machine, Now, Outcome, Plan, Reveals, Work};
+use super::machine::{Machine, Now, OnRefusal, Outcome, Plan, Reveals, Work};
 use super::timer::Timer;
 use crate::clock::{self, SharedClock};
 use crate::ids::{Offset, PartitionId, TopicPartition};
@@ -129,7 +130,8 @@ impl<M: Machine> Shard<M> {
     /// Carries out a command. The ticket opens when everything that the answer reveals is durable.
     ///
     /// # Errors
-    /// `Append`: the log refused the command's records, and the durable state is as it was. `Log` or `Unavailable`: the
+    /// `Append`: the log refused the records of a command whose answer does not stand, and the durable state is as it
+    /// was. `Log` or `Unavailable`: the
     /// shard is unloaded. `Internal`: the command panicked, which has unloaded it.
     pub(super) fn run<A>(
         self: &Arc<Self>,
@@ -138,8 +140,14 @@ impl<M: Machine> Shard<M> {
         self.guarded(|loaded| {
             let now = self.now();
             loaded.machine.durable(self.partition.offsets().hw);
-            let Outcome { answer, plan, reveals } = command(&mut loaded.machine, now);
-            self.carry_out(loaded, plan, now)?;
+            let Outcome { answer, plan, reveals, on_refusal } = command(&mut loaded.machine, now);
+            match (self.carry_out(loaded, plan, now), on_refusal) {
+                (Ok(()), _) => {}
+                (Err(refused), OnRefusal::Fail) => return Err(refused),
+                (Err(refused), OnRefusal::Stand) => {
+                    tracing::warn!(shard = %self.name(), "nothing could be written: {refused}");
+                }
+            }
             let reveals = loaded.last.clone().filter(|_| reveals == Reveals::Records);
             Ok(Ticket { answer, reveals })
         })
@@ -147,11 +155,8 @@ impl<M: Machine> Shard<M> {
 
     /// A command that nobody waits for.
     pub(super) fn post(self: &Arc<Self>, command: impl FnOnce(&mut M, Now) -> Plan<M>) {
-        match self.run(|machine, now| Outcome::of_own_state((), command(machine, now))) {
-            // What the append refused is with the machine, an unloaded shard has been reported.
-            Ok(_) | Err(ShardError::Log(_) | ShardError::Unavailable { .. } | ShardError::Internal { .. }) => {}
-            Err(error) => tracing::warn!(shard = %self.name(), "nothing could be written: {error}"),
-        }
+        // What the append refused is with the machine and in the log; an unloaded shard has been reported.
+        let _ = self.run(|machine, now| Outcome::of_own_state((), command(machine, now)));
     }
 
     /// Looks at the machine as of the high watermark. It waits for nothing, so `look` must show what is durable and
@@ -266,7 +271,7 @@ impl<M: Machine> Shard<M> {
             return;
         }
         let shard = Arc::clone(self);
-        self.around.under_way.spawn(async move {
+        self.spawn(async move {
             if let Some(ticket) = last
                 && let Err(error) = durable(ticket).await
             {
@@ -278,14 +283,43 @@ impl<M: Machine> Shard<M> {
 
     fn begin_work(self: &Arc<Self>, work: Work<M::Done>) {
         let shard = Arc::clone(self);
-        self.around.under_way.spawn(async move {
+        self.spawn(async move {
             let done = tasks::blocking("coordinator-work", work).await.map_err(ShardError::from);
             shard.post(|machine, now| machine.finished(done, now));
         });
     }
 
+    /// A task that calls the machine back. When it does not come to its end, nobody else calls back: the machine would
+    /// wait for ever, so the shard is unloaded.
+    fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let unfinished = Unfinished { shard: Some(Arc::clone(self)) };
+        self.around.under_way.spawn(async move {
+            work.await;
+            unfinished.finish();
+        });
+    }
+
     fn now(&self) -> Now {
         Now { mono: self.around.clock.monotonic(), wall: self.around.clock.wall() }
+    }
+}
+
+/// Unloads its shard when it is dropped before the end of its task.
+struct Unfinished<M: Machine> {
+    shard: Option<Arc<Shard<M>>>,
+}
+
+impl<M: Machine> Unfinished<M> {
+    fn finish(mut self) {
+        self.shard = None;
+    }
+}
+
+impl<M: Machine> Drop for Unfinished<M> {
+    fn drop(&mut self) {
+        if let Some(shard) = self.shard.take() {
+            shard.fail(&shard.unavailable());
+        }
     }
 }
 

@@ -85,7 +85,8 @@ impl GroupMachine {
         Outcome::of_own_state(answer, plan)
     }
 
-    /// One outcome a member, in order. They reveal the record of a group that has become empty, so they wait for it.
+    /// One outcome a member, in order. They reveal the record of a group that has become empty, so they wait for it. The
+    /// members are out whether or not the log takes the record: their retry would find them unknown.
     pub(super) fn leave(
         &mut self,
         group: &str,
@@ -100,7 +101,7 @@ impl GroupMachine {
         let (outcomes, effects) = found.leave(members, now);
         self.take(&id, effects, &mut plan);
         self.settle(&id, &mut plan);
-        Outcome::new(outcomes, plan)
+        Outcome::new(outcomes, plan).standing()
     }
 
     fn member_group(&mut self, group: &str) -> Option<(Arc<str>, &mut super::classic::ClassicGroup)> {

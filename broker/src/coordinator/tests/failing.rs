@@ -114,3 +114,56 @@ async fn a_partition_that_cannot_be_read_at_load_answers_why_and_the_others_work
     assert_eq!(bench.durable(1), map(&[("b", 1)]));
     bench.end().await;
 }
+
+#[tokio::test]
+async fn a_panic_of_the_timers_task_answers_who_waits_in_every_shard() {
+    let bench = Bench::new().await;
+    let waiting = [wait(&bench, 0), wait(&bench, 2)];
+    bench.tasks.inject_panic(NAMES.timer);
+    for waiting in waiting {
+        assert!(matches!(waiting.await, Ok(ShardError::Unavailable { .. })));
+    }
+    assert!(matches!(bench.put(1, &[("a", 1)]), Err(ShardError::Unavailable { .. })), "no deadline would ever end");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_panic_of_a_shards_watch_unloads_that_shard_and_no_other() {
+    let bench = Bench::new().await;
+    let waiting = wait(&bench, 1);
+    bench.tasks.inject_panic("numbers-shard __numbers-1");
+    assert!(matches!(waiting.await, Ok(ShardError::Unavailable { .. })));
+    assert!(matches!(bench.put(1, &[("a", 1)]), Err(ShardError::Unavailable { .. })), "its failures go unseen");
+    bench.put(0, &[("a", 1)]).expect("appended").durable().await.expect("another shard goes on");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_panic_of_the_task_that_follows_records_unloads_the_shard_instead_of_losing_what_waits_for_them() {
+    let bench = Bench::new().await;
+    bench.begun(0).await;
+    let waiting = wait(&bench, 0);
+    bench.disk.hold_syncs(true);
+    let plan = || Plan { then: vec!["then"], ..plan_of(&[("a", 1)]) };
+    let ticket = bench.shard(0).run(|_, _| Outcome::new((), plan())).expect("appended");
+    bench.tasks.inject_panic(NAMES.under_way);
+    assert!(matches!(waiting.await, Ok(ShardError::Unavailable { .. })));
+    assert!(matches!(bench.put(0, &[("a", 2)]), Err(ShardError::Unavailable { .. })));
+    bench.disk.hold_syncs(false);
+    ticket.durable().await.expect("the record itself is on its way");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_stands_is_given_although_the_log_refuses_its_records() {
+    let bench = Bench::new().await;
+    bench.begun(0).await;
+    bench.disk.fail_write(1, WriteFault::NoSpace);
+    let plan = || Plan { then: vec!["then"], ..plan_of(&[("a", 1)]) };
+    let stands = bench.shard(0).run(|_, _| Outcome::new(7, plan()).standing()).expect("carried out");
+    assert_eq!(stands.durable().await.expect("an answer"), 7);
+    let (refused, stored) = bench.shard(0).read(|n| (n.refused.len(), n.stored.clone())).expect("loaded");
+    assert_eq!((refused, stored), (1, vec!["refused"]), "the machine learns of it");
+    assert_eq!(bench.all(0).await.expect("durable"), map(&[("begun", 0)]));
+    bench.end().await;
+}

@@ -1,6 +1,7 @@
 //! Joins and syncs through the shell: restarts, clients that go away, the stop.
 
 use super::*;
+use crate::log::io::faulty::WriteFault;
 
 #[tokio::test]
 async fn nothing_is_made_before_a_group_needs_it() {
@@ -137,4 +138,18 @@ async fn leaving_is_answered_member_by_member_and_is_durable() {
     assert!(outcomes[0].is_err() && outcomes[1].is_ok());
     let rig = rig.restarted().await;
     assert_eq!(rig.groups.describe("g").expect("a group").state, GroupState::Empty);
+}
+
+#[tokio::test]
+async fn leaving_is_answered_when_the_log_refuses_the_record_of_the_empty_group() {
+    let disk = FaultyDisk::new();
+    let rig = Rig::on(disk.clone(), 1_000_000_000).await;
+    let who = rig.stable_member().await;
+    disk.fail_write(1, WriteFault::NoSpace);
+    let leaving = LeavingMember { member: who.member.clone(), instance: None };
+    let outcomes = rig.groups.leave("g", &[leaving]).await.expect("the member is out");
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+    let group = rig.groups.describe("g").expect("a group");
+    assert_eq!((group.state, group.members.len()), (GroupState::Empty, 0));
+    assert!(matches!(rig.groups.heartbeat("g", &who).await, Err(GroupError::UnknownMember { .. })));
 }
