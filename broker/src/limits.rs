@@ -85,6 +85,8 @@ pub(crate) const OFFSETS_RETENTION_CHECK: Duration = Duration::from_secs(10 * 60
 pub(crate) const TOMBSTONES_PER_BATCH: usize = 500;
 /// Bytes of the names in one batch of tombstones: group ids may have 32 KiB each.
 pub(crate) const TOMBSTONE_NAMES_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
+/// Groups and offsets that one command looks at when offsets are removed: about a millisecond under the shard's lock.
+pub(crate) const SWEEP_OFFSETS_MAX: usize = 2_000;
 /// Between two batches of tombstones that retention writes into one partition: others commit there too.
 pub(crate) const TOMBSTONE_BATCHES_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes read at once when the offsets topic is replayed at start.

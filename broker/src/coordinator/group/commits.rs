@@ -1,11 +1,13 @@
 //! OffsetCommit and OffsetFetch as commands of a shard, and the offsets that are removed: with their topic (rule 16) or
 //! with time. The offsets of one command are one batch, for one group or for many.
 
+use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::GroupError;
 use super::expire;
-use super::machine::{GroupMachine, GroupTimer};
+use super::machine::{Group, GroupMachine, GroupTimer};
 use super::members::unknown;
 use super::records::GroupRecord;
 use super::requests::{CommitFrom, CommittedOffset, GroupState, Membership, OffsetToCommit};
@@ -19,11 +21,14 @@ pub(super) type CommitOutcomes = Vec<Result<(), GroupError>>;
 /// What a group has committed; of a partition without a commit `None`.
 pub(super) type Committed = Vec<(TopicPartition, Option<CommittedOffset>)>;
 
-/// A part of the tombstones that a command wants; the rest needs another command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a command has come that looks at all groups; the rest needs another command.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     Done,
-    More,
+    /// This group and those after it are left.
+    More {
+        from: Arc<str>,
+    },
 }
 
 impl GroupMachine {
@@ -125,53 +130,88 @@ impl GroupMachine {
         }
     }
 
-    /// Tombstones for the offsets of a deleted topic in every group of this shard, as many as a batch takes.
-    pub(super) fn forget_topic(&mut self, topic: &TopicName, id: TopicId) -> Outcome<GroupMachine, Progress> {
+    /// Tombstones for the offsets of a deleted topic in the groups from `from` on, as many as a batch takes.
+    pub(super) fn forget_topic(
+        &mut self,
+        topic: &TopicName,
+        id: TopicId,
+        from: Option<&str>,
+    ) -> Outcome<GroupMachine, Progress> {
         // A topic of that name may have been created since, and have commits of its own.
-        let ours = |target: &TopicPartition, value: &CommittedOffset| {
-            target.topic == *topic && value.topic_id.is_none_or(|of| of == id)
-        };
+        let ours = |value: &CommittedOffset| value.topic_id.is_none_or(|of| of == id);
         let mut batch = Tombstones::default();
-        for (id, group) in &self.groups {
-            for (target, _) in group.offsets.latest().into_iter().filter(|(target, value)| ours(target, value)) {
-                batch.offset(id, target.clone());
-            }
-        }
-        let progress = batch.progress();
+        let progress = self.sweep(from, &mut batch, |id, group, batch| {
+            let targets = group.offsets.latest_of(topic).filter(|(_, value)| ours(value));
+            batch.offsets(id, targets.map(|(target, _)| target.clone()));
+            1
+        });
         let mut plan = Plan::nothing();
         plan.records = batch.records;
         Outcome::new(progress, plan)
     }
 
     /// Retention: tombstones for offsets that nobody has used for so long, and for groups of which nothing is left.
-    /// Nobody waits for them: what a crash takes back expires again.
+    /// Nobody waits for them: what a crash takes back expires again. A shard of many offsets takes several commands.
     pub(super) fn expire(&mut self, now: Now) -> Plan<GroupMachine> {
-        let mut batch = Tombstones::default();
-        for (id, group) in &self.groups {
-            let latest = group.offsets.latest();
-            let stale = latest.into_iter().filter(|(target, value)| self.is_stale(target, value));
-            let stale: Vec<TopicPartition> = stale.map(|(target, _)| target.clone()).collect();
-            if !stale.is_empty() {
-                stale.into_iter().for_each(|target| batch.offset(id, target));
-                continue;
-            }
-            let expired = expire::expired(&group.classic, &group.offsets, self.setting.retention, now.wall);
-            expired.offsets.into_iter().for_each(|target| batch.offset(id, target));
-            if expired.group && group.stored.is_some() {
-                batch.group(id);
-            }
-        }
-        let next = match batch.progress() {
+        let (from, mut batch, mut seen) = (self.retention_from.take(), Tombstones::default(), Vec::new());
+        let progress = self.sweep(from.as_deref(), &mut batch, |id, group, batch| {
+            self.expire_group(id, group, now, batch);
+            seen.push(Arc::clone(id));
+            1 + group.offsets.len()
+        });
+        let next = match progress {
             Progress::Done => now.mono + limits::OFFSETS_RETENTION_CHECK,
-            Progress::More => now.mono + limits::TOMBSTONE_BATCHES_PAUSE,
+            Progress::More { from } => {
+                self.retention_from = Some(from);
+                now.mono + if batch.records.is_empty() { Duration::ZERO } else { limits::TOMBSTONE_BATCHES_PAUSE }
+            }
         };
         let mut plan = Plan::nothing();
         plan.records = batch.records;
         plan.set(GroupTimer::Retention, Some(next));
-        for id in self.groups.keys().cloned().collect::<Vec<_>>() {
-            self.settle(&id, &mut plan);
-        }
+        seen.iter().for_each(|id| self.settle(id, &mut plan));
         plan
+    }
+
+    fn expire_group(&self, id: &Arc<str>, group: &Group, now: Now, batch: &mut Tombstones) {
+        // A tombstone would take what an open transaction has written with it.
+        let goes = |target: &TopicPartition, value: &CommittedOffset| {
+            self.is_stale(target, value) && !self.transactions.holds(id, target)
+        };
+        let stale = group.offsets.latest().filter(|(target, value)| goes(target, value));
+        let mut stale = stale.map(|(target, _)| target.clone()).peekable();
+        if stale.peek().is_some() {
+            return batch.offsets(id, stale);
+        }
+        let expired = expire::expired(id, group, &self.transactions, self.setting.retention, now.wall);
+        batch.offsets(id, expired.offsets);
+        if expired.group && group.stored.is_some() {
+            batch.group(id);
+        }
+    }
+
+    /// Goes over the groups from `from` on, until the batch is full or enough has been looked at for one command under
+    /// the shard's lock. `each` returns how much it has looked at.
+    fn sweep(
+        &self,
+        from: Option<&str>,
+        batch: &mut Tombstones,
+        mut each: impl FnMut(&Arc<str>, &Group, &mut Tombstones) -> usize,
+    ) -> Progress {
+        let mut looked_at = 0;
+        let from = from.map_or(Bound::Unbounded, Bound::Included);
+        for (id, group) in self.groups.range::<str, _>((from, Bound::Unbounded)) {
+            if looked_at < limits::SWEEP_OFFSETS_MAX {
+                looked_at += each(id, group, batch);
+            } else {
+                return Progress::More { from: Arc::clone(id) };
+            }
+            // Of this group something may be left.
+            if batch.left_out {
+                return Progress::More { from: Arc::clone(id) };
+            }
+        }
+        Progress::Done
     }
 }
 
@@ -184,8 +224,12 @@ struct Tombstones {
 }
 
 impl Tombstones {
-    fn offset(&mut self, group: &Arc<str>, target: TopicPartition) {
-        if self.takes(group.len() + target.topic.as_str().len()) {
+    /// Stops at the first one that does not fit.
+    fn offsets(&mut self, group: &Arc<str>, targets: impl IntoIterator<Item = TopicPartition>) {
+        for target in targets {
+            if !self.takes(group.len() + target.topic.as_str().len()) {
+                return;
+            }
             self.records.push(GroupRecord::Offset { group: Arc::clone(group), target, value: None });
         }
     }
@@ -202,9 +246,5 @@ impl Tombstones {
         self.left_out |= self.records.len() >= limits::TOMBSTONES_PER_BATCH
             || !self.records.is_empty() && self.bytes > limits::TOMBSTONE_NAMES_BYTES_MAX;
         !self.left_out
-    }
-
-    fn progress(&self) -> Progress {
-        if self.left_out { Progress::More } else { Progress::Done }
     }
 }

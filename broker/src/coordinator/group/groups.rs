@@ -177,8 +177,14 @@ impl Groups {
         let forget = |shard: &'_ GroupShard| {
             let shard = Arc::clone(shard);
             async move {
-                while shard.run(|groups, _| groups.forget_topic(topic, id))?.durable().await? == Progress::More {}
-                Ok::<(), GroupError>(())
+                let mut from = None;
+                loop {
+                    let forgotten = shard.run(|groups, _| groups.forget_topic(topic, id, from.as_deref()))?;
+                    match forgotten.durable().await? {
+                        Progress::Done => return Ok::<(), GroupError>(()),
+                        Progress::More { from: left } => from = Some(left),
+                    }
+                }
             }
         };
         let outcomes = futures::future::join_all(self.shards().iter().map(forget)).await;

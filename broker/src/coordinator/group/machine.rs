@@ -2,7 +2,7 @@
 //! offsets; they change only by replay. Members, time-outs and waiting requests belong to the classic group's own state
 //! machine (`classic/`), which is built from the last group record at load. Requests are in `members` and `commits`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -37,10 +37,13 @@ pub(super) struct Setting {
 #[derive(Debug)]
 pub(super) struct GroupMachine {
     pub(super) setting: Arc<Setting>,
-    pub(super) groups: HashMap<Arc<str>, Group>,
+    /// In the order of their ids, so that a long walk over them can stop and go on.
+    pub(super) groups: BTreeMap<Arc<str>, Group>,
     /// Groups with offsets on their way, in the order of the log.
     waiting: VecDeque<(Offset, Arc<str>)>,
-    transactions: OpenTransactions,
+    pub(super) transactions: OpenTransactions,
+    /// The group that retention goes on with; `None`: it begins again.
+    pub(super) retention_from: Option<Arc<str>>,
     opened: Now,
     /// Numbers waiting requests, and the groups of one name.
     last_number: u64,
@@ -90,9 +93,10 @@ impl GroupMachine {
     pub(super) fn new(setting: Arc<Setting>, opened: Now) -> GroupMachine {
         GroupMachine {
             setting,
-            groups: HashMap::new(),
+            groups: BTreeMap::new(),
             waiting: VecDeque::new(),
             transactions: OpenTransactions::default(),
+            retention_from: None,
             opened,
             last_number: 0,
             stopped: false,
@@ -246,6 +250,9 @@ impl Machine for GroupMachine {
             }
             GroupRecord::Offset { group, target, value } => {
                 let change = Change { target, value, written: at };
+                if change.value.is_none() {
+                    self.transactions.forget(&group, &change.target);
+                }
                 match producer {
                     // As Kafka: a tombstone counts at once, whoever wrote it.
                     Some(producer) if change.value.is_some() => self.transactions.add(producer, group, change),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::requests::CommittedOffset;
-use crate::ids::{Offset, TopicPartition};
+use crate::ids::{Offset, PartitionId, TopicName, TopicPartition};
 
 /// A record of one target: a commit, or with `None` a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,20 +61,46 @@ impl GroupOffsets {
         self.durable.is_empty() && self.waiting.is_empty()
     }
 
+    /// How much a look at all of them costs.
+    pub(super) fn len(&self) -> usize {
+        self.durable.len() + self.waiting.len()
+    }
+
     /// What will be there when everything that waits is durable.
-    pub(super) fn latest(&self) -> BTreeMap<&TopicPartition, &CommittedOffset> {
-        let mut latest: BTreeMap<_, _> =
-            self.durable.iter().map(|(target, (at, value))| (target, (*at, value))).collect();
-        for (_, Change { target, value, written }) in &self.waiting {
+    pub(super) fn latest(&self) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
+        self.with_waiting(self.durable.iter(), |_| true)
+    }
+
+    /// The part of `latest` that is of one topic. Costs nothing for the offsets of other topics that are durable.
+    pub(super) fn latest_of<'a>(
+        &'a self,
+        topic: &'a TopicName,
+    ) -> impl Iterator<Item = (&'a TopicPartition, &'a CommittedOffset)> {
+        let ours = |target: &TopicPartition| target.topic == *topic;
+        let first = TopicPartition { topic: topic.clone(), partition: PartitionId(0) };
+        self.with_waiting(self.durable.range(first..).take_while(move |(target, _)| ours(target)), ours)
+    }
+
+    /// Those of `durable` that nothing is on its way for, then those that the changes on their way make.
+    fn with_waiting<'a>(
+        &'a self,
+        durable: impl Iterator<Item = (&'a TopicPartition, &'a (Offset, CommittedOffset))>,
+        wanted: impl Fn(&TopicPartition) -> bool,
+    ) -> impl Iterator<Item = (&'a TopicPartition, &'a CommittedOffset)> {
+        let mut changed: BTreeMap<&TopicPartition, Option<(Offset, &CommittedOffset)>> = BTreeMap::new();
+        for (_, Change { target, value, written }) in self.waiting.iter().filter(|(_, change)| wanted(&change.target)) {
+            let durable = || self.durable.get(target).map(|(at, value)| (*at, value));
+            let latest = changed.entry(target).or_insert_with(durable);
             match value {
-                None => drop(latest.remove(target)),
-                Some(value) if counts(latest.get(target).map(|(before, _)| *before), *written) => {
-                    latest.insert(target, (*written, value));
-                }
+                None => *latest = None,
+                Some(value) if counts(latest.map(|(before, _)| before), *written) => *latest = Some((*written, value)),
                 Some(_) => {}
             }
         }
-        latest.into_iter().map(|(target, (_, value))| (target, value)).collect()
+        let made: Vec<_> =
+            changed.iter().filter_map(|(target, latest)| latest.map(|(_, value)| (*target, value))).collect();
+        let unchanged = durable.filter(move |(target, _)| !changed.contains_key(target));
+        unchanged.map(|(target, (_, value))| (target, value)).chain(made)
     }
 }
 
@@ -97,7 +123,7 @@ fn counts(before: Option<Offset>, written: Offset) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{PartitionId, TimestampMs, TopicName};
+    use crate::ids::TimestampMs;
 
     fn target(partition: i32) -> TopicPartition {
         TopicPartition { topic: TopicName::new("t").expect("a topic name"), partition: PartitionId(partition) }
@@ -143,7 +169,7 @@ mod tests {
         // A transaction wrote at 1, somebody else at 2, and the transaction's marker is at 3.
         let of_transaction = Change { target: target(0), value: Some(value(10)), written: Offset(1) };
         let mut offsets = offsets([commit(2, 0, 20), (Offset(3), of_transaction)]);
-        assert_eq!(offsets.latest().get(&target(0)).copied(), Some(&value(20)));
+        assert_eq!(offsets.latest().collect::<Vec<_>>(), [(&target(0), &value(20))]);
         offsets.absorb(Offset(4));
         assert_eq!(offsets.get(&target(0)), Some(&value(20)));
     }
@@ -152,11 +178,38 @@ mod tests {
     fn latest_is_what_will_be_there_when_everything_is_durable() {
         let mut offsets = offsets([commit(0, 0, 1), commit(1, 1, 1), tombstone(2, 1), commit(3, 2, 3)]);
         offsets.absorb(Offset(2));
-        let targets = |offsets: &GroupOffsets| offsets.latest().into_keys().cloned().collect::<Vec<_>>();
+        let targets = |offsets: &GroupOffsets| offsets.latest().map(|(target, _)| target.clone()).collect::<Vec<_>>();
         assert_eq!(targets(&offsets), [target(0), target(2)]);
         assert!(offsets.has_waiting_commit());
         offsets.absorb(Offset(4));
         assert_eq!(targets(&offsets), [target(0), target(2)]);
         assert!(!offsets.has_waiting_commit() && !offsets.is_empty());
+    }
+
+    #[test]
+    fn the_latest_of_one_topic_is_that_part_of_all() {
+        let of = |topic: &str, partition| TopicPartition {
+            topic: TopicName::new(topic).expect("a topic name"),
+            partition: PartitionId(partition),
+        };
+        let put = |at: i64, target: &TopicPartition, offset: Option<i64>| {
+            let change = Change { target: target.clone(), value: offset.map(value), written: Offset(at) };
+            (Offset(at), change)
+        };
+        let (before, ours, after) = (of("s", 0), [of("t", 0), of("t", 1), of("t", 2)], of("u", 0));
+        let mut offsets = offsets([
+            put(0, &before, Some(1)),
+            put(1, &ours[0], Some(1)),
+            put(2, &ours[1], Some(1)),
+            put(3, &after, Some(1)),
+            put(4, &ours[0], None),
+            put(5, &ours[2], Some(3)),
+            put(6, &after, Some(9)),
+        ]);
+        for hw in [0, 4, 7] {
+            offsets.absorb(Offset(hw));
+            let latest: BTreeMap<_, _> = offsets.latest_of(&ours[0].topic).collect();
+            assert_eq!(latest, BTreeMap::from([(&ours[1], &value(1)), (&ours[2], &value(3))]), "at {hw}");
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
 use super::super::classic::Rules;
-use super::super::machine::{GroupMachine, Setting};
-use super::super::records::{self, GroupRecord};
+use super::super::commits::Progress;
+use super::super::machine::{GroupMachine, GroupTimer, Setting};
+use super::super::records::{self, GroupMetadata, GroupRecord};
 use super::*;
 use crate::clock::Clock;
 use crate::coordinator::load;
@@ -62,6 +63,20 @@ impl Written {
         };
         let messages: Vec<Message> = offsets.iter().map(message).collect();
         self.batch(producer, if producer.is_some() { TRANSACTIONAL } else { 0 }, &messages)
+    }
+
+    /// The record of a group whose members have left.
+    fn empty_group(self, group: &str) -> Written {
+        let (generation, state_since) = (crate::ids::Generation(3), Some(TimestampMs(1)));
+        let value = GroupMetadata {
+            protocol_type: Some("consumer".into()),
+            generation,
+            protocol: None,
+            leader: None,
+            state_since,
+            members: Vec::new(),
+        };
+        self.batch(None, 0, &[records::message(&GroupRecord::Group { group: group.into(), value: Some(value) })])
     }
 
     /// `EndTransactionMarker`: version 0, the type in the key.
@@ -177,4 +192,133 @@ async fn a_tombstone_in_a_transaction_counts_at_once_as_in_kafka() {
         .loaded()
         .await;
     assert_eq!(committed(&machine, "g"), [(1, 1)]);
+}
+
+#[tokio::test]
+async fn a_tombstone_removes_what_open_transactions_have_written_for_that_offset_as_in_kafka() {
+    let machine = Written::default()
+        .commit(Some(7), &[("g", 0, Some(5)), ("g", 1, Some(5)), ("h", 0, Some(5))])
+        .commit(Some(8), &[("g", 0, Some(6))])
+        .commit(None, &[("g", 0, None)])
+        .marker(7, true)
+        .marker(8, true)
+        .loaded()
+        .await;
+    assert_eq!((committed(&machine, "g"), committed(&machine, "h")), (vec![(1, 5)], vec![(0, 5)]));
+    let machine = Written::default()
+        .commit(Some(7), &[("g", 0, Some(5))])
+        .commit(Some(8), &[("g", 0, None)])
+        .commit(Some(7), &[("g", 1, Some(6))])
+        .marker(8, false)
+        .marker(7, true)
+        .loaded()
+        .await;
+    assert_eq!(committed(&machine, "g"), [(1, 6)]);
+}
+
+/// Long after everything that is written here.
+fn much_later() -> Now {
+    Now { mono: MachineClock.monotonic(), wall: TimestampMs(2_000_000_000) }
+}
+
+/// The group and the partition of each tombstone; `None` for the group's own.
+fn tombstones(records: &[GroupRecord]) -> Vec<(String, Option<i32>)> {
+    let tombstone = |record: &GroupRecord| match record {
+        GroupRecord::Offset { group, target, value: None } => (group.to_string(), Some(target.partition.0)),
+        GroupRecord::Group { group, value: None } => (group.to_string(), None),
+        GroupRecord::Offset { .. } | GroupRecord::Group { .. } => panic!("no tombstone"),
+    };
+    records.iter().map(tombstone).collect()
+}
+
+#[tokio::test]
+async fn what_an_open_transaction_has_written_keeps_the_offset_and_the_group_from_expiring() {
+    let written = || {
+        Written::default()
+            .empty_group("g")
+            .empty_group("h")
+            .commit(None, &[("g", 0, Some(1)), ("g", 1, Some(1))])
+            .commit(Some(7), &[("g", 0, Some(5)), ("h", 0, Some(5))])
+    };
+    let mut open = written().loaded().await;
+    assert_eq!(tombstones(&open.expire(much_later()).records), [("g".to_owned(), Some(1))]);
+    let mut ended = written().marker(7, false).loaded().await;
+    let all = [("g".to_owned(), Some(0)), ("g".to_owned(), Some(1)), ("g".to_owned(), None), ("h".to_owned(), None)];
+    assert_eq!(tombstones(&ended.expire(much_later()).records), all);
+}
+
+/// Many groups with an offset each.
+async fn many_groups(count: usize) -> (GroupMachine, Offset) {
+    let names: Vec<String> = (0..count).map(|number| format!("group-{number}")).collect();
+    let offsets: Vec<(&str, i32, Option<i64>)> = names.iter().map(|name| (name.as_str(), 0, Some(1))).collect();
+    let written = Written::default().commit(None, &offsets);
+    let end = Offset(written.next);
+    (written.loaded().await, end)
+}
+
+/// As the shard does with a command's records; returns the end of the log.
+fn append(machine: &mut GroupMachine, mut end: Offset, records: Vec<GroupRecord>) -> Offset {
+    for record in records {
+        machine.replay(end, None, record);
+        end = end.next();
+    }
+    machine.durable(end);
+    end
+}
+
+#[tokio::test]
+async fn retention_looks_at_a_bounded_part_of_a_shard_at_a_time_and_at_every_group_in_the_end() {
+    let count = crate::limits::SWEEP_OFFSETS_MAX + 100;
+    let (mut machine, mut end) = many_groups(count).await;
+    let early = Now { wall: TimestampMs(2), ..much_later() };
+    let next = |plan: &crate::coordinator::machine::Plan<GroupMachine>| {
+        let timer = plan.timers.iter().find(|(timer, _)| *timer == GroupTimer::Retention);
+        timer.expect("it goes on").1.expect("at a time") - early.mono
+    };
+    let mut commands = 1;
+    loop {
+        let plan = machine.expire(early);
+        assert!(plan.records.is_empty(), "nothing is old");
+        if next(&plan) == crate::limits::OFFSETS_RETENTION_CHECK {
+            break;
+        }
+        assert_eq!(next(&plan), Duration::ZERO, "the rest at once, after others");
+        commands += 1;
+    }
+    assert_eq!(commands, 3, "a group and its offset count two");
+    let late = Now { wall: TimestampMs(2_000_000_000), ..early };
+    let mut written = 0;
+    loop {
+        let plan = machine.expire(late);
+        let next = next(&plan);
+        written += plan.records.len();
+        end = append(&mut machine, end, plan.records);
+        if next == crate::limits::OFFSETS_RETENTION_CHECK {
+            break;
+        }
+    }
+    assert_eq!((written, machine.list().len()), (count, 0), "one tombstone each");
+}
+
+#[tokio::test]
+async fn a_deleted_topic_is_forgotten_by_very_many_groups_in_batches_that_go_on_where_the_last_one_ended() {
+    let count = crate::limits::SWEEP_OFFSETS_MAX + 100;
+    let (mut machine, mut end) = many_groups(count).await;
+    let topic = TopicName::new("t").expect("a topic name");
+    let (mut from, mut batches) = (None, Vec::new());
+    loop {
+        let forgotten = machine.forget_topic(&topic, TopicId(uuid::Uuid::nil()), from.as_deref());
+        batches.push(forgotten.plan.records.len());
+        end = append(&mut machine, end, forgotten.plan.records);
+        match forgotten.answer {
+            Progress::Done => break,
+            Progress::More { from: left } => {
+                let before = |group: &Arc<str>| **group < *left;
+                assert!(!machine.groups.keys().any(before), "nothing is left before it");
+                from = Some(left);
+            }
+        }
+    }
+    assert_eq!(batches, [500, 500, 500, 500, 100]);
+    assert!(machine.list().is_empty());
 }
