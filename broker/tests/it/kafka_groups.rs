@@ -27,7 +27,7 @@ fn group() -> GroupId {
     GroupId(s("g"))
 }
 
-fn join(member: StrBytes) -> JoinGroupRequest {
+pub(crate) fn join(member: StrBytes) -> JoinGroupRequest {
     let protocol =
         JoinGroupRequestProtocol::default().with_name(s("range")).with_metadata(Bytes::from_static(b"topics"));
     JoinGroupRequest::default()
@@ -57,7 +57,7 @@ fn sync(joined: &JoinGroupResponse, assignments: Vec<SyncGroupRequestAssignment>
         .with_assignments(assignments)
 }
 
-fn beat(generation: i32, member: StrBytes) -> HeartbeatRequest {
+pub(crate) fn beat(generation: i32, member: StrBytes) -> HeartbeatRequest {
     HeartbeatRequest::default().with_group_id(group()).with_generation_id(generation).with_member_id(member)
 }
 
@@ -129,7 +129,7 @@ async fn unknown_members_and_old_generations_are_refused_at_once_during_a_rebala
     broker.stop().await;
 }
 
-fn commit(offset: i64, metadata: &'static str) -> OffsetCommitRequest {
+pub(crate) fn commit(offset: i64, metadata: &'static str) -> OffsetCommitRequest {
     let part = OffsetCommitRequestPartition::default()
         .with_committed_offset(offset)
         .with_committed_metadata(Some(s(metadata)));

@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use kafka_protocol::messages::JoinGroupRequest;
+use kafka_protocol::protocol::StrBytes;
 use sluice_broker::clock::MachineClock;
 use sluice_broker::config::{BrokerConfig, KafkaListener};
 use sluice_broker::door::Door;
@@ -18,9 +20,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka_client::{Client, batch, produce};
+use crate::kafka_groups::{beat, commit, join};
 
 /// Kafka's KAFKA_STORAGE_ERROR.
 const STORAGE_ERROR: i16 = 56;
+/// Kafka's COORDINATOR_NOT_AVAILABLE.
+const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+/// Kafka's REBALANCE_IN_PROGRESS.
+const REBALANCE_IN_PROGRESS: i16 = 27;
 
 /// A broker that serves, over a disk of the test's.
 struct Serving {
@@ -96,6 +103,41 @@ async fn a_panic_in_any_vital_task_is_named_by_readiness_and_ends_the_broker() {
         assert!(why.contains(name), "{why}");
         assert!(broker.blamed().await.starts_with(name));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_the_watch_of_a_groups_shard_ends_the_broker() {
+    let broker = Serving::start(&FaultyDisk::new()).await;
+    let mut client = broker.client().await;
+    client.topic("t").await;
+    // The shards exist from the first commit on.
+    let committed = client.ask(8, &commit(1, "")).await;
+    assert_eq!(committed.topics[0].partitions[0].error_code, 0);
+    broker.tasks.inject_panic("group-shard");
+    assert!(broker.tasks.failed().await.task.starts_with("group-shard __consumer_offsets-"));
+    let why = broker.facts.unready().unwrap();
+    assert!(why.contains("group-shard"), "{why}");
+    assert!(broker.blamed().await.starts_with("group-shard"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_waits_for_others_is_answered_when_the_timer_of_the_groups_panics() {
+    let broker = Serving::start(&FaultyDisk::new()).await;
+    let (mut first, mut second) = (broker.client().await, broker.client().await);
+    let joined = first.ask(3, &join(StrBytes::new())).await;
+    assert_eq!(joined.error_code, 0);
+    // It waits for the first member to join again.
+    second.send(3, &join(StrBytes::new())).await;
+    loop {
+        match first.ask(4, &beat(joined.generation_id, joined.member_id.clone())).await.error_code {
+            0 => tokio::task::yield_now().await,
+            code => break assert_eq!(code, REBALANCE_IN_PROGRESS),
+        }
+    }
+    broker.tasks.inject_panic("group-timer");
+    let answer = second.read::<JoinGroupRequest>(3).await;
+    assert_eq!(answer.error_code, COORDINATOR_NOT_AVAILABLE);
+    assert_eq!(broker.blamed().await, "group-timer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
