@@ -248,7 +248,7 @@ impl Tasks {
     ///
     /// # Errors
     /// `work` panicked. Until the caller knows that it is no longer needed, it belongs in `set_out_of_service`.
-    pub async fn caught<T: Send>(
+    pub(crate) async fn caught<T: Send>(
         &self,
         name: impl Into<Arc<str>>,
         work: impl Future<Output = T> + Send,
@@ -259,13 +259,13 @@ impl Tasks {
     }
 
     /// All services that have panicked and are still needed, for readiness.
-    pub fn set_out_of_service(&self, failures: Vec<TaskFailure>) {
+    pub(crate) fn set_out_of_service(&self, failures: Vec<TaskFailure>) {
         *self.shared.out_of_service.lock() = failures;
     }
 
     /// The first service that has panicked and is still needed, and how many there are.
     #[must_use]
-    pub fn out_of_service(&self) -> Option<(TaskFailure, usize)> {
+    pub(crate) fn out_of_service(&self) -> Option<(TaskFailure, usize)> {
         let failures = self.shared.out_of_service.lock();
         failures.first().map(|first| (first.clone(), failures.len()))
     }
