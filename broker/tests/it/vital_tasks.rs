@@ -79,7 +79,12 @@ async fn a_produce_that_waits_for_the_flusher_is_answered_when_the_flusher_panic
     client.send(9, &produce("t", batch(&["held"]), -1)).await;
     disk.await_held_sync();
     let mut other = broker.client().await;
+    let before = disk.operations();
     other.send(9, &produce("t", batch(&["waits"]), -1)).await;
+    // Its write is the only operation while the sync is held.
+    while disk.operations() == before {
+        tokio::task::yield_now().await;
+    }
     broker.tasks.inject_panic("log-flusher");
     assert_eq!(broker.tasks.failure(), None);
     disk.hold_syncs(false);
