@@ -15,6 +15,10 @@ use crate::ids::PartitionId;
 /// millisecond, which is the timer's own resolution, and not a core.
 pub(super) const PASS_PAUSE_MIN: Duration = Duration::from_millis(1);
 
+/// Timers that one pass works off: each is a command, and all of a pass run on one network thread without a break. A
+/// hundred thousand sessions may end at once, after a restart for example.
+const DUE_PER_PASS: usize = 64;
+
 /// When each timer is due; at most one entry for each shard and key.
 #[derive(Debug)]
 pub(super) struct Timer<K> {
@@ -56,12 +60,12 @@ impl<K: Clone + Ord + Hash> Timer<K> {
         }
     }
 
-    /// Takes out everything that is due now, the earliest first. What is set while it is worked off waits for the next
-    /// pass, however early it is due.
+    /// Takes out what is due now, the earliest first, `DUE_PER_PASS` at most. What is set while it is worked off waits for
+    /// the next pass, however early it is due.
     pub(super) fn take_due(&self, now: Instant) -> Vec<(PartitionId, K)> {
         let mut entries = self.entries.lock();
         let mut taken = Vec::new();
-        while entries.first().is_some_and(|at| at <= now) {
+        while taken.len() < DUE_PER_PASS && entries.first().is_some_and(|at| at <= now) {
             let Some((_, shard, key)) = entries.due.pop_first() else { break };
             let name = (shard, key);
             entries.at.remove(&name);
@@ -121,6 +125,14 @@ mod tests {
         assert_eq!(timer.take_due(start + Duration::from_millis(20)), [(SHARD, "a"), (SHARD, "b")]);
         assert!(timer.take_due(start + Duration::from_millis(20)).is_empty());
         assert_eq!(timer.take_due(start + Duration::from_secs(1)), [(PartitionId(4), "a")]);
+    }
+
+    #[test]
+    fn a_pass_takes_a_bounded_number_and_leaves_the_rest_for_the_next() {
+        let (timer, start) = (Timer::new(), MachineClock.monotonic());
+        (0..DUE_PER_PASS + 1).for_each(|key| timer.set(SHARD, key, Some(start)));
+        assert_eq!((timer.take_due(start).len(), timer.first()), (DUE_PER_PASS, Some(start)));
+        assert_eq!(timer.take_due(start), [(SHARD, DUE_PER_PASS)]);
     }
 
     #[test]
