@@ -72,11 +72,29 @@ pub(crate) const CONFIGS_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const OFFSETS_PARTITIONS: i32 = 50;
 /// Bytes of commit metadata: Kafka's `offset.metadata.max.bytes`.
 pub(crate) const COMMIT_METADATA_BYTES_MAX: usize = 4_096;
+/// Bytes of one batch of the groups' records, which the offsets topic's `max.message.bytes` allows. A group is one record
+/// with all its members: five thousand of them with 800 bytes each are half of it, their assignments the other half.
+pub(crate) const GROUP_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Of it, what a group's members may bring along: their ids, hosts and the largest metadata of each. The rest is for what
+/// the leader assigns. Beyond it a join is refused, so that a generation can be written.
+pub(crate) const GROUP_MEMBERS_BYTES_MAX: usize = GROUP_BATCH_BYTES_MAX / 2;
+/// Bytes of one join's protocols and their metadata: what Kafka can store of a lone member.
+pub(crate) const JOIN_PROTOCOLS_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+/// Protocols of one join, all of which every vote looks at; clients offer up to five.
+pub(crate) const JOIN_PROTOCOLS_MAX: usize = 100;
 /// Members of one group, and ids promised to more: beyond it a rebalance costs every member megabytes. Kafka's
 /// `group.max.size` has no bound.
 pub(crate) const GROUP_MEMBERS_MAX: usize = 10_000;
 /// Groups at once: each costs about a kilobyte, and any client can name new ones.
 pub(crate) const GROUPS_MAX: usize = 100_000;
+/// The shortest rebalance time-out of a member; a shorter one is taken as this. Kafka takes any, but with 0 every join and
+/// sync phase is over as it begins: nobody can follow, and a group of absent static members begins one after the other.
+pub(crate) const GROUP_REBALANCE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// No deadline of a group is nearer than this, whatever its members ask for: a deadline that is due as it is set is found
+/// again by every pass of the timer.
+pub(crate) const GROUP_DEADLINE_MIN: Duration = Duration::from_millis(1);
+/// Groups that ListGroups looks at before others run: some 0.1 ms under the shard's lock.
+pub(crate) const GROUPS_LISTED_AT_ONCE: usize = 1_000;
 /// How long a new member may wait for its first generation: Kafka's `CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`.
 pub(crate) const GROUP_NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
 /// How often committed offsets are looked through for expired ones: Kafka's `offsets.retention.check.interval.ms`.
@@ -102,6 +120,7 @@ pub(crate) const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const DELAY_STEPS_AT_ONCE: usize = 16;
 
 const _: () = assert!(FAILED_DRAIN.as_millis() < FAILED_END.as_millis());
+const _: () = assert!(MESSAGE_BYTES_MAX <= GROUP_BATCH_BYTES_MAX && GROUP_BATCH_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_COPIED_BYTES_MAX < SEND_STEP_BYTES);

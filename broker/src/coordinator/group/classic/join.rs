@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, Member, Now, Replaced, RequestId, Then};
+use super::{
+    ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, MEMBER_RECORD_BYTES, Member, Now, Replaced, RequestId,
+    Then, at_least_the_floor, deadline, metadata_bytes,
+};
 use crate::coordinator::group::requests::JoinRequest;
 use crate::limits;
 
@@ -41,6 +44,7 @@ impl ClassicGroup {
         if !self.supports(request) {
             return Err(GroupError::InconsistentProtocol { group: self.id.clone() });
         }
+        self.check_bytes(request)?;
         match (&request.member, &request.instance) {
             (None, Some(instance)) => {
                 let id = format!("{instance}-{unique}");
@@ -93,6 +97,22 @@ impl ClassicGroup {
         }
     }
 
+    /// The group's next record can be written, whichever protocol is chosen.
+    fn check_bytes(&self, request: &JoinRequest) -> Result<(), GroupError> {
+        let instance = request.instance.as_deref();
+        let known = request.member.as_deref().or_else(|| self.statics.get(instance?).map(String::as_str));
+        let before = known.and_then(|id| Some(self.members.get(id)?.record_bytes(id))).unwrap_or(0);
+        // A new id is made of the client's or the instance's name and a UUID.
+        let id = request.member.as_ref().or(request.instance.as_ref()).unwrap_or(&request.client_id);
+        let texts = id.len() + 64 + request.client_id.len() + request.client_host.len() + instance.map_or(0, str::len);
+        let after = MEMBER_RECORD_BYTES + texts + metadata_bytes(&request.protocols);
+        let limit = limits::GROUP_MEMBERS_BYTES_MAX;
+        if self.members_bytes - before + after <= limit {
+            return Ok(());
+        }
+        Err(GroupError::MembersTooLarge { group: self.id.clone(), limit })
+    }
+
     fn full(&self) -> GroupError {
         GroupError::Full { group: self.id.clone(), limit: self.rules.members_max }
     }
@@ -112,7 +132,7 @@ impl ClassicGroup {
         if self.pending.len() >= self.rules.members_max {
             return self.full();
         }
-        let until = now.mono + request.session_timeout;
+        let until = deadline(now, request.session_timeout);
         self.pending.insert(id.clone(), until);
         self.wake(until);
         GroupError::MemberIdRequired { member: id }
@@ -127,8 +147,8 @@ impl ClassicGroup {
         }
         // A new member cannot send heartbeats before it has its id, and a client that went away looks like one
         // that waits: it gets this long instead of its session.
-        let deadline = now.mono + limits::GROUP_NEW_MEMBER_JOIN_MAX;
-        self.wake(deadline);
+        let at = deadline(now, limits::GROUP_NEW_MEMBER_JOIN_MAX);
+        self.wake(at);
         self.pending.remove(&id);
         if let Some(instance) = &request.instance {
             self.statics.insert(instance.clone(), id.clone());
@@ -140,7 +160,7 @@ impl ClassicGroup {
             instance: request.instance.clone(),
             client_id: request.client_id.clone(),
             client_host: request.client_host.clone(),
-            rebalance_timeout: request.rebalance_timeout,
+            rebalance_timeout: at_least_the_floor(request.rebalance_timeout),
             session_timeout: request.session_timeout,
             in_process: request.in_process,
             protocols: request.protocols.clone(),
@@ -148,9 +168,9 @@ impl ClassicGroup {
             join: Some(waiting),
             sync: None,
             new: true,
-            deadline: Some(deadline),
+            deadline: Some(at),
         };
-        self.members.insert(id, member);
+        self.insert(id, member);
         self.rebalance_or_complete(now, out);
     }
 
@@ -189,14 +209,12 @@ impl ClassicGroup {
     pub(super) fn update(&mut self, id: &str, request: &JoinRequest, waiting: RequestId, out: &mut Vec<Effect>) {
         self.answer_join(id, Err(self.rebalancing()), out);
         let Some(member) = self.members.get_mut(id) else { return };
-        member.rebalance_timeout = request.rebalance_timeout;
+        member.rebalance_timeout = at_least_the_floor(request.rebalance_timeout);
         member.session_timeout = request.session_timeout;
         member.in_process = request.in_process;
         member.join = Some(waiting);
         self.joining += 1;
-        let old = std::mem::replace(&mut member.protocols, request.protocols.clone());
-        self.count_protocols(&old, false);
-        self.count_protocols(&request.protocols, true);
+        self.exchange_protocols(id, &request.protocols);
     }
 
     /// A static member comes back without its id (KIP-345): the old id is fenced; in a stable group whose protocol stays the

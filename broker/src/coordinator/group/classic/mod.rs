@@ -17,11 +17,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::assign;
 use super::error::GroupError;
 use super::records::{GroupMetadata, StoredMember};
 use super::requests::{GroupDescription, GroupState, JoinAnswer, MemberDescription, SyncAnswer};
 use crate::coordinator::machine::Now;
 use crate::ids::{Generation, TimestampMs};
+use crate::limits;
 
 /// What the operator set.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +137,8 @@ pub(super) struct ClassicGroup {
     protocols: Protocols,
     leader: Option<String>,
     members: BTreeMap<String, Member>,
+    /// What they take in the group's record, but for their assignments.
+    members_bytes: usize,
     /// Instance id to member id.
     statics: BTreeMap<String, String>,
     /// Members of `members` with a waiting join.
@@ -159,6 +163,7 @@ impl ClassicGroup {
             protocols: Protocols::default(),
             leader: None,
             members: BTreeMap::new(),
+            members_bytes: 0,
             statics: BTreeMap::new(),
             joining: 0,
             pending: BTreeMap::new(),
@@ -183,8 +188,8 @@ impl ClassicGroup {
             let protocols = vec![(name.clone(), member.subscription)];
             let assignment = member.assignment;
             let (join, sync) = (None, None);
-            let deadline = Some(now.mono + session_timeout);
-            group.wake(now.mono + session_timeout);
+            let at = deadline(now, session_timeout);
+            group.wake(at);
             group.count_protocols(&protocols, true);
             if let Some(instance) = &instance {
                 group.statics.insert(instance.clone(), id.clone());
@@ -193,7 +198,8 @@ impl ClassicGroup {
                 instance,
                 client_id,
                 client_host,
-                rebalance_timeout,
+                // A record may be older than the floor, or Kafka's.
+                rebalance_timeout: at_least_the_floor(rebalance_timeout),
                 session_timeout,
                 // The records do not say; those members ended with the broker.
                 in_process: false,
@@ -202,9 +208,9 @@ impl ClassicGroup {
                 join,
                 sync,
                 new: false,
-                deadline,
+                deadline: Some(at),
             };
-            group.members.insert(id, member);
+            group.insert(id, member);
         }
         if !group.members.is_empty() {
             group.phase.state = GroupState::Stable;
@@ -244,6 +250,13 @@ impl ClassicGroup {
 
     pub(super) fn protocol_type(&self) -> Option<&str> {
         self.protocols.kind.as_deref()
+    }
+
+    /// Every topic that a member has subscribed to by the protocol chosen, some more than once; `None` when a member's
+    /// metadata is not a subscription. For groups of type `consumer` only: nobody else's metadata has this form.
+    pub(super) fn each_subscribed_topic(&self, mut each: impl FnMut(&str)) -> Option<()> {
+        let protocol = self.protocols.chosen.as_deref()?;
+        self.members.values().try_for_each(|member| assign::each_topic(&member.metadata(protocol), &mut each))
     }
 
     /// When the group entered its state; `None` for records older than that field.
@@ -323,7 +336,7 @@ impl ClassicGroup {
     /// The member's session begins again.
     fn beat(&mut self, member: &str, now: Now) {
         if let Some(found) = self.members.get_mut(member) {
-            let at = now.mono + found.session_timeout;
+            let at = deadline(now, found.session_timeout);
             found.deadline = Some(at);
             self.wake(at);
         }
@@ -345,6 +358,28 @@ impl ClassicGroup {
                 self.protocols.supported.remove(name);
             }
         }
+    }
+
+    fn insert(&mut self, id: String, member: Member) {
+        self.members_bytes += member.record_bytes(&id);
+        self.members.insert(id, member);
+    }
+
+    fn take_out(&mut self, id: &str) -> Option<Member> {
+        let member = self.members.remove(id)?;
+        self.members_bytes -= member.record_bytes(id);
+        Some(member)
+    }
+
+    /// The member offers other protocols from now on; returns those from before.
+    fn exchange_protocols(&mut self, id: &str, new: &[(String, Bytes)]) -> Vec<(String, Bytes)> {
+        let Some(member) = self.members.get_mut(id) else { return Vec::new() };
+        let bytes_before = member.record_bytes(id);
+        let before = std::mem::replace(&mut member.protocols, new.to_vec());
+        self.members_bytes = self.members_bytes - bytes_before + member.record_bytes(id);
+        self.count_protocols(&before, false);
+        self.count_protocols(new, true);
+        before
     }
 
     /// A member's waiting join ends.
@@ -373,7 +408,32 @@ impl ClassicGroup {
     }
 }
 
+/// The end of a time-out that begins now. The only way to a deadline in a group: never the same instant, so that what a
+/// tick sets is not due in that tick.
+fn deadline(now: Now, timeout: Duration) -> Instant {
+    now.mono + timeout.max(limits::GROUP_DEADLINE_MIN)
+}
+
+/// A member's rebalance time-out, as the group counts with it.
+fn at_least_the_floor(rebalance_timeout: Duration) -> Duration {
+    rebalance_timeout.max(limits::GROUP_REBALANCE_TIMEOUT_MIN)
+}
+
+/// Numbers and lengths of one member in the group's record (GroupMetadataValue v3), and some.
+const MEMBER_RECORD_BYTES: usize = 32;
+
+/// What a member's metadata takes in the group's record, whichever protocol is chosen.
+fn metadata_bytes(protocols: &[(String, Bytes)]) -> usize {
+    protocols.iter().map(|(_, metadata)| metadata.len()).max().unwrap_or(0)
+}
+
 impl Member {
+    /// What it takes in the group's record, but for its assignment.
+    fn record_bytes(&self, id: &str) -> usize {
+        let texts = id.len() + self.client_id.len() + self.client_host.len();
+        MEMBER_RECORD_BYTES + texts + self.instance.as_ref().map_or(0, String::len) + metadata_bytes(&self.protocols)
+    }
+
     /// What it sent for a protocol; empty for one it does not have.
     fn metadata(&self, protocol: &str) -> Bytes {
         self.protocols.iter().find(|(name, _)| name == protocol).map_or_else(Bytes::new, |(_, bytes)| bytes.clone())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, JoinDeadline, Member, Now, Then};
+use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, JoinDeadline, Member, Now, Then, deadline};
 use crate::ids::Generation;
 
 /// A static member before its change of id: instance, protocols, rebalance and session time-out.
@@ -61,7 +61,7 @@ impl ClassicGroup {
     }
 
     fn await_joins(&mut self, now: Now, wait: Duration, initial: Option<(Duration, Duration)>) {
-        let at = now.mono + wait;
+        let at = deadline(now, wait);
         self.due.join = Some(JoinDeadline { at, initial });
         self.wake(at);
     }
@@ -114,7 +114,7 @@ impl ClassicGroup {
             }
             self.pending_sync.insert(id);
         }
-        let at = now.mono + self.rebalance_timeout();
+        let at = deadline(now, self.rebalance_timeout());
         self.due.sync = Some(at);
         self.wake(at);
     }
@@ -177,7 +177,7 @@ impl ClassicGroup {
     pub(super) fn remove(&mut self, id: &str, out: &mut Vec<Effect>) {
         self.answer_join(id, Err(self.unknown(id)), out);
         self.answer_sync(id, Err(self.unknown(id)), out);
-        if let Some(member) = self.members.remove(id) {
+        if let Some(member) = self.take_out(id) {
             self.count_protocols(&member.protocols, false);
             if let Some(instance) = member.instance {
                 self.statics.remove(&instance);
@@ -196,10 +196,10 @@ impl ClassicGroup {
         let fenced = GroupError::FencedInstance { instance: instance.clone() };
         self.answer_join(old, Err(fenced.clone()), out);
         self.answer_sync(old, Err(fenced), out);
-        let mut member = self.members.remove(old)?;
+        let mut member = self.take_out(old)?;
         member.new = false;
         let before = (instance.clone(), member.protocols.clone(), member.rebalance_timeout, member.session_timeout);
-        self.members.insert(new.to_owned(), member);
+        self.insert(new.to_owned(), member);
         if self.is_leader(old) {
             self.leader = Some(new.to_owned());
         }

@@ -165,9 +165,7 @@ impl ClassicGroup {
         let Some(member) = self.members.get_mut(&change.old) else { return };
         member.rebalance_timeout = change.old_rebalance_timeout;
         member.session_timeout = change.old_session_timeout;
-        let new = std::mem::replace(&mut member.protocols, change.old_protocols.clone());
-        self.count_protocols(&new, false);
-        self.count_protocols(&change.old_protocols, true);
+        self.exchange_protocols(&change.old, &change.old_protocols);
     }
 
     /// Heartbeat: the session goes on, and the member learns of a rebalance.

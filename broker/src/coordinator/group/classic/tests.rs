@@ -30,9 +30,13 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(initial_delay: Duration) -> Bench {
+        Bench::with(rules(initial_delay))
+    }
+
+    pub(super) fn with(rules: Rules) -> Bench {
         let clock = ManualClock::at(1_000_000);
         let now = Now { mono: clock.monotonic(), wall: clock.wall() };
-        Bench::over(clock, ClassicGroup::new("g", rules(initial_delay), now))
+        Bench::over(clock, ClassicGroup::new("g", rules, now))
     }
 
     pub(super) fn over(clock: ManualClock, group: ClassicGroup) -> Bench {

@@ -308,3 +308,23 @@ fn a_member_inside_of_the_broker_leads_only_while_there_is_none_from_outside() {
     assert_eq!(leaders[0], leaders[1]);
     assert!(ids.contains(&leaders[0]), "one of those who are left");
 }
+
+#[test]
+fn a_member_whose_metadata_would_make_the_groups_record_too_large_is_refused() {
+    let mut bench = Bench::new(Duration::from_secs(3));
+    let large = |name: &str| {
+        let metadata = Bytes::from(vec![0; limits::GROUP_MEMBERS_BYTES_MAX / 2 - 1_000]);
+        JoinRequest { protocols: vec![("range".into(), metadata)], ..client(name) }
+    };
+    let (a, _) = (bench.join(&large("a")), bench.join(&large("b")));
+    let c = bench.join(&large("c"));
+    let refused = bench.joined(c).cloned().expect("an answer").expect_err("a refusal");
+    assert!(matches!(refused, GroupError::MembersTooLarge { .. }), "{refused}");
+    bench.join(&client("d"));
+    bench.pass(Duration::from_secs(3));
+    bench.pass(Duration::from_secs(3));
+    let a = bench.member(a);
+    assert_eq!(a.members.len(), 3, "a small one is taken");
+    let again = bench.join(&as_member(&large("a"), &a.member));
+    assert!(bench.joined(again).is_none_or(Result::is_ok), "it replaces its own metadata");
+}

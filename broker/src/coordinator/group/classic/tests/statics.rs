@@ -89,3 +89,26 @@ fn an_administrator_removes_a_static_member_by_its_name() {
     assert!(outcomes[1].is_ok());
     assert_eq!(bench.group.state(), GroupState::Empty);
 }
+
+#[test]
+fn a_static_member_that_asks_for_no_rebalance_time_does_not_keep_the_timer_busy() {
+    let (mut bench, ids) = Bench::stable(&[instance("i")]);
+    bench.join(&JoinRequest { rebalance_timeout: Duration::ZERO, ..instance("i") });
+    bench.stored(&Ok(()));
+    assert_eq!(bench.group.state(), GroupState::Stable, "it takes its assignment over");
+    let asks = JoinRequest { require_known_member: true, ..client("b") };
+    let promised = bench.join(&asks);
+    let Some(Err(GroupError::MemberIdRequired { member })) = bench.joined(promised).cloned() else { panic!("no id") };
+    assert!(bench.leave(&[(&member, None)])[0].is_ok());
+    assert_eq!(bench.group.state(), GroupState::PreparingRebalance, "the static member has not joined again");
+    let mut ticks = 0;
+    while bench.group.describe().members.iter().any(|member| member.member != ids[0]) {
+        let next = bench.group.wake_by().expect("its session ends at some time");
+        bench.pass(next.saturating_duration_since(bench.now().mono));
+        let wake_by = bench.group.wake_by();
+        assert!(wake_by.is_none_or(|at| at > next), "what was due is due again");
+        ticks += 1;
+        assert!(ticks <= 11, "a tick a second until its session of ten seconds ends");
+    }
+    assert_eq!(bench.group.state(), GroupState::Empty);
+}
