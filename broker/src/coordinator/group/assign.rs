@@ -1,6 +1,7 @@
 //! What members of type `consumer` tell each other in bytes that the coordinator passes on unread: Kafka's
 //! `ConsumerProtocolSubscription` (v0 to v3 are read, v1 is written) and `ConsumerProtocolAssignment`, and Kafka's range
-//! assignor. For members inside of the broker only: the state machines of groups must never look into these bytes.
+//! assignor. For members inside of the broker, and for retention, which asks which topics a group still reads (KIP-211).
+//! What a group decides about its members must never depend on these bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,13 +33,19 @@ pub(crate) fn subscription(topics: &[TopicName]) -> Bytes {
 /// The topics of a subscription; `None` when the bytes do not follow the schema. What comes behind the topics is not needed.
 /// Names that no topic can have are left out.
 pub(crate) fn subscribed(subscription: &Bytes) -> Option<BTreeSet<TopicName>> {
+    let mut topics = BTreeSet::new();
+    each_topic(subscription, |topic| topics.extend(TopicName::new(topic)))?;
+    Some(topics)
+}
+
+/// The same one by one and unchecked; `None` when the bytes do not follow the schema: what came before does not count then.
+pub(super) fn each_topic(subscription: &Bytes, mut each: impl FnMut(&str)) -> Option<()> {
     let mut from = Cursor::plain(subscription);
     from.i16().ok().filter(|version| *version >= 0)?;
-    let mut topics = BTreeSet::new();
     for _ in 0..from.array_length().ok()? {
-        topics.extend(TopicName::new(&from.text().ok()?));
+        each(&from.text().ok()?);
     }
-    Some(topics)
+    Some(())
 }
 
 /// An assignment of these partitions.

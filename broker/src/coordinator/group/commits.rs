@@ -1,18 +1,16 @@
-//! OffsetCommit and OffsetFetch as commands of a shard, and the offsets that are removed: with their topic (rule 16) or
-//! with time. The offsets of one command are one batch, for one group or for many.
+//! OffsetCommit and OffsetFetch as commands of a shard, and the offsets that are removed with their topic (rule 16). The
+//! offsets of one command are one batch, for one group or for many.
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::error::GroupError;
-use super::expire;
-use super::machine::{Group, GroupMachine, GroupTimer};
+use super::machine::{Group, GroupMachine};
 use super::members::unknown;
-use super::records::GroupRecord;
-use super::requests::{CommitFrom, CommittedOffset, GroupState, Membership, OffsetToCommit};
+use super::records::{self, GroupRecord};
+use super::requests::{CommitFrom, CommittedOffset, GroupState, Membership, OffsetToCommit, StableOffset};
 use crate::coordinator::machine::{Now, Outcome, Plan};
-use crate::ids::{Generation, TopicId, TopicName, TopicPartition};
+use crate::ids::{TopicId, TopicName, TopicPartition};
 use crate::limits;
 
 /// One outcome an offset.
@@ -55,14 +53,12 @@ impl GroupMachine {
         plan: &mut Plan<GroupMachine>,
     ) -> Result<CommitOutcomes, GroupError> {
         self.check_running()?;
+        check_size(group, &offsets)?;
         let id = match (self.find(group), who.generation) {
             (Some(id), _) => id,
             // A consumer without membership makes a simple group.
             (None, None) => self.find_or_create(group, now)?,
-            (None, Some(asked)) => {
-                let current = Generation(0);
-                return Err(GroupError::IllegalGeneration { group: group.to_owned(), asked, current });
-            }
+            (None, Some(_)) => return Err(GroupError::NotFound { group: group.to_owned() }),
         };
         let checked = self.check_commit(from, &id, who, now);
         let outcomes = checked.map(|()| offsets.into_iter().map(|offset| self.add(&id, offset, now, plan)).collect());
@@ -122,8 +118,38 @@ impl GroupMachine {
         }
     }
 
+    /// What will be there when everything on its way is durable; the answer waits for that.
+    pub(super) fn stable_offsets(
+        &self,
+        group: &str,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Outcome<GroupMachine, Vec<(TopicPartition, StableOffset)>> {
+        let offsets = self.groups.get(group).map(|group| &group.offsets);
+        let stable = |target: &TopicPartition, value: Option<&CommittedOffset>| {
+            let offset = if self.transactions.holds(group, target) {
+                StableOffset::Unstable
+            } else {
+                StableOffset::Is(value.filter(|value| !self.is_stale(target, value)).cloned())
+            };
+            (target.clone(), offset)
+        };
+        let found = match (partitions, offsets) {
+            (Some(asked), Some(offsets)) => {
+                let latest = offsets.latest_by_target();
+                asked.iter().map(|target| stable(target, latest(target))).collect()
+            }
+            (Some(asked), None) => asked.iter().map(|target| stable(target, None)).collect(),
+            (None, Some(offsets)) => {
+                let current = |(target, value): &(&TopicPartition, &CommittedOffset)| !self.is_stale(target, value);
+                offsets.latest().filter(current).map(|(target, value)| stable(target, Some(value))).collect()
+            }
+            (None, None) => Vec::new(),
+        };
+        Outcome::new(found, Plan::nothing())
+    }
+
     /// Of a topic that is deleted or recreated: a crash or a full disk may have come before its tombstone.
-    fn is_stale(&self, target: &TopicPartition, value: &CommittedOffset) -> bool {
+    pub(super) fn is_stale(&self, target: &TopicPartition, value: &CommittedOffset) -> bool {
         match self.setting.catalog.topic(target.topic.as_str()) {
             Ok(topic) => value.topic_id.is_some_and(|id| id != topic.id()),
             Err(_) => true,
@@ -142,70 +168,27 @@ impl GroupMachine {
         let mut batch = Tombstones::default();
         let progress = self.sweep(from, &mut batch, |id, group, batch| {
             let targets = group.offsets.latest_of(topic).filter(|(_, value)| ours(value));
-            batch.offsets(id, targets.map(|(target, _)| target.clone()));
-            1
+            let _all = targets.map(|(target, _)| target).all(|target| batch.offset(id, target));
         });
         let mut plan = Plan::nothing();
         plan.records = batch.records;
         Outcome::new(progress, plan)
     }
 
-    /// Retention: tombstones for offsets that nobody has used for so long, and for groups of which nothing is left.
-    /// Nobody waits for them: what a crash takes back expires again. A shard of many offsets takes several commands.
-    pub(super) fn expire(&mut self, now: Now) -> Plan<GroupMachine> {
-        let (from, mut batch, mut seen) = (self.retention_from.take(), Tombstones::default(), Vec::new());
-        let progress = self.sweep(from.as_deref(), &mut batch, |id, group, batch| {
-            self.expire_group(id, group, now, batch);
-            seen.push(Arc::clone(id));
-            1 + group.offsets.len()
-        });
-        let next = match progress {
-            Progress::Done => now.mono + limits::OFFSETS_RETENTION_CHECK,
-            Progress::More { from } => {
-                self.retention_from = Some(from);
-                now.mono + if batch.records.is_empty() { Duration::ZERO } else { limits::TOMBSTONE_BATCHES_PAUSE }
-            }
-        };
-        let mut plan = Plan::nothing();
-        plan.records = batch.records;
-        plan.set(GroupTimer::Retention, Some(next));
-        seen.iter().for_each(|id| self.settle(id, &mut plan));
-        plan
-    }
-
-    fn expire_group(&self, id: &Arc<str>, group: &Group, now: Now, batch: &mut Tombstones) {
-        // A tombstone would take what an open transaction has written with it.
-        let goes = |target: &TopicPartition, value: &CommittedOffset| {
-            self.is_stale(target, value) && !self.transactions.holds(id, target)
-        };
-        let stale = group.offsets.latest().filter(|(target, value)| goes(target, value));
-        let mut stale = stale.map(|(target, _)| target.clone()).peekable();
-        if stale.peek().is_some() {
-            return batch.offsets(id, stale);
-        }
-        let expired = expire::expired(id, group, &self.transactions, self.setting.retention, now.wall);
-        batch.offsets(id, expired.offsets);
-        if expired.group && group.stored.is_some() {
-            batch.group(id);
-        }
-    }
-
     /// Goes over the groups from `from` on, until the batch is full or enough has been looked at for one command under
-    /// the shard's lock. `each` returns how much it has looked at.
+    /// the shard's lock.
     fn sweep(
         &self,
         from: Option<&str>,
         batch: &mut Tombstones,
-        mut each: impl FnMut(&Arc<str>, &Group, &mut Tombstones) -> usize,
+        mut each: impl FnMut(&Arc<str>, &Group, &mut Tombstones),
     ) -> Progress {
-        let mut looked_at = 0;
         let from = from.map_or(Bound::Unbounded, Bound::Included);
-        for (id, group) in self.groups.range::<str, _>((from, Bound::Unbounded)) {
-            if looked_at < limits::SWEEP_OFFSETS_MAX {
-                looked_at += each(id, group, batch);
-            } else {
+        for (looked_at, (id, group)) in self.groups.range::<str, _>((from, Bound::Unbounded)).enumerate() {
+            if looked_at == limits::SWEEP_OFFSETS_MAX {
                 return Progress::More { from: Arc::clone(id) };
             }
+            each(id, group, batch);
             // Of this group something may be left.
             if batch.left_out {
                 return Progress::More { from: Arc::clone(id) };
@@ -215,30 +198,43 @@ impl GroupMachine {
     }
 }
 
+/// The records of a commit are one batch, which the log must take. Asked before they are made: each repeats the group's
+/// id, so a small request can have large ones.
+fn check_size(group: &str, offsets: &[OffsetToCommit]) -> Result<(), GroupError> {
+    let of_one = |offset: &OffsetToCommit| {
+        let metadata = offset.metadata.as_ref().map_or(0, String::len);
+        records::offset_bytes_max(group, &offset.target, metadata)
+    };
+    let (size, limit) = (offsets.iter().map(of_one).sum::<usize>(), limits::GROUP_BATCH_BYTES_MAX);
+    if size > limit { Err(GroupError::TooLarge { size, limit }) } else { Ok(()) }
+}
+
 /// Tombstones of one batch: what does not fit is left out, and for the next one.
 #[derive(Debug, Default)]
-struct Tombstones {
-    records: Vec<GroupRecord>,
+pub(super) struct Tombstones {
+    pub(super) records: Vec<GroupRecord>,
     bytes: usize,
     left_out: bool,
 }
 
 impl Tombstones {
-    /// Stops at the first one that does not fit.
-    fn offsets(&mut self, group: &Arc<str>, targets: impl IntoIterator<Item = TopicPartition>) {
-        for target in targets {
-            if !self.takes(group.len() + target.topic.as_str().len()) {
-                return;
-            }
-            self.records.push(GroupRecord::Offset { group: Arc::clone(group), target, value: None });
+    /// `false`: the batch is full, and takes no more.
+    pub(super) fn offset(&mut self, group: &Arc<str>, target: &TopicPartition) -> bool {
+        let takes = self.takes(group.len() + target.topic.as_str().len());
+        if takes {
+            let (group, target) = (Arc::clone(group), target.clone());
+            self.records.push(GroupRecord::Offset { group, target, value: None });
         }
+        takes
     }
 
-    /// A group's tombstone comes after those of its offsets, so it is left out if one of them was.
-    fn group(&mut self, group: &Arc<str>) {
-        if self.takes(group.len()) {
+    /// A group's tombstone comes after those of its offsets.
+    pub(super) fn group(&mut self, group: &Arc<str>) -> bool {
+        let takes = self.takes(group.len());
+        if takes {
             self.records.push(GroupRecord::Group { group: Arc::clone(group), value: None });
         }
+        takes
     }
 
     fn takes(&mut self, name_bytes: usize) -> bool {

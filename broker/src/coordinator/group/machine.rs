@@ -3,6 +3,7 @@
 //! machine (`classic/`), which is built from the last group record at load. Requests are in `members` and `commits`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,9 +12,10 @@ use tokio::sync::oneshot;
 
 use super::classic::{ClassicGroup, Effect, RequestId, Rules, Then};
 use super::error::GroupError;
+use super::expire::Place;
 use super::offsets::{Change, GroupOffsets};
 use super::records::{self, GroupMetadata, GroupRecord};
-use super::requests::{GroupDescription, JoinAnswer, SyncAnswer};
+use super::requests::{GroupDescription, GroupListing, JoinAnswer, SyncAnswer};
 use super::transactions::OpenTransactions;
 use crate::coordinator::error::{BadRecord, ShardError};
 use crate::coordinator::machine::{Machine, Now, Plan};
@@ -42,8 +44,8 @@ pub(super) struct GroupMachine {
     /// Groups with offsets on their way, in the order of the log.
     waiting: VecDeque<(Offset, Arc<str>)>,
     pub(super) transactions: OpenTransactions,
-    /// The group that retention goes on with; `None`: it begins again.
-    pub(super) retention_from: Option<Arc<str>>,
+    /// Where retention goes on; `None`: it begins again.
+    pub(super) retention_from: Option<Place>,
     opened: Now,
     /// Numbers waiting requests, and the groups of one name.
     last_number: u64,
@@ -204,8 +206,16 @@ impl GroupMachine {
         Ok(found.classic.describe())
     }
 
-    pub(super) fn list(&self) -> Vec<GroupDescription> {
-        self.groups.values().map(|group| group.classic.describe()).collect()
+    /// The groups behind this one, `limits::GROUPS_LISTED_AT_ONCE` at most.
+    pub(super) fn list(&self, after: Option<&str>) -> Vec<GroupListing> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let listing = |(id, group): (&Arc<str>, &Group)| GroupListing {
+            group: Arc::clone(id),
+            state: group.classic.state(),
+            protocol_type: group.classic.protocol_type().unwrap_or_default().to_owned(),
+        };
+        let behind = self.groups.range::<str, _>((from, Bound::Unbounded));
+        behind.take(limits::GROUPS_LISTED_AT_ONCE).map(listing).collect()
     }
 
     /// Ends waiting joins and syncs, and takes no new ones.

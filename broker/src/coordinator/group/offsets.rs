@@ -3,7 +3,8 @@
 //! nothing and never shows what a crash could take back; so does Kafka's OffsetFetch, which reads the snapshot at the
 //! high watermark.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::ops::Bound;
 
 use super::requests::CommittedOffset;
 use crate::ids::{Offset, PartitionId, TopicName, TopicPartition};
@@ -61,14 +62,32 @@ impl GroupOffsets {
         self.durable.is_empty() && self.waiting.is_empty()
     }
 
-    /// How much a look at all of them costs.
-    pub(super) fn len(&self) -> usize {
-        self.durable.len() + self.waiting.len()
+    /// Targets of the changes that are appended and not visible yet.
+    pub(super) fn on_their_way(&self) -> HashSet<&TopicPartition> {
+        self.waiting.iter().map(|(_, change)| &change.target).collect()
+    }
+
+    /// Durable, those behind this one, in order.
+    pub(super) fn durable_after(
+        &self,
+        after: Option<&TopicPartition>,
+    ) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.durable.range((from, Bound::Unbounded)).map(|(target, (_, value))| (target, value))
     }
 
     /// What will be there when everything that waits is durable.
     pub(super) fn latest(&self) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
         self.with_waiting(self.durable.iter(), |_| true)
+    }
+
+    /// `latest`, one target at a time.
+    pub(super) fn latest_by_target<'a>(&'a self) -> impl Fn(&TopicPartition) -> Option<&'a CommittedOffset> {
+        let changed = self.changed(|_| true);
+        move |target| match changed.get(target) {
+            Some(latest) => latest.map(|(_, value)| value),
+            None => self.get(target),
+        }
     }
 
     /// The part of `latest` that is of one topic. Costs nothing for the offsets of other topics that are durable.
@@ -87,7 +106,16 @@ impl GroupOffsets {
         durable: impl Iterator<Item = (&'a TopicPartition, &'a (Offset, CommittedOffset))>,
         wanted: impl Fn(&TopicPartition) -> bool,
     ) -> impl Iterator<Item = (&'a TopicPartition, &'a CommittedOffset)> {
-        let mut changed: BTreeMap<&TopicPartition, Option<(Offset, &CommittedOffset)>> = BTreeMap::new();
+        let changed = self.changed(wanted);
+        let made: Vec<_> =
+            changed.iter().filter_map(|(target, latest)| latest.map(|(_, value)| (*target, value))).collect();
+        let unchanged = durable.filter(move |(target, _)| !changed.contains_key(target));
+        unchanged.map(|(target, (_, value))| (target, value)).chain(made)
+    }
+
+    /// What each wanted target that a change is on its way for will have.
+    fn changed(&self, wanted: impl Fn(&TopicPartition) -> bool) -> Changed<'_> {
+        let mut changed = Changed::new();
         for (_, Change { target, value, written }) in self.waiting.iter().filter(|(_, change)| wanted(&change.target)) {
             let durable = || self.durable.get(target).map(|(at, value)| (*at, value));
             let latest = changed.entry(target).or_insert_with(durable);
@@ -97,12 +125,12 @@ impl GroupOffsets {
                 Some(_) => {}
             }
         }
-        let made: Vec<_> =
-            changed.iter().filter_map(|(target, latest)| latest.map(|(_, value)| (*target, value))).collect();
-        let unchanged = durable.filter(move |(target, _)| !changed.contains_key(target));
-        unchanged.map(|(target, (_, value))| (target, value)).chain(made)
+        changed
     }
 }
+
+/// The last change of each target, with the offset of its record.
+type Changed<'a> = BTreeMap<&'a TopicPartition, Option<(Offset, &'a CommittedOffset)>>;
 
 fn apply(offsets: &mut Durable, Change { target, value, written }: Change) {
     match value {

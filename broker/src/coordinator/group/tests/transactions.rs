@@ -143,7 +143,7 @@ async fn offsets_of_a_transaction_count_from_its_commit_marker_on() {
         .loaded()
         .await;
     assert_eq!((committed(&machine, "g"), committed(&machine, "h")), (vec![(0, 5), (2, 1)], vec![(1, 6)]));
-    assert_eq!(machine.list().len(), 2, "groups that only a transaction names exist as well");
+    assert_eq!(machine.groups.len(), 2, "groups that only a transaction names exist as well");
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn offsets_of_an_aborted_or_open_transaction_are_nobodys() {
         .loaded()
         .await;
     assert_eq!((committed(&machine, "g"), committed(&machine, "h")), (vec![(0, 1)], vec![]));
-    assert_eq!(machine.list().len(), 1, "no group is made of an open transaction");
+    assert_eq!(machine.groups.len(), 1, "no group is made of an open transaction");
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn retention_looks_at_a_bounded_part_of_a_shard_at_a_time_and_at_every_gro
         if next(&plan) == crate::limits::OFFSETS_RETENTION_CHECK {
             break;
         }
-        assert_eq!(next(&plan), Duration::ZERO, "the rest at once, after others");
+        assert_eq!(next(&plan), crate::limits::GROUP_DEADLINE_MIN, "the rest at once, after others");
         commands += 1;
     }
     assert_eq!(commands, 3, "a group and its offset count two");
@@ -297,7 +297,58 @@ async fn retention_looks_at_a_bounded_part_of_a_shard_at_a_time_and_at_every_gro
             break;
         }
     }
-    assert_eq!((written, machine.list().len()), (count, 0), "one tombstone each");
+    assert_eq!((written, machine.groups.len()), (count, 0), "one tombstone each");
+}
+
+#[tokio::test]
+async fn retention_goes_on_within_a_group_of_very_many_offsets() {
+    let count = i32::try_from(2 * crate::limits::SWEEP_OFFSETS_MAX + 100).expect("a few thousand");
+    let offsets: Vec<(&str, i32, Option<i64>)> = (0..count).map(|partition| ("g", partition, Some(1))).collect();
+    let written = Written::default().empty_group("g").commit(None, &offsets);
+    let mut end = Offset(written.next);
+    let mut machine = written.loaded().await;
+    let early = Now { wall: TimestampMs(2), ..much_later() };
+    for _ in 0..3 {
+        assert!(machine.expire(early).records.is_empty(), "nothing is old");
+    }
+    assert!(machine.retention_from.is_none(), "three steps are enough");
+    let late = Now { wall: TimestampMs(2_000_000_000), ..early };
+    let mut written = 0;
+    while !machine.groups.is_empty() {
+        let plan = machine.expire(late);
+        assert!(plan.records.len() <= crate::limits::TOMBSTONES_PER_BATCH);
+        assert!(!plan.records.is_empty(), "it gets on");
+        written += plan.records.len();
+        end = append(&mut machine, end, plan.records);
+    }
+    assert_eq!(written, usize::try_from(count).expect("positive") + 1, "each offset once, and the group at last");
+}
+
+#[tokio::test]
+async fn groups_are_listed_in_steps() {
+    let (machine, _) = many_groups(crate::limits::GROUPS_LISTED_AT_ONCE + 1).await;
+    let first = machine.list(None);
+    assert_eq!(first.len(), crate::limits::GROUPS_LISTED_AT_ONCE);
+    let last = machine.list(first.last().map(|group| &*group.group));
+    assert_eq!(last.len(), 1);
+    assert!(machine.list(Some(&last[0].group)).is_empty());
+}
+
+#[tokio::test]
+async fn an_offset_that_an_open_transaction_has_written_is_not_stable() {
+    let written = Written::default()
+        .commit(None, &[("g", 0, Some(1)), ("g", 1, Some(1))])
+        .commit(Some(7), &[("g", 0, Some(5)), ("h", 0, Some(5))]);
+    let machine = written.loaded().await;
+    let stable = |group: &str, partition: i32| {
+        let asked = [target("t", partition)];
+        machine.stable_offsets(group, Some(&asked)).answer.remove(0).1
+    };
+    assert_eq!((stable("g", 0), stable("h", 0)), (StableOffset::Unstable, StableOffset::Unstable));
+    assert!(matches!(stable("g", 1), StableOffset::Is(Some(_))));
+    assert_eq!(stable("g", 9), StableOffset::Is(None));
+    let all = machine.stable_offsets("g", None).answer;
+    assert_eq!(all.iter().filter(|(_, offset)| *offset == StableOffset::Unstable).count(), 1);
 }
 
 #[tokio::test]
@@ -320,5 +371,5 @@ async fn a_deleted_topic_is_forgotten_by_very_many_groups_in_batches_that_go_on_
         }
     }
     assert_eq!(batches, [500, 500, 500, 500, 100]);
-    assert!(machine.list().is_empty());
+    assert!(machine.groups.is_empty());
 }
