@@ -333,9 +333,25 @@ pub enum GroupFailure {
         /// The limit.
         limit: usize,
     },
+    /// What the group's members bring along is at its limit.
+    #[error("group '{group}' cannot take the member: what its members bring along may have {limit} bytes")]
+    MembersTooLarge {
+        /// The group.
+        group: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The metadata of a commit is too long.
     #[error("the metadata of a commit may have {limit} bytes")]
     MetadataTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The request has more than the coordinator's log takes at once.
+    #[error("the records of this request have {size} bytes, the coordinator's log takes {limit} at once")]
+    TooLarge {
+        /// Bytes, at least.
+        size: usize,
         /// The limit in bytes.
         limit: usize,
     },

@@ -5,8 +5,8 @@ use super::Engine;
 use crate::auth::{Describe, Granted, Group, Read};
 use crate::context::{Context, Source};
 use crate::coordinator::group::{
-    CommitFrom, CommittedOffset, GroupDescription, GroupError, JoinAnswer, JoinRequest, LeavingMember, Membership,
-    OffsetToCommit, SyncAnswer, SyncRequest,
+    CommitFrom, CommittedOffset, GroupDescription, GroupError, GroupListing, JoinAnswer, JoinRequest, LeavingMember,
+    Membership, OffsetToCommit, StableOffset, SyncAnswer, SyncRequest,
 };
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
 
@@ -88,11 +88,10 @@ impl Engine {
         self.groups.describe(group.resource().id())
     }
 
-    /// Every group that the caller may describe.
-    #[must_use]
-    pub(crate) fn list_groups(&self, ctx: &Context) -> Vec<GroupDescription> {
-        let may_see = |group: &GroupDescription| self.auth.ask::<Describe, _>(ctx, Group::named(&group.group)).is_ok();
-        self.groups.list().into_iter().filter(may_see).collect()
+    /// Every wanted group that the caller may describe, in no order.
+    pub(crate) async fn list_groups(&self, ctx: &Context, wanted: impl Fn(&GroupListing) -> bool) -> Vec<GroupListing> {
+        let may_see = |group: &GroupListing| self.auth.ask::<Describe, _>(ctx, Group::named(&group.group)).is_ok();
+        self.groups.list(|group| wanted(group) && may_see(group)).await
     }
 
     /// Commits offsets; durable when this returns. One outcome a partition, in the order of the request.
@@ -132,13 +131,26 @@ impl Engine {
         group: &Granted<Describe, Group>,
         topics: &[(Granted<Describe, TopicName>, Vec<PartitionId>)],
     ) -> Result<Vec<Committed>, GroupError> {
-        let asked = topics.iter().flat_map(|(topic, partitions)| {
-            let of_topic =
-                |partition: &PartitionId| TopicPartition { topic: topic.resource().clone(), partition: *partition };
-            partitions.iter().map(of_topic)
-        });
-        let asked: Vec<TopicPartition> = asked.collect();
-        self.groups.committed(group.resource().id(), Some(&asked)).await
+        self.groups.committed(group.resource().id(), Some(&targets(topics))).await
+    }
+
+    /// What the group has committed for these partitions (`None`: for all that the caller may describe), commits on their way
+    /// included; it waits for them.
+    ///
+    /// # Errors
+    /// The coordinator's.
+    pub(crate) async fn stable_offsets(
+        &self,
+        ctx: &Context,
+        group: &Granted<Describe, Group>,
+        topics: Option<&[(Granted<Describe, TopicName>, Vec<PartitionId>)]>,
+    ) -> Result<Vec<(TopicPartition, StableOffset)>, GroupError> {
+        let asked = topics.map(targets);
+        let mut found = self.groups.stable_offsets(group.resource().id(), asked.as_deref()).await?;
+        if topics.is_none() {
+            found.retain(|(target, _)| self.auth.ask::<Describe, _>(ctx, target.topic.clone()).is_ok());
+        }
+        Ok(found)
     }
 
     /// Everything that the group has committed, of the topics that the caller may describe.
@@ -154,4 +166,12 @@ impl Engine {
         all.retain(|(target, _)| self.auth.ask::<Describe, _>(ctx, target.topic.clone()).is_ok());
         Ok(all)
     }
+}
+
+fn targets(topics: &[(Granted<Describe, TopicName>, Vec<PartitionId>)]) -> Vec<TopicPartition> {
+    let of_topic = |(topic, partitions): &(Granted<Describe, TopicName>, Vec<PartitionId>)| {
+        let topic = topic.resource().clone();
+        partitions.iter().map(move |partition| TopicPartition { topic: topic.clone(), partition: *partition }).collect()
+    };
+    topics.iter().flat_map::<Vec<TopicPartition>, _>(of_topic).collect()
 }

@@ -38,6 +38,17 @@ pub(super) fn code_of_group(error: &GroupError) -> i16 {
     of_group(error).code()
 }
 
+/// The code of an error of a group in an answer to OffsetCommit of this version.
+pub(super) fn code_of_commit(version: i16, error: &GroupError) -> i16 {
+    match error {
+        // Kafka's `validateOffsetCommit`: before version 9 clients do not know GROUP_ID_NOT_FOUND here.
+        GroupError::NotFound { .. } if version < 9 => Code::IllegalGeneration.code(),
+        // The code that clients know for it (Kafka's `mapOffsetCommitError`).
+        GroupError::TooLarge { .. } => Code::InvalidCommitOffsetSize.code(),
+        _ => code_of_group(error),
+    }
+}
+
 /// The error's text, for responses that have a place for it.
 pub(super) fn text(error: &dyn std::error::Error) -> StrBytes {
     let mut text = error.to_string();
@@ -149,7 +160,7 @@ fn of_group(error: &GroupError) -> Code {
         GroupError::InvalidGroupId { .. } => Code::InvalidGroupId,
         GroupError::NotFound { .. } => Code::GroupIdNotFound,
         GroupError::NotEmpty { .. } => Code::NonEmptyGroup,
-        GroupError::Full { .. } => Code::GroupMaxSizeReached,
+        GroupError::Full { .. } | GroupError::MembersTooLarge { .. } => Code::GroupMaxSizeReached,
         GroupError::MetadataTooLarge { .. } => Code::OffsetMetadataTooLarge,
         GroupError::Loading => Code::CoordinatorLoadInProgress,
         // As Kafka's coordinator for an append that failed: clients look it up again and retry.
@@ -158,6 +169,7 @@ fn of_group(error: &GroupError) -> Code {
         }
         GroupError::Topic(TopicError::Log(_)) => Code::CoordinatorNotAvailable,
         GroupError::Topic(error) => of_topic(error),
-        GroupError::Internal { .. } => Code::UnknownServerError,
+        // As Kafka's `appendGroupMetadataErrorToResponseError` for MESSAGE_TOO_LARGE: clients must not try again.
+        GroupError::TooLarge { .. } | GroupError::Internal { .. } => Code::UnknownServerError,
     }
 }

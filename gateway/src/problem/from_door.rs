@@ -87,11 +87,13 @@ fn storage(failure: &StorageFailure, text: String) -> Problem {
 
 fn group(failure: &GroupFailure, text: String) -> Problem {
     let (status, code) = match failure {
-        GroupFailure::Full { .. } => return Problem::new(StatusCode::TOO_MANY_REQUESTS, text),
+        GroupFailure::Full { .. } | GroupFailure::MembersTooLarge { .. } => {
+            return Problem::new(StatusCode::TOO_MANY_REQUESTS, text);
+        }
         GroupFailure::Loading => return Problem::busy(text, 1),
         GroupFailure::Stopping => return Problem::busy(text, RESTART_SECONDS),
         GroupFailure::Unavailable { .. } => return broken(text),
-        GroupFailure::MetadataTooLarge { limit } => {
+        GroupFailure::MetadataTooLarge { limit } | GroupFailure::TooLarge { limit, .. } => {
             return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", *limit);
         }
         GroupFailure::UnknownMember { .. } => (StatusCode::NOT_FOUND, 40403),

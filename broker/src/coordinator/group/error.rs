@@ -3,6 +3,7 @@
 use crate::coordinator::error::ShardError;
 use crate::ids::Generation;
 use crate::log::{AppendError, LogError};
+use crate::record::RecordError;
 use crate::topics::TopicError;
 
 /// Why a group request failed; each is a Kafka error code.
@@ -86,9 +87,25 @@ pub enum GroupError {
         /// How many there may be.
         limit: usize,
     },
+    /// Kafka's GROUP_MAX_SIZE_REACHED as well: the group is one record, which could not be written with this member.
+    #[error("group '{group}' cannot take the member: what its members bring along may have {limit} bytes")]
+    MembersTooLarge {
+        /// The group asked.
+        group: String,
+        /// Bytes allowed.
+        limit: usize,
+    },
     /// The metadata of one commit is too long.
     #[error("the metadata of a commit may have {limit} bytes")]
     MetadataTooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The coordinator's records for this are more than its log takes. Nothing is gained by trying again.
+    #[error("the records of this request have {size} bytes, the coordinator's log takes {limit} at once")]
+    TooLarge {
+        /// Bytes, at least.
+        size: usize,
         /// Bytes allowed.
         limit: usize,
     },
@@ -110,7 +127,7 @@ pub enum GroupError {
     /// The group's log could not be read or synced.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The group's log refused a record: of a commit or a group that is larger than a batch may be, or for want of room.
+    /// The group's log refused a record, for want of room for example.
     #[error(transparent)]
     Append(#[from] AppendError),
     /// A bug of ours.
@@ -125,6 +142,9 @@ impl From<ShardError> for GroupError {
     fn from(error: ShardError) -> GroupError {
         match error {
             ShardError::Log(error) => GroupError::Log(error),
+            ShardError::Append(AppendError::Record(RecordError::TooLarge { size, limit })) => {
+                GroupError::TooLarge { size, limit }
+            }
             ShardError::Append(error) => GroupError::Append(error),
             ShardError::Unavailable { shard } => GroupError::Unavailable { shard },
             ShardError::Internal { what } => GroupError::Internal { what },

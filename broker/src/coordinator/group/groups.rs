@@ -14,8 +14,8 @@ use super::machine::{GroupMachine, Setting};
 use super::members::unknown;
 use super::records;
 use super::requests::{
-    CommitFrom, GroupDescription, JoinAnswer, JoinRequest, LeavingMember, Membership, OffsetToCommit, SyncAnswer,
-    SyncRequest,
+    CommitFrom, GroupDescription, GroupListing, JoinAnswer, JoinRequest, LeavingMember, Membership, OffsetToCommit,
+    StableOffset, SyncAnswer, SyncRequest,
 };
 use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
@@ -24,10 +24,13 @@ use crate::coordinator::runtime::{Runtime, TaskNames};
 use crate::coordinator::shard::Shard;
 use crate::ids::{TopicId, TopicName, TopicPartition};
 use crate::limits;
-use crate::topics::{Catalog, NewTopic, Topic, TopicError};
+use crate::topics::{Catalog, ConfigChange, ConfigOp, NewTopic, Topic, TopicError};
 
 /// Where groups and offsets live.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// The topic config that bounds a group's record.
+const BATCH_BYTES: &str = "max.message.bytes";
 
 const TASKS: TaskNames = TaskNames { timer: "group-timer", shard: "group-shard", under_way: "group-change" };
 
@@ -129,11 +132,19 @@ impl Groups {
         shard.read(|groups| groups.describe(group))?
     }
 
-    /// ListGroups, in the order of their ids. Groups whose partition cannot be read are not in it.
-    pub fn list(&self) -> Vec<GroupDescription> {
-        let of_shard = |shard: &GroupShard| shard.read(GroupMachine::list).unwrap_or_default();
-        let mut groups: Vec<GroupDescription> = self.shards().iter().flat_map(of_shard).collect();
-        groups.sort_by(|a, b| a.group.cmp(&b.group));
+    /// ListGroups: those that are wanted, in no order. Groups whose partition cannot be read are not in it. Goes over
+    /// all groups in steps, and lets others run between them: there may be very many.
+    pub async fn list(&self, wanted: impl Fn(&GroupListing) -> bool) -> Vec<GroupListing> {
+        let mut groups = Vec::new();
+        for shard in self.shards() {
+            let mut after: Option<Arc<str>> = None;
+            while let Ok(step) = shard.read(|groups| groups.list(after.as_deref())) {
+                let Some(last) = step.last() else { break };
+                after = Some(Arc::clone(&last.group));
+                groups.extend(step.into_iter().filter(&wanted));
+                tokio::task::yield_now().await;
+            }
+        }
         groups
     }
 
@@ -148,7 +159,11 @@ impl Groups {
         who: &Membership,
         offsets: Vec<OffsetToCommit>,
     ) -> Result<CommitOutcomes, GroupError> {
-        check_id(group)?;
+        match from {
+            // As Kafka: simple consumers of old had no group id.
+            CommitFrom::Member => check_length(group)?,
+            CommitFrom::Outside => check_id(group)?,
+        }
         let shard = self.home(group).await?;
         shard.run(|groups, now| groups.commit(from, group, who, offsets, now))?.durable().await?
     }
@@ -160,10 +175,28 @@ impl Groups {
     /// # Errors
     /// `InvalidGroupId`; the log's error for a group whose partition cannot be read.
     pub async fn committed(&self, group: &str, partitions: Option<&[TopicPartition]>) -> Result<Committed, GroupError> {
-        check_id(group)?;
+        check_length(group)?;
         match self.find(group) {
             Some(shard) => Ok(shard.read(|groups| groups.committed(group, partitions))?),
             None => Ok(partitions.unwrap_or_default().iter().map(|target| (target.clone(), None)).collect()),
+        }
+    }
+
+    /// OffsetFetch with `require_stable` (KIP-447): as `committed`, but it waits for commits on their way and counts them,
+    /// and says `Unstable` where a transaction has written an offset and has not ended.
+    ///
+    /// # Errors
+    /// As `committed`.
+    pub async fn stable_offsets(
+        &self,
+        group: &str,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Result<Vec<(TopicPartition, StableOffset)>, GroupError> {
+        check_length(group)?;
+        let nothing = |target: &TopicPartition| (target.clone(), StableOffset::Is(None));
+        match self.find(group) {
+            Some(shard) => Ok(shard.run(|groups, _| groups.stable_offsets(group, partitions))?.durable().await?),
+            None => Ok(partitions.unwrap_or_default().iter().map(nothing).collect()),
         }
     }
 
@@ -184,6 +217,8 @@ impl Groups {
                         Progress::Done => return Ok::<(), GroupError>(()),
                         Progress::More { from: left } => from = Some(left),
                     }
+                    // The next step may find nothing to wait for, and all groups are many.
+                    tokio::task::yield_now().await;
                 }
             }
         };
@@ -243,6 +278,7 @@ impl Groups {
             configs: vec![
                 ("cleanup.policy".to_owned(), Some("compact".to_owned())),
                 ("segment.bytes".to_owned(), Some(limits::COMPACTED_SEGMENT_BYTES.to_string())),
+                (BATCH_BYTES.to_owned(), Some(limits::GROUP_BATCH_BYTES_MAX.to_string())),
             ],
             internal: true,
         };
@@ -253,7 +289,19 @@ impl Groups {
         self.load(topic).await
     }
 
+    /// For a topic of an earlier version, whose groups had to fit into a client's batch. They do until this succeeds.
+    async fn allow_large_batches(&self) {
+        let change =
+            ConfigChange { key: BATCH_BYTES.to_owned(), op: ConfigOp::Set(limits::GROUP_BATCH_BYTES_MAX.to_string()) };
+        if let Err(error) = self.setting.catalog.alter_configs(OFFSETS_TOPIC, &[change], false).await {
+            tracing::warn!("{BATCH_BYTES} of {OFFSETS_TOPIC} stays as it is, large groups cannot be written: {error}");
+        }
+    }
+
     async fn load(&self, topic: Arc<Topic>) -> Result<(), GroupError> {
+        if topic.configs().message_bytes_max() < limits::GROUP_BATCH_BYTES_MAX {
+            self.allow_large_batches().await;
+        }
         let setting = Arc::clone(&self.setting);
         let now = Now { mono: self.clock.monotonic(), wall: self.clock.wall() };
         self.runtime.load(topic.partitions(), move || GroupMachine::new(Arc::clone(&setting), now)).await?;
@@ -264,23 +312,33 @@ impl Groups {
     }
 }
 
-/// A group id: not empty, and no longer than Kafka's records can hold.
+/// The id of a group that can have members: not empty.
 fn check_id(group: &str) -> Result<(), GroupError> {
-    if group.is_empty() || group.len() > records::TEXT_BYTES_MAX {
+    if group.is_empty() { Err(GroupError::InvalidGroupId { group: String::new() }) } else { check_length(group) }
+}
+
+/// No longer than Kafka's records can hold.
+fn check_length(group: &str) -> Result<(), GroupError> {
+    if group.len() > records::TEXT_BYTES_MAX {
         return Err(GroupError::InvalidGroupId { group: group.chars().take(300).collect() });
     }
     Ok(())
 }
 
-/// Every text that goes into a record fits it; a new member's id is made of one and a UUID.
+/// Every text that goes into a record fits it, a new member's id is made of one and a UUID; and protocols are few and small.
 fn check_texts(request: &JoinRequest) -> Result<(), GroupError> {
     check_id(&request.group)?;
     let short = |text: &str| text.len() <= records::TEXT_BYTES_MAX - 64;
     let names = request.protocols.iter().map(|(name, _)| name.as_str());
     let texts = [&request.client_id, &request.client_host, &request.protocol_type].into_iter().map(String::as_str);
     let optional = [&request.instance, &request.member].into_iter().filter_map(|text| text.as_deref());
-    if names.chain(texts).chain(optional).all(short) {
-        return Ok(());
+    let few = request.protocols.len() <= limits::JOIN_PROTOCOLS_MAX;
+    if !few || !names.chain(texts).chain(optional).all(short) {
+        return Err(GroupError::InconsistentProtocol { group: request.group.clone() });
     }
-    Err(GroupError::InconsistentProtocol { group: request.group.clone() })
+    let limit = limits::JOIN_PROTOCOLS_BYTES_MAX;
+    if request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum::<usize>() > limit {
+        return Err(GroupError::MembersTooLarge { group: request.group.clone(), limit });
+    }
+    Ok(())
 }

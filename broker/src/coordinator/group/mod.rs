@@ -19,8 +19,8 @@ mod transactions;
 pub use error::GroupError;
 pub use groups::{Groups, OFFSETS_TOPIC};
 pub use requests::{
-    CommitFrom, CommittedOffset, GroupDescription, GroupState, JoinAnswer, JoinRequest, LeavingMember,
-    MemberDescription, Membership, OffsetToCommit, SyncAnswer, SyncRequest,
+    CommitFrom, CommittedOffset, GroupDescription, GroupListing, GroupState, JoinAnswer, JoinRequest, LeavingMember,
+    MemberDescription, Membership, OffsetToCommit, StableOffset, SyncAnswer, SyncRequest,
 };
 
 #[cfg(test)]

@@ -136,6 +136,12 @@ pub(super) fn offset_value(committed: &CommittedOffset) -> Bytes {
     out.freeze()
 }
 
+/// What the record of a commit takes in a batch, at most: its texts, 22 bytes of numbers and lengths in the key, 46 in the
+/// value, and 32 around both (record batch v2).
+pub(super) fn offset_bytes_max(group: &str, target: &TopicPartition, metadata_bytes: usize) -> usize {
+    100 + group.len() + target.topic.as_str().len() + metadata_bytes
+}
+
 /// GroupMetadataKey v2.
 pub(super) fn group_key(group: &str) -> Bytes {
     let mut out = BytesMut::with_capacity(4 + group.len());

@@ -1,5 +1,6 @@
 //! What the group requests are asked and what they answer, free of any wire format. No behaviour here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -109,7 +110,7 @@ pub enum CommitFrom {
 /// One committed offset, durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedOffset {
-    /// The next offset to read.
+    /// The next offset to read; negative where a client has committed that.
     pub offset: Offset,
     /// The leader epoch of the last record consumed (KIP-320).
     pub epoch: Option<LeaderEpoch>,
@@ -120,6 +121,24 @@ pub struct CommittedOffset {
     /// The topic that it was committed for: it says nothing about a later one of that name. `None` of records that do not
     /// say (before Kafka 4.1).
     pub topic_id: Option<TopicId>,
+}
+
+impl CommittedOffset {
+    /// Where a reader goes on. `None`: the offset is negative, as kafkajs commits it when a position is out of range; it is
+    /// kept and shown as it came, and readers begin as if nothing were committed (so Java's `OffsetFetchResponse`).
+    #[must_use]
+    pub(crate) fn position(&self) -> Option<Offset> {
+        Some(self.offset).filter(|offset| *offset >= Offset::ZERO)
+    }
+}
+
+/// A committed offset for whoever must not read around an open transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StableOffset {
+    /// This, or nothing.
+    Is(Option<CommittedOffset>),
+    /// A transaction has written an offset and has not ended.
+    Unstable,
 }
 
 /// One offset of a commit.
@@ -163,6 +182,17 @@ pub struct GroupDescription {
     pub protocol: String,
     /// In the order of their ids.
     pub members: Vec<MemberDescription>,
+}
+
+/// A group as ListGroups shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupListing {
+    /// The group.
+    pub group: Arc<str>,
+    /// Where it is in its cycle.
+    pub state: GroupState,
+    /// Empty for a group that only commits.
+    pub protocol_type: String,
 }
 
 /// A member as DescribeGroups shows it.

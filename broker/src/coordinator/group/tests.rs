@@ -92,6 +92,10 @@ impl Rig {
         self.groups.commit(CommitFrom::Member, "g", who, offsets.iter().map(offset).collect()).await
     }
 
+    async fn list(&self) -> Vec<GroupListing> {
+        self.groups.list(|_| true).await
+    }
+
     /// The partition that the group `g` lives in.
     fn home(&self) -> Arc<Partition> {
         Arc::clone(self.groups.find("g").expect("the topic exists").partition())

@@ -20,6 +20,7 @@ use super::Door;
 use crate::auth::{Describe, Group, Read};
 use crate::clock;
 use crate::context::Context;
+use crate::coordinator::group::CommittedOffset;
 use crate::ids::{Offset, TopicId, TopicPartition, TopicRef};
 
 /// What JoinGroup and the group's records have room for.
@@ -274,7 +275,7 @@ impl Reader {
         let committed: BTreeMap<_, _> = committed.into_iter().collect();
         let mut failed = None;
         for place in places.iter_mut().filter(|place| place.at.is_none()) {
-            let known = committed.get(&place.target).and_then(Option::as_ref).map(|committed| committed.offset);
+            let known = committed.get(&place.target).and_then(Option::as_ref).and_then(CommittedOffset::position);
             match self.begin(&place.target, known).await {
                 Ok(at) => place.at = Some(at),
                 Err(error) => failed = failed.or(Some((place.target.clone(), error))),

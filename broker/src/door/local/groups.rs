@@ -9,7 +9,7 @@ use crate::coordinator::group::Membership;
 use crate::engine::groups::{CommitPartition, CommitTopic};
 
 impl Door {
-    /// Everything that the group has committed; empty for an unknown group.
+    /// Everything that the group has committed and that a reader can go on from; empty for an unknown group.
     ///
     /// # Errors
     /// An illegal group id, a coordinator that is loading or stopping, a log that cannot be read.
@@ -18,7 +18,8 @@ impl Door {
         let all = self.engine.all_committed_offsets(ctx, &group).await?;
         let committed = all.into_iter().filter_map(|(target, committed)| {
             let committed = committed?;
-            Some(GroupOffset { target, offset: committed.offset, metadata: Some(committed.metadata) })
+            let offset = committed.position()?;
+            Some(GroupOffset { target, offset, metadata: Some(committed.metadata) })
         });
         Ok(committed.collect())
     }

@@ -31,7 +31,7 @@ async fn one_bad_offset_does_not_spoil_the_others() {
     let outcomes =
         rig.groups.commit(CommitFrom::Member, "g", &Membership::default(), vec![long]).await.expect("outcomes");
     assert!(matches!(outcomes[0], Err(GroupError::MetadataTooLarge { limit: 4_096 })));
-    assert!(rig.groups.list().is_empty(), "nothing was written, so there is no group");
+    assert!(rig.list().await.is_empty(), "nothing was written, so there is no group");
     let offsets = [("nowhere", 0, 1), ("t", 3, 1), ("t", 0, 1)];
     let outcomes = rig.commit(&Membership::default(), &offsets).await.expect("outcomes");
     assert!(matches!(outcomes[0], Err(GroupError::Topic(_))) && matches!(outcomes[1], Err(GroupError::Topic(_))));
@@ -72,7 +72,7 @@ async fn who_is_no_member_commits_only_while_the_group_is_empty() {
     assert_eq!(rig.offset("t", 0).await, Some(3));
     let stranger = Membership { generation: Some(Generation(1)), member: "m".into(), instance: None };
     let unknown = rig.groups.commit(CommitFrom::Member, "other", &stranger, Vec::new()).await;
-    assert!(matches!(unknown, Err(GroupError::IllegalGeneration { .. })));
+    assert!(matches!(unknown, Err(GroupError::NotFound { .. })));
 }
 
 #[tokio::test]
@@ -103,9 +103,9 @@ async fn offsets_of_a_group_without_members_expire_and_then_the_group() {
     home.durable(home.offsets().leo).await.expect("durable");
     assert_eq!(rig.offset("t", 0).await, None);
     rig.pass(Duration::from_secs(1_000));
-    assert!(rig.groups.list().is_empty());
+    assert!(rig.list().await.is_empty());
     let rig = rig.restarted().await;
-    assert!(rig.groups.list().is_empty() && rig.offset("t", 0).await.is_none());
+    assert!(rig.list().await.is_empty() && rig.offset("t", 0).await.is_none());
 }
 
 #[tokio::test]
@@ -122,6 +122,72 @@ async fn a_group_with_members_keeps_its_offsets_for_ever() {
     rig.groups.heartbeat("g", &who).await.expect("nobody has looked at the clock yet");
     rig.groups.run_due();
     assert_eq!(rig.offset("t", 0).await, Some(1));
+}
+
+#[tokio::test]
+async fn a_stable_group_loses_the_offsets_of_topics_that_it_no_longer_subscribes_to_kip_211() {
+    let rig = Rig::new().await;
+    rig.topic("read", 2).await;
+    rig.topic("left", 1).await;
+    let topics = [TopicName::new("read").expect("a topic name")];
+    let protocols = vec![("range".to_owned(), super::super::assign::subscription(&topics))];
+    let joined = rig.groups.join(JoinRequest { protocols, ..client("a") }).await.expect("a member");
+    rig.groups.sync(sync_of(&joined, Vec::new())).await.expect("an assignment");
+    let who = member_of(&joined);
+    rig.commit(&who, &[("read", 0, 1), ("read", 1, 2), ("left", 0, 3)]).await.expect("outcomes");
+    rig.clock.advance_ms(i64::try_from(WEEK.as_millis()).expect("a week"));
+    rig.groups.heartbeat("g", &who).await.expect("nobody has looked at the clock yet");
+    rig.commit(&who, &[("read", 1, 4)]).await.expect("outcomes");
+    rig.groups.run_due();
+    let home = rig.home();
+    home.durable(home.offsets().leo).await.expect("durable");
+    let offsets = (rig.offset("read", 0).await, rig.offset("read", 1).await, rig.offset("left", 0).await);
+    assert_eq!(offsets, (Some(1), Some(4), None), "old ones stay where somebody reads");
+    assert_eq!(rig.groups.describe("g").expect("a group").state, GroupState::Stable);
+}
+
+#[tokio::test]
+async fn a_fetch_that_must_be_stable_waits_for_commits_on_their_way_and_shows_them() {
+    let disk = FaultyDisk::new();
+    let rig = Rig::on(disk.clone(), 1_000_000_000).await;
+    rig.topic("t", 2).await;
+    let nobody = Membership::default();
+    rig.commit(&nobody, &[("t", 0, 1)]).await.expect("outcomes");
+    disk.hold_syncs(true);
+    let offsets = [("t", 0, 2)];
+    let on_its_way = rig.commit(&nobody, &offsets);
+    let mut on_its_way = std::pin::pin!(on_its_way);
+    arrived(on_its_way.as_mut()).await;
+    assert_eq!(rig.offset("t", 0).await, Some(1), "what is durable");
+    let asked = [target("t", 0), target("t", 1)];
+    let stable = rig.groups.stable_offsets("g", Some(&asked));
+    let mut stable = std::pin::pin!(stable);
+    arrived(stable.as_mut()).await;
+    disk.hold_syncs(false);
+    let found = stable.await.expect("an answer");
+    let offset = |at: usize| match &found[at].1 {
+        StableOffset::Is(committed) => committed.as_ref().map(|committed| committed.offset.0),
+        StableOffset::Unstable => panic!("there is no transaction"),
+    };
+    assert_eq!((offset(0), offset(1)), (Some(2), None));
+    let all = rig.groups.stable_offsets("g", None).await.expect("an answer");
+    assert_eq!(all.len(), 1);
+    on_its_way.await.expect("outcomes");
+}
+
+#[test]
+fn readers_begin_at_a_negative_offset_as_if_there_were_none() {
+    let committed = |offset| CommittedOffset {
+        offset: Offset(offset),
+        epoch: None,
+        metadata: String::new(),
+        committed_at: crate::ids::TimestampMs(0),
+        topic_id: None,
+    };
+    assert_eq!(
+        [-2, -1, 0, 5].map(|offset| committed(offset).position()),
+        [None, None, Some(Offset(0)), Some(Offset(5))]
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,7 @@
 //! DescribeGroups (15): state, protocol, members. An unknown group is `Dead`, and from version 6 on an error (KIP-1043).
+//! A group that is named again is described once, where Kafka repeats it: its name would fetch all its members each time.
+
+use std::collections::HashSet;
 
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
@@ -16,7 +19,8 @@ const NOT_FOUND_SINCE: i16 = 6;
 const INSTANCE_SINCE: i16 = 4;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let groups = request.groups.iter().map(|group| {
+    let mut named = HashSet::new();
+    let groups = request.groups.iter().filter(|group| named.insert(group.as_str())).map(|group| {
         let described = match call.ask(Group::named(group)) {
             Ok(permit) => match call.engine.describe_group(&permit) {
                 Ok(description) => described(call.version, description),

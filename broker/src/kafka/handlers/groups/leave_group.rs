@@ -1,5 +1,6 @@
 //! LeaveGroup (13): one member, or several at once (KIP-345).
 
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
@@ -8,9 +9,12 @@ use crate::coordinator::group::LeavingMember;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
+use crate::limits;
 
 /// Several members.
 const BATCHED_SINCE: i16 = 3;
+/// A group has no more members and promised ids than that. Each is answered with its own error, which names the group.
+const LEAVING_MAX: usize = 2 * limits::GROUP_MEMBERS_MAX;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let group = match call.ask::<Read, _>(Group::named(&request.group_id)) {
@@ -23,6 +27,9 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: LeaveGroupRequest
             member: member.member_id.to_string(),
             instance: wire::nonempty(member.group_instance_id.as_ref()),
         };
+        if request.members.len() > LEAVING_MAX {
+            return LeaveGroupResponse::default().with_error_code(ResponseError::InvalidRequest.code());
+        }
         request.members.iter().map(one).collect()
     } else {
         vec![LeavingMember { member: request.member_id.to_string(), instance: None }]

@@ -27,12 +27,12 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetCommitReque
         let permit = permit(call, &topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for part in &topic.partitions {
-            match permit.as_ref().map_err(|code| *code).and_then(|_| offset_to_commit(part)) {
-                Ok(offset) => {
+            match &permit {
+                Ok(_) => {
                     refused.push(None);
-                    partitions.push(offset);
+                    partitions.push(offset_to_commit(part));
                 }
-                Err(code) => refused.push(Some(code)),
+                Err(code) => refused.push(Some(*code)),
             }
         }
         if let Ok(topic) = permit {
@@ -58,7 +58,7 @@ async fn commit(call: &Call<'_>, group: &str, who: &Membership, topics: Vec<Comm
     let mut outcomes = match call.ask(Group::named(group)) {
         Ok(group) => {
             let outcomes = call.engine.commit_offsets(&call.ctx, &group, who, topics).await;
-            outcomes.map(Vec::into_iter).map_err(|error| errors::code_of_group(&error))
+            outcomes.map(Vec::into_iter).map_err(|error| errors::code_of_commit(call.version, &error))
         }
         Err(denied) => Err(errors::code_of_denied(&denied)),
     };
@@ -73,15 +73,13 @@ fn permit(call: &Call<'_>, topic: &str) -> Result<Granted<Read, TopicName>, i16>
     call.ask(topic).map_err(|denied| errors::code_of_denied(&denied))
 }
 
-fn offset_to_commit(part: &OffsetCommitRequestPartition) -> Result<CommitPartition, i16> {
-    // -1 would read back as "nothing committed".
-    if part.committed_offset < 0 {
-        return Err(ResponseError::InvalidRequest.code());
-    }
-    Ok(CommitPartition {
+/// A negative offset is kept as it comes, as Kafka does: kafkajs commits -1 and -2 when a position is out of range, and its
+/// consumer ends for good when that is refused.
+fn offset_to_commit(part: &OffsetCommitRequestPartition) -> CommitPartition {
+    CommitPartition {
         partition: PartitionId(part.partition_index),
         offset: Offset(part.committed_offset),
         epoch: wire::epoch(part.committed_leader_epoch),
         metadata: part.committed_metadata.as_ref().map(ToString::to_string),
-    })
+    }
 }
