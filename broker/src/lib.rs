@@ -10,7 +10,7 @@
 //! 3 topics        what exists
 //! 2 log           one partition
 //! 1 record        record batch v2
-//! 0 ids config context auth limits clock memory tasks varint
+//! 0 ids config context auth limits clock memory refusals tasks varint
 //! ```
 
 pub mod auth;
@@ -30,6 +30,7 @@ pub mod memory;
 pub mod node;
 pub mod node_facts;
 pub mod record;
+pub mod refusals;
 pub mod tasks;
 pub mod topics;
 mod varint;

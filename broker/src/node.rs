@@ -229,6 +229,8 @@ impl Node {
         let Node { log_dir, engine, delay, kafka, stop, tasks, clients } = self;
         let delays_stop = CancellationToken::new();
         let delays = tasks.vital(Vital::new("delay-service", delays_stop.clone()), delay.run(delays_stop.clone()));
+        let refusals = engine.refusals().clone().log_held_back(delays_stop.clone());
+        let refusals = tasks.vital(Vital::new("refusals-log", delays_stop.clone()), refusals);
         let ports = kafka.start(&stop);
         stop.cancelled().await;
         engine.begin_stop();
@@ -237,6 +239,7 @@ impl Node {
         }
         delays_stop.cancel();
         delays.ended().await;
+        refusals.ended().await;
         engine.closed().await;
         close(log_dir).await
     }

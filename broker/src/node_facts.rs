@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::memory::MemoryBudget;
+use crate::refusals::Refusals;
 use crate::tasks::Tasks;
 
 /// The facts of one node. Clones share them.
@@ -36,6 +37,12 @@ impl NodeFacts {
     #[must_use]
     pub fn memory(&self) -> &MemoryBudget {
         self.engine.memory()
+    }
+
+    /// Where a refused request is counted and logged.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        self.engine.refusals()
     }
 
     /// The owner of the broker's tasks.

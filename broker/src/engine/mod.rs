@@ -30,6 +30,7 @@ use crate::coordinator::group::Groups;
 use crate::limits;
 use crate::log::LogError;
 use crate::memory::MemoryBudget;
+use crate::refusals::Refusals;
 use crate::tasks::{Changes, Tasks};
 use crate::topics::Catalog;
 
@@ -47,6 +48,7 @@ pub struct Engine {
     partitioners: Arc<Partitioners>,
     producer_ids: ProducerIds,
     memory: MemoryBudget,
+    refusals: Refusals,
     /// For batches that are opened or recompressed, and look-ups by time.
     openings: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -68,6 +70,7 @@ impl Engine {
     ) -> Arc<Engine> {
         let producer_ids = ProducerIds::new(Arc::clone(&catalog));
         let memory = MemoryBudget::new(config.memory_max_bytes);
+        let refusals = Refusals::new(Arc::clone(&clock));
         let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();
         let members = catalog.tasks().changes("group-member");
@@ -79,6 +82,7 @@ impl Engine {
             partitioners,
             producer_ids,
             memory,
+            refusals,
             openings,
             stopping,
             members,
@@ -102,6 +106,12 @@ impl Engine {
     #[must_use]
     pub(crate) fn memory(&self) -> &MemoryBudget {
         &self.memory
+    }
+
+    /// Where a refused request is counted and logged.
+    #[must_use]
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Where time comes from.

@@ -2,10 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +16,7 @@ use super::listener::advertised_locally;
 use crate::clock;
 use crate::engine::Engine;
 use crate::limits;
+use crate::refusals::RefusalClass;
 
 /// How long to wait after an accept that failed (no file descriptors left, for one) before the next.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -28,7 +27,6 @@ pub(super) struct Shared {
     engine: Arc<Engine>,
     /// Permits are connections.
     room: Arc<Semaphore>,
-    refusals: Refusals,
 }
 
 /// The listener that a socket belongs to.
@@ -43,7 +41,7 @@ pub(super) struct Listener {
 impl Shared {
     pub(super) fn new(engine: Arc<Engine>) -> Arc<Shared> {
         let room = Arc::new(Semaphore::new(engine.config().max_connections));
-        Arc::new(Shared { engine, room, refusals: Refusals::default() })
+        Arc::new(Shared { engine, room })
     }
 }
 
@@ -60,7 +58,9 @@ pub(super) async fn run(socket: TcpListener, listener: Listener, shared: Arc<Sha
         match accepted {
             Ok((stream, peer)) => {
                 let Ok(place) = Arc::clone(&shared.room).try_acquire_owned() else {
-                    shared.refusals.note(&shared.engine, peer);
+                    let max = shared.engine.config().max_connections;
+                    let why = format_args!("{max} connections are open (max_connections)");
+                    shared.engine.refusals().note(RefusalClass::Connections, peer, &why);
                     continue;
                 };
                 connections.spawn(serve(stream, peer, listener.clone(), Arc::clone(&shared), place, stop.clone()));
@@ -97,39 +97,22 @@ async fn serve(
     let frames = FrameReader::new(reading, shared.engine.memory().clone(), idle);
     let dispatcher = Dispatcher { engine: Arc::clone(&shared.engine), peer, listener: listener.name, advertised };
     let ended = Connection::new(frames, writing, dispatcher, idle).run(stop).await;
-    match ended {
-        // What peers do all the time.
-        Ended::Closed
-        | Ended::Write(_)
-        | Ended::Frame(FrameError::Read(_) | FrameError::Truncated | FrameError::Idle(_)) => {
-            tracing::debug!("connection of {peer}: {ended}");
-        }
-        // What no client of ours should do.
-        Ended::Frame(_) | Ended::Header(_) | Ended::Refused(_) => {
-            tracing::warn!("connection of {peer} is closed: {ended}");
-        }
+    match refused(&ended) {
+        Some(class) => shared.engine.refusals().note(class, peer, &format_args!("the connection is closed: {ended}")),
+        None => tracing::debug!("connection of {peer}: {ended}"),
     }
     drop(place);
 }
 
-/// Connections that found no place: counted, and logged in one line a second at most.
-#[derive(Debug, Default)]
-struct Refusals {
-    since_last_line: AtomicU64,
-    last_line: Mutex<Option<std::time::Instant>>,
-}
-
-impl Refusals {
-    fn note(&self, engine: &Engine, peer: SocketAddr) {
-        self.since_last_line.fetch_add(1, Ordering::Relaxed);
-        let now = engine.clock().monotonic();
-        let mut last = self.last_line.lock();
-        if last.is_some_and(|last| now.saturating_duration_since(last) < Duration::from_secs(1)) {
-            return;
-        }
-        *last = Some(now);
-        let refused = self.since_last_line.swap(0, Ordering::Relaxed);
-        let max = engine.config().max_connections;
-        tracing::warn!("{refused} connections refused, {peer} the last: {max} are open (max_connections)");
+/// The class of an end that no client of ours should cause; `None`: what peers do all the time.
+fn refused(ended: &Ended) -> Option<RefusalClass> {
+    match ended {
+        Ended::Closed
+        | Ended::Write(_)
+        | Ended::Frame(FrameError::Read(_) | FrameError::Truncated | FrameError::Idle(_)) => None,
+        Ended::Frame(FrameError::BadLength { .. }) => Some(RefusalClass::FrameLength),
+        Ended::Frame(FrameError::Slow { .. }) => Some(RefusalClass::SlowSender),
+        Ended::Header(_) => Some(RefusalClass::Header),
+        Ended::Refused(_) => Some(RefusalClass::BadRequest),
     }
 }

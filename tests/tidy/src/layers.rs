@@ -6,7 +6,7 @@ use crate::source::{Source, has_word};
 
 /// Rank of every top-level module of `broker/src` (`docs/architecture.md`). Modules of one rank do not know
 /// each other, rank 0 aside.
-const RANKS: [(&str, u32); 24] = [
+const RANKS: [(&str, u32); 25] = [
     ("ids", 0),
     ("error", 0),
     ("config", 0),
@@ -14,6 +14,7 @@ const RANKS: [(&str, u32); 24] = [
     ("limits", 0),
     ("clock", 0),
     ("memory", 0),
+    ("refusals", 0),
     ("tasks", 0),
     ("varint", 0),
     ("metrics", 0),
