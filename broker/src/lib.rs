@@ -10,7 +10,7 @@
 //! 3 topics        what exists
 //! 2 log           one partition
 //! 1 record        record batch v2
-//! 0 ids config context auth limits clock memory refusals tasks varint
+//! 0 ids config context auth limits clock memory metrics refusals tasks varint
 //! ```
 
 pub mod auth;
@@ -27,6 +27,7 @@ pub mod kafka;
 pub mod limits;
 pub mod log;
 pub mod memory;
+pub mod metrics;
 pub mod node;
 pub mod node_facts;
 pub mod record;

@@ -22,10 +22,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::metrics::{Page, Section};
+
+use polls::{PollCounts, Polls};
+
 #[cfg(any(test, feature = "injected-panics"))]
 mod injected;
 #[cfg(any(test, feature = "injected-panics"))]
 mod injecting;
+mod polls;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +75,7 @@ struct Shared {
     /// The first vital task that failed.
     failure: watch::Sender<Option<TaskFailure>>,
     request_panics: AtomicU64,
+    polls: Polls,
     /// Services for one topic or the like that a panic has ended.
     out_of_service: Mutex<Vec<TaskFailure>>,
     last_resort: Mutex<LastResort>,
@@ -93,6 +99,7 @@ impl Default for Shared {
         Shared {
             failure: watch::Sender::new(None),
             request_panics: AtomicU64::new(0),
+            polls: Polls::default(),
             out_of_service: Mutex::default(),
             last_resort: Mutex::default(),
             #[cfg(any(test, feature = "injected-panics"))]
@@ -202,9 +209,10 @@ impl Tasks {
         let (shared, ended) = (Arc::clone(&self.shared), CancellationToken::new());
         let done = ended.clone().drop_guard();
         let work = self.injectable(&vital.name, work);
+        let work = polls::counted(shared.polls.of(&vital.name), AssertUnwindSafe(work).catch_unwind());
         tokio::spawn(async move {
             let _done = done;
-            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            let outcome = work.await;
             shared.vital_ended(vital, outcome);
         });
         VitalTask { ended }
@@ -234,13 +242,15 @@ impl Tasks {
     /// The tasks of strangers that one acceptor or service owns; `name` is what one of them is called in the log.
     #[must_use]
     pub fn requests(&self, name: &'static str) -> Requests {
-        Requests { name: name.into(), tasks: self.clone(), set: JoinSet::new() }
+        let polls = self.shared.polls.of(name);
+        Requests { name: name.into(), tasks: self.clone(), polls, set: JoinSet::new() }
     }
 
     /// Changes that run to their end also when whoever asked for them has gone.
     #[must_use]
     pub fn changes(&self, name: &'static str) -> Changes {
-        Changes { name: name.into(), tasks: self.clone(), tracker: TaskTracker::new() }
+        let polls = self.shared.polls.of(name);
+        Changes { name: name.into(), tasks: self.clone(), polls, tracker: TaskTracker::new() }
     }
 
     /// Runs one of several services that a stranger's records could make panic: the panic is logged and counted, and goes no
@@ -254,7 +264,8 @@ impl Tasks {
         work: impl Future<Output = T> + Send,
     ) -> Result<T, TaskFailure> {
         let name = name.into();
-        let outcome = AssertUnwindSafe(self.injectable(&name, work)).catch_unwind().await;
+        let work = AssertUnwindSafe(self.injectable(&name, work)).catch_unwind();
+        let outcome = polls::counted(self.shared.polls.of(&name), work).await;
         outcome.map_err(|panic| self.shared.request_panicked(&name, &*panic))
     }
 
@@ -305,6 +316,19 @@ impl Tasks {
     /// Reports the failure of a vital thread that another crate owns.
     pub fn report(&self, failure: TaskFailure) {
         self.shared.fail(failure);
+    }
+}
+
+impl Section for Tasks {
+    fn show(&self, page: &mut Page<'_>) {
+        self.shared.polls.show(page);
+        page.counters("sluice_request_panics", "Requests that a bug has ended.", |rows| {
+            rows.count(&[], self.request_panics());
+        });
+        page.gauges("sluice_services_out_of_service", "Services that a bug has ended until the next start.", |rows| {
+            let count = self.out_of_service().map_or(0, |(_, count)| count);
+            rows.number(&[], i64::try_from(count).unwrap_or(i64::MAX));
+        });
     }
 }
 
@@ -371,6 +395,7 @@ impl Shared {
 pub struct Requests {
     name: Arc<str>,
     tasks: Tasks,
+    polls: Arc<PollCounts>,
     set: JoinSet<()>,
 }
 
@@ -379,8 +404,9 @@ impl Requests {
     pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         let (shared, name) = (Arc::clone(&self.tasks.shared), Arc::clone(&self.name));
         let work = self.tasks.injectable(&name, work);
+        let work = polls::counted(Arc::clone(&self.polls), AssertUnwindSafe(work).catch_unwind());
         self.set.spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+            if let Err(panic) = work.await {
                 shared.request_panicked(&name, &*panic);
             }
         });
@@ -441,6 +467,7 @@ impl<T: Send + 'static> Parts<T> {
 pub struct Changes {
     name: Arc<str>,
     tasks: Tasks,
+    polls: Arc<PollCounts>,
     tracker: TaskTracker,
 }
 
@@ -455,8 +482,9 @@ impl Changes {
     ) -> Result<T, TaskFailure> {
         let (shared, name) = (Arc::clone(&self.tasks.shared), Arc::clone(&self.name));
         let work = self.tasks.injectable(&name, work);
+        let work = polls::counted(Arc::clone(&self.polls), AssertUnwindSafe(work).catch_unwind());
         let running = self.tracker.spawn(async move {
-            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            let outcome = work.await;
             outcome.map_err(|panic| shared.request_panicked(&name, &*panic))
         });
         running.await.unwrap_or_else(|_| Err(cancelled(&self.name)))
@@ -466,8 +494,9 @@ impl Changes {
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let (shared, name) = (Arc::clone(&self.tasks.shared), Arc::clone(&self.name));
         let work = self.tasks.injectable(&name, work);
+        let work = polls::counted(Arc::clone(&self.polls), AssertUnwindSafe(work).catch_unwind());
         self.tracker.spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+            if let Err(panic) = work.await {
                 shared.request_panicked(&name, &*panic);
             }
         });

@@ -1,4 +1,4 @@
-//! Who may name whom: the layer table of the broker, and the homes of the two libraries that must not spread.
+//! Who may name whom: the layer table of the broker, and the homes of the libraries that must not spread.
 //! A file imports its own folder and lower ranks, tests left out: they may reach for whatever they check with.
 
 use crate::Finding;
@@ -45,11 +45,16 @@ struct Home {
     advice: &'static str,
 }
 
-const HOMES: [Home; 2] = [
+const HOMES: [Home; 3] = [
     Home {
         library: "kafka_protocol::",
         places: &["broker/src/kafka/", "broker/src/coordinator/group/records"],
         advice: "the codec stays behind `kafka/`: use the types of the layer you are in",
+    },
+    Home {
+        library: "prometheus_client::",
+        places: &["broker/src/metrics/"],
+        advice: "what is shown at /metrics is a `Section` of `broker/src/metrics/`",
     },
     Home {
         library: "sluice_plugins::",
@@ -66,7 +71,7 @@ const HOMES: [Home; 2] = [
     },
 ];
 
-/// Files that may name one of the two libraries.
+/// Files that may name one of the libraries.
 pub fn places() -> impl Iterator<Item = &'static str> {
     HOMES.iter().flat_map(|home| home.places.iter().copied())
 }
