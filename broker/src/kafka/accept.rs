@@ -13,6 +13,7 @@ use super::connection::{Connection, Ended};
 use super::dispatch::Dispatcher;
 use super::frame::{FrameError, FrameReader};
 use super::listener::advertised_locally;
+use super::metering::Metering;
 use crate::clock;
 use crate::engine::Engine;
 use crate::limits;
@@ -25,6 +26,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Shared {
     engine: Arc<Engine>,
+    metering: Arc<Metering>,
     /// Permits are connections.
     room: Arc<Semaphore>,
 }
@@ -39,9 +41,9 @@ pub(super) struct Listener {
 }
 
 impl Shared {
-    pub(super) fn new(engine: Arc<Engine>) -> Arc<Shared> {
+    pub(super) fn new(engine: Arc<Engine>, metering: Arc<Metering>) -> Arc<Shared> {
         let room = Arc::new(Semaphore::new(engine.config().max_connections));
-        Arc::new(Shared { engine, room })
+        Arc::new(Shared { engine, metering, room })
     }
 }
 
@@ -86,6 +88,7 @@ async fn serve(
     place: OwnedSemaphorePermit,
     stop: CancellationToken,
 ) {
+    let _open = shared.metering.connection();
     let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
         Ok(local) => local,
         // It has closed already.
@@ -95,7 +98,8 @@ async fn serve(
     let idle = Duration::from_millis(shared.engine.config().connections_max_idle_ms);
     let (reading, writing) = stream.into_split();
     let frames = FrameReader::new(reading, shared.engine.memory().clone(), idle);
-    let dispatcher = Dispatcher { engine: Arc::clone(&shared.engine), peer, listener: listener.name, advertised };
+    let (engine, metering) = (Arc::clone(&shared.engine), Arc::clone(&shared.metering));
+    let dispatcher = Dispatcher { engine, metering, peer, listener: listener.name, advertised };
     let ended = Connection::new(frames, writing, dispatcher, idle).run(stop).await;
     match refused(&ended) {
         Some(class) => shared.engine.refusals().note(class, peer, &format_args!("the connection is closed: {ended}")),

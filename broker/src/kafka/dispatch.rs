@@ -10,6 +10,7 @@ use kafka_protocol::protocol::Decodable;
 use super::call::{Advertised, Call, Envelope};
 use super::connection::{Answering, InFlight, Outcome};
 use super::header::Request;
+use super::metering::Metering;
 use super::throttle::Throttle;
 use super::{bounds, handlers, versions};
 use crate::context::Context;
@@ -20,6 +21,8 @@ use crate::memory::Share;
 pub(super) struct Dispatcher {
     /// Answers everything.
     pub engine: Arc<Engine>,
+    /// Counts it.
+    pub metering: Arc<Metering>,
     /// For logs and group descriptions.
     pub peer: SocketAddr,
     /// The listener's name.
@@ -51,14 +54,34 @@ macro_rules! answer {
 
 impl Answering for Dispatcher {
     async fn produce(&self, mut request: Request, admitted: Share) -> InFlight {
+        let measured = self.metering.begin(request.key, request.body.len());
         let call = self.call(&mut request);
-        match decode(&request) {
+        let in_flight = match decode(&request) {
             Ok(body) => handlers::produce::begin(&call, body, admitted).await,
             Err(reason) => std::future::ready(Outcome::Close(reason)).boxed(),
+        };
+        async move {
+            let outcome = in_flight.await;
+            if let Some(measured) = measured {
+                measured.end(&outcome);
+            }
+            outcome
         }
+        .boxed()
     }
 
-    async fn answer(&self, mut request: Request) -> Outcome {
+    async fn answer(&self, request: Request) -> Outcome {
+        let measured = self.metering.begin(request.key, request.body.len());
+        let outcome = self.handle(request).await;
+        if let Some(measured) = measured {
+            measured.end(&outcome);
+        }
+        outcome
+    }
+}
+
+impl Dispatcher {
+    async fn handle(&self, mut request: Request) -> Outcome {
         let call = self.call(&mut request);
         match request.key {
             ApiKey::ApiVersions if versions::of(ApiKey::ApiVersions).is_some_and(|row| request.version > row.max) => {

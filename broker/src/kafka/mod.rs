@@ -16,6 +16,7 @@ mod frame;
 mod handlers;
 mod header;
 mod listener;
+mod metering;
 mod outlet;
 mod throttle;
 mod versions;
@@ -28,8 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::listener::Bound;
 pub use self::listener::ListenError;
+use self::metering::Metering;
 use crate::config::KafkaListener;
 use crate::engine::Engine;
+use crate::metrics::Section;
 use crate::tasks::{Vital, VitalTask};
 
 /// The bound Kafka port; not yet accepting (the system queues connections meanwhile).
@@ -37,6 +40,7 @@ use crate::tasks::{Vital, VitalTask};
 pub struct KafkaServer {
     bound: Vec<Bound>,
     engine: Arc<Engine>,
+    metering: Arc<Metering>,
 }
 
 impl KafkaServer {
@@ -49,7 +53,8 @@ impl KafkaServer {
         for listener in listeners {
             bound.push(listener::bind(listener).await?);
         }
-        Ok(KafkaServer { bound, engine })
+        let metering = Metering::new(Arc::clone(engine.clock()), engine.config().max_connections);
+        Ok(KafkaServer { bound, engine, metering })
     }
 
     /// `host:port` of each listener as bound (the real port for 0), for the banner.
@@ -58,12 +63,18 @@ impl KafkaServer {
         self.bound.iter().map(|bound| bound.shown.clone()).collect()
     }
 
+    /// What is counted here, for `/metrics`.
+    #[must_use]
+    pub(crate) fn section(&self) -> Arc<dyn Section> {
+        Arc::clone(&self.metering) as Arc<dyn Section>
+    }
+
     /// Accepts until `stop`; then lets every connection finish what is in flight (`limits::DRAIN_MS` at most), and closes.
     /// One vital task a socket.
     #[must_use]
     pub fn start(self, stop: &CancellationToken) -> Vec<VitalTask> {
         let tasks = self.engine.tasks().clone();
-        let shared = accept::Shared::new(self.engine);
+        let shared = accept::Shared::new(self.engine, self.metering);
         let mut ports = Vec::new();
         for Bound { sockets, advertised, shown } in self.bound {
             let name = format!("kafka-port {shown}");

@@ -64,6 +64,11 @@ impl Reply {
         reply.finish()
     }
 
+    /// Bytes of the whole answer, its length prefix included.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.iter().map(Piece::len).sum()
+    }
+
     /// The bytes of all pieces together.
     #[cfg(test)]
     pub(super) fn concat(&self) -> Vec<u8> {
