@@ -147,6 +147,15 @@ impl Partition {
         self.view().positions.offsets()
     }
 
+    /// Bytes of its segments' `.log` files, as far as they are written; and how many segments there are.
+    #[must_use]
+    pub(crate) fn size(&self) -> (u64, usize) {
+        let view = self.view();
+        let sealed: u64 = view.sealed.iter().map(|sealed| sealed.size).sum();
+        let active = view.active.as_ref().map_or(0, |_| view.positions.leo().position);
+        (sealed + active, view.sealed.len() + usize::from(view.active.is_some()))
+    }
+
     /// Retention and DeleteRecords remove nothing at or above `from`, until a later call: a service of the broker still
     /// needs these records.
     pub fn hold(&self, from: Offset) {

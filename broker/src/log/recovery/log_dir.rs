@@ -25,6 +25,7 @@ use crate::log::sync::queue::FlushQueue;
 use crate::log::sync::registry::Registry;
 use crate::log::upkeep::passes::Upkeep;
 use crate::log::upkeep::unlinker::Unlinker;
+use crate::metrics::{Page, Section};
 use crate::tasks::Tasks;
 
 /// The marker's text, as Kafka 4 writes it; that it is there is all that counts.
@@ -72,6 +73,15 @@ enum FolderVersion {
     Outdated,
     /// Everything in it was opened, and the disk had no room for the number.
     Unwritten,
+}
+
+impl Section for LogDir {
+    fn show(&self, page: &mut Page<'_>) {
+        self.flusher.counts().show(page);
+        page.gauges("sluice_log_sync_queue_partitions", "Partitions that wait for the next group commit.", |rows| {
+            rows.number(&[], i64::try_from(self.around.queue.waiting()).unwrap_or(i64::MAX));
+        });
+    }
 }
 
 impl LogDir {

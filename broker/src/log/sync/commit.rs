@@ -52,6 +52,11 @@ impl<K> GroupCommit<K> {
         self.dirty.push(key);
     }
 
+    /// How many wait for the next group.
+    pub(in crate::log) fn waiting(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// No more work will come: the queued work is done, then `Stop`.
     pub(in crate::log) fn stop(&mut self) {
         self.stopping = true;

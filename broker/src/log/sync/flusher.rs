@@ -17,6 +17,7 @@ use crate::log::partition::Partition;
 use crate::log::positions::Reach;
 use crate::log::state::{View, Writer};
 use crate::log::sync::commit::{Step, Way};
+use crate::log::sync::counts::SyncCounts;
 use crate::log::sync::queue::FlushQueue;
 use crate::log::sync::registry::Registry;
 use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
@@ -35,6 +36,7 @@ struct Dirt {
 #[derive(Debug)]
 pub(in crate::log) struct Flusher {
     queue: Arc<FlushQueue<Partition>>,
+    counts: Arc<SyncCounts>,
     thread: VitalThread,
 }
 
@@ -45,6 +47,7 @@ struct Worker {
     root: PathBuf,
     registry: Arc<Registry>,
     clock: SharedClock,
+    counts: Arc<SyncCounts>,
 }
 
 impl Flusher {
@@ -62,9 +65,15 @@ impl Flusher {
             abandoned.abandon();
             poisoned.poison_all(&failure.to_string());
         });
-        let worker = Worker { queue: Arc::clone(&queue), disk, root, registry, clock };
+        let counts = Arc::default();
+        let worker = Worker { queue: Arc::clone(&queue), disk, root, registry, clock, counts: Arc::clone(&counts) };
         let thread = tasks.vital_thread(vital, move || woken.wake(), move |pulse| worker.run(pulse))?;
-        Ok(Flusher { queue, thread })
+        Ok(Flusher { queue, counts, thread })
+    }
+
+    /// What it has synced, for `/metrics`.
+    pub(in crate::log) fn counts(&self) -> &SyncCounts {
+        &self.counts
     }
 
     /// Syncs what is queued, then ends the thread and waits for it.
@@ -142,6 +151,7 @@ impl Worker {
         }
         let files = dirty.iter().map(|(_, dirt)| dirt.files.len() + usize::from(dirt.dir)).sum();
         let way = self.queue.state.lock().commit.way(files);
+        let (partitions, began) = (dirty.len(), self.clock.monotonic());
         let whole = match way {
             Way::FileSystem => self.disk.sync_all_dirty(&self.root),
             Way::Nothing | Way::OneFile | Way::EachFile => Ok(()),
@@ -168,6 +178,8 @@ impl Worker {
                 }
             }
         }
+        let took = self.clock.monotonic().saturating_duration_since(began);
+        self.counts.group(way, partitions, took, failed.is_some());
         if let Some(cause) = failed {
             self.queue.state.lock().commit.failed();
             if way == Way::FileSystem {
@@ -208,6 +220,7 @@ impl Worker {
     }
 
     fn checkpoint(&self) {
+        let began = self.clock.monotonic();
         let open = self.registry.open();
         for partition in &open {
             if let Err(error) = partition.write_out_indexes() {
@@ -219,6 +232,7 @@ impl Worker {
         if let Err(error) = self.registry.write_recovery_points() {
             tracing::warn!(%error, "recovery points were not written");
         }
+        self.counts.checkpoint(self.clock.monotonic().saturating_duration_since(began));
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(in crate::log) mod checkpoint;
 pub(in crate::log) mod commit;
+pub(in crate::log) mod counts;
 pub(in crate::log) mod durability;
 pub(in crate::log) mod failure;
 pub(in crate::log) mod flusher;

@@ -67,6 +67,11 @@ impl<P> FlushQueue<P> {
         state.commit = GroupCommit::new();
     }
 
+    /// How many partitions wait for the next group commit.
+    pub(in crate::log) fn waiting(&self) -> usize {
+        self.state.lock().commit.waiting()
+    }
+
     /// The number of timers.
     #[cfg(test)]
     pub(in crate::log) fn timed(&self) -> usize {
