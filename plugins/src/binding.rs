@@ -64,7 +64,9 @@ impl<W: World> Binding<W> {
         }
         let pool = self.current_pool().await?;
         self.stats.count_call();
+        let began = Instant::now();
         let answer = self.call_instance(&pool, entry).await;
+        self.stats.count_time(Instant::now().saturating_duration_since(began));
         self.note(answer.as_ref().err());
         answer
     }
@@ -109,8 +111,8 @@ impl<W: World> Binding<W> {
             self.quarantine.lock().succeeded();
             return;
         };
-        self.stats.count_failure();
         let timed_out = matches!(failure, CallError::Timeout { .. });
+        self.stats.count_failure(timed_out);
         let rest = self.quarantine.lock().failed(timed_out, Instant::now());
         if let Some(rest) = rest {
             let (plugin, rest_ms) = (self.reference.name(), rest.as_millis());

@@ -2,6 +2,7 @@
 //! done survives a power cut.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -33,6 +34,10 @@ pub struct PluginInfo {
     pub calls: u64,
     /// Calls that failed.
     pub failures: u64,
+    /// Calls that took too long; they are failures as well.
+    pub timeouts: u64,
+    /// How long calls took, waiting for an instance included.
+    pub call_time: Duration,
     /// Whether a binding of it rests because it failed too often.
     pub quarantined: bool,
 }
@@ -159,6 +164,8 @@ fn info(name: &str, plugin: &Plugin) -> PluginInfo {
         versions: plugin.versions.values().map(|version| version.info.clone()).collect(),
         calls: plugin.stats.calls(),
         failures: plugin.stats.failures(),
+        timeouts: plugin.stats.timeouts(),
+        call_time: plugin.stats.call_time(),
         quarantined: plugin.stats.quarantined(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -13,6 +14,8 @@ use crate::quarantine::Quarantine;
 pub(crate) struct Stats {
     calls: AtomicU64,
     failures: AtomicU64,
+    timeouts: AtomicU64,
+    call_us: AtomicU64,
     bindings: Mutex<Vec<Weak<Mutex<Quarantine>>>>,
 }
 
@@ -25,12 +28,25 @@ impl Stats {
         self.failures.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn timeouts(&self) -> u64 {
+        self.timeouts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn call_time(&self) -> Duration {
+        Duration::from_micros(self.call_us.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn count_call(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_failure(&self) {
+    pub(crate) fn count_time(&self, took: Duration) {
+        self.call_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_failure(&self, timed_out: bool) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+        self.timeouts.fetch_add(u64::from(timed_out), Ordering::Relaxed);
     }
 
     /// Whether any binding rests.
