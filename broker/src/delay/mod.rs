@@ -9,6 +9,7 @@
 //!             ↑ after a crash: the same step        deliver (append_once a lane) ─ state_topic (done)
 //! ```
 
+mod counts;
 mod deliver;
 mod due_records;
 mod message;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::counts::{DelayCounts, ProxyCounts};
 use super::deliver::{Delivery, Outcome};
 use super::due_records::{self, Head};
 use super::plan::{self, Destination, Sequences, Target};
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) clock: SharedClock,
     /// Steps in memory at once.
     pub(super) steps: Semaphore,
+    pub(super) counts: Arc<DelayCounts>,
 }
 
 /// One proxy partition.
@@ -46,6 +48,8 @@ pub(super) struct Proxy {
     pub(super) next: Sequences,
     /// When the record at `state.done` is due, once that is known: until then nothing needs to be read.
     pub(super) head_due: Option<TimestampMs>,
+    /// Where it stands, for `/metrics`.
+    pub(super) counts: Arc<ProxyCounts>,
 }
 
 /// How a turn ended.
@@ -70,6 +74,7 @@ impl Proxy {
         while !stop.is_cancelled() {
             let turn = self.turn().await;
             failures = if turn.is_err() { failures + 1 } else { 0 };
+            self.tell(turn.is_err());
             let sleep = match turn {
                 Ok(Turn::Moved) => continue,
                 Ok(Turn::Deleted) => return self.forget().await,
@@ -92,6 +97,15 @@ impl Proxy {
         }
         if let Err(error) = self.save().await {
             tracing::warn!(partition = %self.name(), "what was delivered last will be tried again: {error}");
+        }
+    }
+
+    /// A turn that failed leaves when the first record was due, so that it grows late.
+    fn tell(&self, failed: bool) {
+        if failed {
+            self.shared.counts.failures.up();
+        } else {
+            self.counts.stands_at(self.state.done, self.head_due);
         }
     }
 
@@ -219,7 +233,8 @@ impl Proxy {
                 records: &records,
             };
             let outcomes = delivery.deliver(&step).await;
-            for lane in &step.lanes {
+            for (lane, outcome) in step.lanes.iter().zip(&outcomes) {
+                self.count(lane, outcome);
                 self.next.insert((lane.topic, lane.partition), plan::behind(lane));
             }
             if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered)) {
@@ -231,6 +246,14 @@ impl Proxy {
         self.state.step = None;
         self.unsaved = true;
         Ok(())
+    }
+
+    fn count(&self, lane: &Lane, outcome: &Outcome) {
+        let counts = &self.shared.counts;
+        if matches!(outcome, Outcome::Delivered) {
+            let counter = if lane.reason.is_some() { &counts.dead_letters } else { &counts.delivered };
+            counter.add_len(lane.offsets.len());
+        }
     }
 
     /// The step that replaces one in which a target was missing or refused records; the first failure when nothing has to be

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::counts::DelayCounts;
 use super::proxy::{Proxy, Shared};
 use super::route::{ProxyTopic, Router};
 use super::state_record::{ProxyKey, State};
@@ -17,6 +18,7 @@ use crate::door::topics::TopicInfo;
 use crate::door::{Context, Door, DoorError};
 use crate::ids::PartitionId;
 use crate::limits;
+use crate::metrics::Section;
 use crate::tasks::{self, Parts, TaskFailure, Tasks};
 
 /// The delay service of one broker.
@@ -43,7 +45,8 @@ impl DelayService {
         let ctx = Context::internal("delay");
         let store = StateTopic::open(&door, &ctx)?;
         let steps = Semaphore::new(limits::DELAY_STEPS_AT_ONCE);
-        let shared = Arc::new(Shared { store, clock, steps });
+        let counts = DelayCounts::new(Arc::clone(&clock));
+        let shared = Arc::new(Shared { store, clock, steps, counts });
         let loading = Arc::clone(&shared);
         let loaded = tasks::blocking("delay-load", move || loading.store.load()).await?;
         let (states, unreadable) = match loaded {
@@ -51,6 +54,12 @@ impl DelayService {
             Err(error) => (HashMap::new(), Some(error)),
         };
         Ok(DelayService { door, ctx, tasks, shared, states, unreadable, failed: Vec::new() })
+    }
+
+    /// What is counted here, for `/metrics`.
+    #[must_use]
+    pub(crate) fn section(&self) -> Arc<dyn Section> {
+        Arc::clone(&self.shared.counts) as Arc<dyn Section>
     }
 
     /// Delivers until `stop` is cancelled; then every step under way is finished and what is done is noted.
@@ -76,7 +85,10 @@ impl DelayService {
                 () = stop.cancelled() => break,
                 more = changes.changed() => if !more { break },
                 Some((key, ended)) = proxies.next_ended() => match ended {
-                    Ok(()) => drop(running.remove(&key)),
+                    Ok(()) => {
+                        running.remove(&key);
+                        self.shared.counts.forget(&key);
+                    }
                     // It would read the same record again. Its records stay: the partition still holds them.
                     Err(failure) => self.failed.push((key, failure)),
                 },
@@ -87,7 +99,14 @@ impl DelayService {
 
     /// Readiness names what is not delivered, unless its topic was deleted.
     fn show_failed(&mut self) {
-        self.failed.retain(|(key, _)| self.door.has_topic(&self.ctx, key.topic));
+        self.failed.retain(|(key, _)| {
+            let needed = self.door.has_topic(&self.ctx, key.topic);
+            if !needed {
+                self.shared.counts.forget(key);
+            }
+            needed
+        });
+        self.shared.counts.set_stopped(self.failed.len());
         self.tasks.set_out_of_service(self.failed.iter().map(|(_, failure)| failure.clone()).collect());
     }
 
@@ -128,6 +147,7 @@ impl DelayService {
         };
         let state = self.states.remove(&key).unwrap_or_default();
         partition.hold(state.done);
+        let counts = self.shared.counts.begin(key, &topic.name, partition.clone(), state.done);
         Some(Proxy {
             shared: Arc::clone(&self.shared),
             key,
@@ -138,6 +158,7 @@ impl DelayService {
             unsaved: false,
             next: HashMap::new(),
             head_due: None,
+            counts,
         })
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::counts::DelayCounts;
 use super::due_records::{self, Head};
 use super::proxy::{Proxy, Shared, Turn};
 use super::route::{ProxyTopic, Router};
@@ -73,7 +74,8 @@ impl Rig {
         );
         let door = Door::new(engine);
         let store = StateTopic::open(&door, &Context::internal("delay")).expect("a state topic");
-        let shared = Arc::new(Shared { store, clock: shared_clock, steps: Semaphore::new(2) });
+        let counts = DelayCounts::new(Arc::clone(&shared_clock));
+        let shared = Arc::new(Shared { store, clock: shared_clock, steps: Semaphore::new(2), counts });
         Rig { folder, config, clock, log_dir, catalog, groups, door, shared }
     }
 
@@ -105,16 +107,20 @@ impl Rig {
             proxy: proxy_topic(&topic),
             partition: key.partition,
         };
+        let partition = self.door.follow(&router.ctx, key.topic, key.partition).expect("a partition");
+        let state = states.remove(&key).unwrap_or_default();
+        let counts = self.shared.counts.begin(key, PROXY, partition.clone(), state.done);
         Proxy {
             shared: Arc::clone(&self.shared),
             key,
             delay: topic.delay().expect("a delay topic").delay,
-            partition: self.door.follow(&router.ctx, key.topic, key.partition).expect("a partition"),
+            partition,
             router,
-            state: states.remove(&key).unwrap_or_default(),
+            state,
             unsaved: false,
             next: HashMap::new(),
             head_due: None,
+            counts,
         }
     }
 

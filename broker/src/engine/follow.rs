@@ -41,6 +41,12 @@ impl Follower {
         self.partition.offsets().log_start
     }
 
+    /// The offset behind the last record that can be read.
+    #[must_use]
+    pub(crate) fn high_watermark(&self) -> Offset {
+        self.partition.offsets().hw
+    }
+
     /// Records at and above `from` are still needed: neither retention nor DeleteRecords removes them.
     pub fn hold(&self, from: Offset) {
         self.partition.hold(from);

@@ -48,6 +48,12 @@ impl Follower {
         self.partition.log_start()
     }
 
+    /// The offset behind the last record that can be read.
+    #[must_use]
+    pub(crate) fn end(&self) -> Offset {
+        self.partition.high_watermark()
+    }
+
     /// Records at and above `from` are still needed: nothing removes them.
     pub fn hold(&self, from: Offset) {
         self.partition.hold(from);
