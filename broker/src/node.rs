@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
 use crate::limits;
 use crate::log::{AppendError, LogDir, LogDirSettings, LogError, UpkeepSettings};
+use crate::metrics::{Metrics, Process, Section};
 use crate::node_facts::NodeFacts;
 use crate::tasks::{self, Pulse, TaskFailure, Tasks, Vital, VitalTask};
 use crate::topics::{Catalog, TopicError};
@@ -86,6 +87,7 @@ pub struct Node {
     engine: Arc<Engine>,
     delay: DelayService,
     kafka: KafkaServer,
+    metrics: Metrics,
     stop: CancellationToken,
     tasks: Tasks,
     clients: Vec<VitalTask>,
@@ -158,19 +160,28 @@ impl Node {
             partitioners,
             Authorizer::granting_everything(),
         );
+        let metrics = Metrics::new(log_dir.tasks(), Arc::clone(&clock));
+        let process = Process::current(&clock);
         let delay = DelayService::open(Door::new(Arc::clone(&engine)), clock, log_dir.tasks().clone()).await?;
         let kafka = KafkaServer::bind(listeners, Arc::clone(&engine)).await?;
         let all_open = Arc::clone(&log_dir);
         tasks::blocking("data-version", move || all_open.confirm_version()).await??;
         log_dir.begin_upkeep(upkeep)?;
         let tasks = log_dir.tasks().clone();
-        Ok(Node { log_dir, engine, delay, kafka, stop: CancellationToken::new(), tasks, clients: Vec::new() })
+        metrics.add(Arc::new(process));
+        metrics.add(Arc::new(tasks.clone()));
+        metrics.add(kafka.section());
+        metrics.add(Arc::clone(&engine) as Arc<dyn Section>);
+        metrics.add(Arc::clone(&log_dir) as Arc<dyn Section>);
+        metrics.add(delay.section());
+        let (stop, clients) = (CancellationToken::new(), Vec::new());
+        Ok(Node { log_dir, engine, delay, kafka, metrics, stop, tasks, clients })
     }
 
     /// What this node knows of itself, for the gateway.
     #[must_use]
     pub fn facts(&self) -> NodeFacts {
-        NodeFacts::new(Arc::clone(&self.engine))
+        NodeFacts::new(Arc::clone(&self.engine), self.metrics.clone())
     }
 
     /// The door for the gateway.
@@ -226,7 +237,7 @@ impl Node {
     }
 
     async fn serve_and_drain(self) -> Result<(), NodeError> {
-        let Node { log_dir, engine, delay, kafka, stop, tasks, clients } = self;
+        let Node { log_dir, engine, delay, kafka, metrics, stop, tasks, clients } = self;
         let delays_stop = CancellationToken::new();
         let delays = tasks.vital(Vital::new("delay-service", delays_stop.clone()), delay.run(delays_stop.clone()));
         let refusals = engine.refusals().clone().log_held_back(delays_stop.clone());
@@ -240,6 +251,7 @@ impl Node {
         delays_stop.cancel();
         delays.ended().await;
         refusals.ended().await;
+        metrics.closed().await;
         engine.closed().await;
         close(log_dir).await
     }

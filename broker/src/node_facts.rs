@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::memory::MemoryBudget;
+use crate::metrics::Metrics;
 use crate::refusals::Refusals;
 use crate::tasks::Tasks;
 
@@ -12,13 +13,14 @@ use crate::tasks::Tasks;
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
     engine: Arc<Engine>,
+    metrics: Metrics,
 }
 
 impl NodeFacts {
     /// The facts of the node with this engine.
     #[must_use]
-    pub fn new(engine: Arc<Engine>) -> NodeFacts {
-        NodeFacts { engine }
+    pub fn new(engine: Arc<Engine>, metrics: Metrics) -> NodeFacts {
+        NodeFacts { engine, metrics }
     }
 
     /// Kafka's cluster id: 22 characters.
@@ -37,6 +39,12 @@ impl NodeFacts {
     #[must_use]
     pub fn memory(&self) -> &MemoryBudget {
         self.engine.memory()
+    }
+
+    /// What the node shows of itself.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Where a refused request is counted and logged.

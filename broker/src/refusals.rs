@@ -95,6 +95,14 @@ pub struct RefusedClient<'a> {
     id: &'a str,
 }
 
+impl<'a> RefusedClient<'a> {
+    /// The other end of a connection, and what it says that it is.
+    #[must_use]
+    pub fn new(peer: Option<SocketAddr>, id: &'a str) -> RefusedClient<'a> {
+        RefusedClient { peer, id }
+    }
+}
+
 impl From<SocketAddr> for RefusedClient<'_> {
     fn from(peer: SocketAddr) -> Self {
         RefusedClient { peer: Some(peer), id: "" }

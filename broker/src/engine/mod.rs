@@ -15,6 +15,7 @@ pub mod offsets;
 pub mod plugins;
 pub mod produce;
 pub mod producer_ids;
+mod shown;
 pub mod topics;
 
 use std::sync::Arc;

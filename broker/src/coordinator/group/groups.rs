@@ -249,7 +249,7 @@ impl Groups {
         self.runtime.run_due();
     }
 
-    fn shards(&self) -> &[GroupShard] {
+    pub(super) fn shards(&self) -> &[GroupShard] {
         self.runtime.shards().unwrap_or_default()
     }
 

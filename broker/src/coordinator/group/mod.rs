@@ -14,6 +14,7 @@ mod members;
 mod offsets;
 mod records;
 mod requests;
+mod shown;
 mod transactions;
 
 pub use error::GroupError;

@@ -248,6 +248,10 @@ impl ClassicGroup {
         self.phase.state
     }
 
+    pub(super) fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     pub(super) fn protocol_type(&self) -> Option<&str> {
         self.protocols.kind.as_deref()
     }
