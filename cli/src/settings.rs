@@ -159,6 +159,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Number(1, 100_000),
         "HTTP connections at once; one more is answered with 503.",
     ),
+    setting(
+        "http.metrics_partitions_max",
+        Kind::Number(0, 100_000),
+        "Partitions that /metrics shows by name; the others are in the sums alone.",
+    ),
+    setting(
+        "http.metrics_groups_max",
+        Kind::Number(0, 10_000),
+        "Groups that /metrics shows by name, with their lag; those with members come first.",
+    ),
 ];
 
 impl Setting {

@@ -9,12 +9,14 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sluice_broker::door::{Context, Door};
 use sluice_broker::memory::MemoryBudget;
+use sluice_broker::metrics::Section;
 use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::tasks::Changes;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::GatewayConfig;
 use crate::guard::Guard;
+use crate::metering::Metering;
 use crate::problem::Problem;
 
 /// Shared by all requests.
@@ -26,6 +28,8 @@ pub(crate) struct App {
     pub(crate) guard: Arc<Guard>,
     /// The broker's one budget: bodies and answers that are held take their share of it.
     pub(crate) memory: MemoryBudget,
+    /// Counts connections and requests.
+    pub(crate) metering: Arc<Metering>,
     /// Cancelled when the gateway stops: long polls end.
     pub(crate) stopping: CancellationToken,
     /// Changes under way; `serve` waits for them.
@@ -36,12 +40,15 @@ impl App {
     pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door, node: NodeFacts) -> Arc<App> {
         let memory = node.memory().clone();
         let changes = node.tasks().changes("http-request");
+        let metering = Metering::new(config.connections_max);
+        node.metrics().add(Arc::clone(&metering) as Arc<dyn Section>);
         Arc::new(App {
             door,
             node,
             config,
             guard: Arc::new(guard),
             memory,
+            metering,
             stopping: CancellationToken::new(),
             changes,
         })

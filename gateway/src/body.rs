@@ -11,6 +11,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use serde::de::DeserializeOwned;
 use sluice_broker::clock::timeout;
 use sluice_broker::memory::{MemoryBudget, Share, hold};
+use sluice_broker::refusals::RefusalClass;
 
 use crate::limits::{BODY_PAUSE_MAX, BODY_TIME_MAX, REFUSED_BODY_DRAIN_BYTES_MAX, REFUSED_BODY_DRAIN_TIME_MAX};
 use crate::problem::Problem;
@@ -45,7 +46,8 @@ pub(crate) async fn read(
         }
         return Err(Problem::too_large(limit.what, limit.bytes));
     }
-    let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
+    let slow =
+        || Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly").refused(RefusalClass::SlowSender);
     let outcome =
         timeout(BODY_TIME_MAX, collect(memory, &mut stream, limit, BODY_PAUSE_MAX)).await.map_err(|_| slow())?;
     match outcome {
@@ -54,7 +56,9 @@ pub(crate) async fn read(
             Err(Problem::too_large(limit.what, limit.bytes))
         }
         Err(Unread::Slow) => Err(slow()),
-        Err(Unread::Busy) => Err(Problem::busy("too many bytes of requests are under way", 1)),
+        Err(Unread::Busy) => {
+            Err(Problem::busy("too many bytes of requests are under way", 1).refused(RefusalClass::MemoryIn))
+        }
         Err(Unread::Broken) => Err(Problem::request("the body ended early")),
         Ok(bytes) => Ok(bytes),
     }

@@ -31,6 +31,10 @@ pub struct GatewayConfig {
     pub idle_timeout_ms: u64,
     /// Connections at once, 1 to 100,000, default 2,000. One more is answered with 503.
     pub connections_max: usize,
+    /// Partitions that `/metrics` shows by name, 0 to 100,000, default 1,000; the others are in the sums alone.
+    pub metrics_partitions_max: usize,
+    /// Groups that `/metrics` shows by name, with their lag, 0 to 10,000, default 100.
+    pub metrics_groups_max: usize,
 }
 
 impl Default for GatewayConfig {
@@ -45,6 +49,8 @@ impl Default for GatewayConfig {
             request_bytes_max: 10 * 1024 * 1024,
             idle_timeout_ms: 30_000,
             connections_max: 2_000,
+            metrics_partitions_max: 1_000,
+            metrics_groups_max: 100,
         }
     }
 }
@@ -93,6 +99,12 @@ impl GatewayConfig {
         if !(1..=100_000).contains(&self.connections_max) {
             return bad("connections_max", format!("{} is not between 1 and 100000", self.connections_max));
         }
+        if self.metrics_partitions_max > 100_000 {
+            return bad("metrics_partitions_max", format!("{} is more than 100000", self.metrics_partitions_max));
+        }
+        if self.metrics_groups_max > 10_000 {
+            return bad("metrics_groups_max", format!("{} is more than 10000", self.metrics_groups_max));
+        }
         Ok(())
     }
 }
@@ -113,7 +125,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_by_name() {
         type Change = fn(&mut GatewayConfig);
-        let cases: [(&str, Change); 11] = [
+        let cases: [(&str, Change); 13] = [
             ("listen", |c| c.listen.clear()),
             ("allowed_origins", |c| c.allowed_origins = vec!["*".into()]),
             ("allowed_origins", |c| c.allowed_origins = vec!["null".into()]),
@@ -125,6 +137,8 @@ mod tests {
             ("request_bytes_max", |c| c.request_bytes_max = 1024),
             ("idle_timeout_ms", |c| c.idle_timeout_ms = 0),
             ("connections_max", |c| c.connections_max = 0),
+            ("metrics_partitions_max", |c| c.metrics_partitions_max = 100_001),
+            ("metrics_groups_max", |c| c.metrics_groups_max = 10_001),
         ];
         for (setting, change) in cases {
             let mut config = GatewayConfig::default();

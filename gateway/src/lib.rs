@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! server      binds, accepts, bounds connections, drains
-//! paths       every path; around them: problem::render, strict headers, guard, cors
+//! paths       every path; around them: problem::render, strict headers, guard, cors, metering
 //! routes/     decode, ask the door, encode
 //! formats/    bytes of requests to messages, records to bytes of answers (pure)
 //! ```
@@ -17,11 +17,13 @@ pub mod guard;
 pub mod limits;
 mod listen;
 mod media;
+mod metering;
 mod openapi;
 mod origin;
 mod paths;
 pub mod problem;
 mod query;
+mod refused;
 mod routes;
 pub mod schemas;
 pub mod server;

@@ -1,4 +1,4 @@
-//! Every path with its handler, and what stands around all of them, from the outside in: problems are written, every answer
+//! Every path with its handler, and what stands around all of them, from the outside in: requests are counted, problems are written, every answer
 //! gets the headers that keep browsers strict, the guard decides, CORS answers those it lists. Feeds the router and the
 //! OpenAPI document from the same lines.
 
@@ -12,15 +12,18 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode, Uri};
+use sluice_broker::refusals::RefusalClass;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::cors;
 use crate::guard::Guard;
+use crate::metering;
 use crate::openapi;
 use crate::problem::{Problem, render};
-use crate::routes::{brokers, docs, fetch, groups, health, plugins, produce, topics};
+use crate::refused;
+use crate::routes::{brokers, docs, fetch, groups, health, metrics, plugins, produce, topics};
 
 /// `'self'` is for the page under /docs; everything else loads nothing.
 const POLICY: &str =
@@ -30,7 +33,8 @@ const POLICY: &str =
 pub(crate) fn service(app: Arc<App>) -> Router {
     let (router, document) = documented().split_for_parts();
     let document = docs::Document(Arc::new(Bytes::from(openapi::text(&document))));
-    let guard = Arc::clone(&app.guard);
+    let (guard, metering) = (Arc::clone(&app.guard), Arc::clone(&app.metering));
+    let refusals = app.node.refusals().clone();
     router
         .route("/docs/page.js", get(docs::script))
         .route("/docs/page.css", get(docs::style))
@@ -41,7 +45,9 @@ pub(crate) fn service(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&guard), cors::layer))
         .layer(from_fn_with_state(guard, guarded))
         .layer(from_fn(strict))
+        .layer(from_fn_with_state(refusals, refused::layer))
         .layer(from_fn(render))
+        .layer(from_fn_with_state(metering, metering::layer))
 }
 
 /// Handlers whose paths stand in the OpenAPI document.
@@ -65,6 +71,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::healthy))
         .routes(routes!(health::ready_short))
         .routes(routes!(health::status_ready))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(docs::openapi))
         .routes(routes!(docs::page))
 }
@@ -78,7 +85,8 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if let Err(refused) = guard.check(&parts) {
-        return Problem::coded(StatusCode::FORBIDDEN, 40301, refused.to_string()).into_response();
+        let problem = Problem::coded(StatusCode::FORBIDDEN, 40301, refused.to_string());
+        return problem.refused(RefusalClass::ForeignPage).into_response();
     }
     next.run(Request::from_parts(parts, body)).await
 }

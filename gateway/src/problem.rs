@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
+use sluice_broker::refusals::RefusalClass;
 
 use crate::media::{PROBLEM_JSON, V2_JSON, is_v2};
 
@@ -27,6 +28,8 @@ pub struct Problem {
     pub retry_after: Option<u32>,
     /// Further members of the answer (`limit`, `beginning_offset`, …).
     pub extra: Map<String, Value>,
+    /// Set where a limit or a guard refused the request: it is counted and logged with its client.
+    pub refusal: Option<RefusalClass>,
 }
 
 impl Problem {
@@ -40,7 +43,8 @@ impl Problem {
     #[must_use]
     pub fn coded(status: StatusCode, code: u32, detail: impl Into<String>) -> Problem {
         let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-        Problem { status, code, detail: detail.into(), retry_after: busy.then_some(1), extra: Map::new() }
+        let retry_after = busy.then_some(1);
+        Problem { status, code, detail: detail.into(), retry_after, extra: Map::new(), refusal: None }
     }
 
     /// 400 / 40002: the request itself is wrong.
@@ -66,6 +70,7 @@ impl Problem {
     pub fn too_large(what: &str, limit: usize) -> Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{what} may have at most {limit} bytes"))
             .with("limit", limit)
+            .refused(RefusalClass::TooLarge)
     }
 
     /// 503 / 50003: try again.
@@ -79,6 +84,12 @@ impl Problem {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
         self.extra.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// The same, to be counted and logged as a refusal.
+    #[must_use]
+    pub fn refused(self, class: RefusalClass) -> Problem {
+        Problem { refusal: Some(class), ..self }
     }
 
     /// The v2 dialect's `error`: what kind of failure this is, as the HTTP phrase of its status.
@@ -119,6 +130,11 @@ impl IntoResponse for Problem {
 
 #[derive(Clone)]
 struct Unwritten(Box<Problem>);
+
+/// The problem of an answer that is not written yet.
+pub(crate) fn unwritten(response: &Response) -> Option<&Problem> {
+    response.extensions().get::<Unwritten>().map(|Unwritten(problem)| &**problem)
+}
 
 /// Writes problems as their request wants them. The outermost layer, so that nothing escapes it.
 pub(crate) async fn render(request: Request, next: Next) -> Response {

@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sluice_broker::clock::timeout;
 use sluice_broker::door::Door;
 use sluice_broker::node_facts::NodeFacts;
+use sluice_broker::refusals::{RefusalClass, Refusals};
 use sluice_broker::tasks::{Requests, Vital};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +27,7 @@ use crate::config::GatewayConfig;
 use crate::guard::Guard;
 use crate::limits::{DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REFUSALS_AT_ONCE_MAX, UNREAD_ANSWER_TIME_MAX};
 use crate::listen::{ListenError, bind};
+use crate::metering::Metering;
 use crate::paths;
 
 /// The answer to every client over the limit of connections.
@@ -76,6 +78,9 @@ impl Gateway {
             refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE_MAX)),
             idle: Duration::from_millis(app.config.idle_timeout_ms),
             stop: stop.clone(),
+            metering: Arc::clone(&app.metering),
+            noted: app.node.refusals().clone(),
+            connections_max: app.config.connections_max,
         });
         let tasks = app.node.tasks();
         let cut_off = CancellationToken::new();
@@ -111,6 +116,9 @@ struct Server {
     /// For a whole request head, from the end of the request before it: the answer to slow-loris and to idle connections alike.
     idle: Duration,
     stop: CancellationToken,
+    metering: Arc<Metering>,
+    noted: Refusals,
+    connections_max: usize,
 }
 
 impl Server {
@@ -128,6 +136,8 @@ impl Server {
                         connections.spawn(Arc::clone(&self).connection(stream, Peer(peer), slot));
                     }
                     Err(_) => {
+                        let why = format_args!("{} connections are open (http.connections_max)", self.connections_max);
+                        self.noted.note(RefusalClass::Connections, peer, &why);
                         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
                             connections.spawn(refuse(stream, permit));
                         }
@@ -147,6 +157,7 @@ impl Server {
     }
 
     async fn connection(self: Arc<Server>, stream: TcpStream, peer: Peer, _slot: OwnedSemaphorePermit) {
+        let _open = self.metering.connection();
         if let Err(error) = prepare(&stream) {
             tracing::debug!("the connection of {} was not set up: {error}", peer.0);
             return;

@@ -5,6 +5,8 @@ use sluice_broker::door::error::{
     DoorError, GroupFailure, PluginFailure, ProducerFailure, RecordFailure, StorageFailure, TopicFailure, Unusable,
 };
 
+use sluice_broker::refusals::RefusalClass;
+
 use super::Problem;
 
 /// Seconds after which a fault that needs an operator may be repaired.
@@ -56,7 +58,7 @@ fn topic(failure: &TopicFailure, text: String) -> Problem {
 fn record(failure: &RecordFailure, text: String) -> Problem {
     match failure {
         RecordFailure::TooLarge { limit, .. } => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", *limit)
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", *limit).refused(RefusalClass::TooLarge)
         }
         RecordFailure::Invalid { .. } | RecordFailure::Rejected { .. } => {
             Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 42206, text)
@@ -88,13 +90,14 @@ fn storage(failure: &StorageFailure, text: String) -> Problem {
 fn group(failure: &GroupFailure, text: String) -> Problem {
     let (status, code) = match failure {
         GroupFailure::Full { .. } | GroupFailure::MembersTooLarge { .. } => {
-            return Problem::new(StatusCode::TOO_MANY_REQUESTS, text);
+            return Problem::new(StatusCode::TOO_MANY_REQUESTS, text).refused(RefusalClass::Groups);
         }
         GroupFailure::Loading => return Problem::busy(text, 1),
         GroupFailure::Stopping => return Problem::busy(text, RESTART_SECONDS),
         GroupFailure::Unavailable { .. } => return broken(text),
         GroupFailure::MetadataTooLarge { limit } | GroupFailure::TooLarge { limit, .. } => {
-            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", *limit);
+            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", *limit);
+            return problem.refused(RefusalClass::TooLarge);
         }
         GroupFailure::UnknownMember { .. } => (StatusCode::NOT_FOUND, 40403),
         GroupFailure::IllegalGeneration { .. }
@@ -118,7 +121,10 @@ fn plugin(failure: PluginFailure, text: String) -> Problem {
         PluginFailure::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, text),
         PluginFailure::InUse { topics, .. } => Problem::new(StatusCode::CONFLICT, text).with("topics", topics),
         PluginFailure::BadName { .. } => Problem::coded(StatusCode::BAD_REQUEST, 40001, text),
-        PluginFailure::TooLarge { limit, .. } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", limit),
+        PluginFailure::TooLarge { limit, .. } => {
+            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text).with("limit", limit);
+            problem.refused(RefusalClass::TooLarge)
+        }
         PluginFailure::Unusable { why, .. } => unprocessable(42206, text).with("reason", word(why)),
         PluginFailure::ConfigurationRefused { topics, .. } => {
             unprocessable(42206, text).with("reason", "init").with("topics", topics)

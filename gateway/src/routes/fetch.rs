@@ -13,6 +13,7 @@ use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadR
 use sluice_broker::door::topics::TopicRef;
 use sluice_broker::ids::{Offset, PartitionId};
 use sluice_broker::memory::hold;
+use sluice_broker::refusals::RefusalClass;
 
 use super::{answer, with_body};
 use crate::app::{App, Caller, Segments};
@@ -212,7 +213,8 @@ fn respond(
     } else {
         let body = fetched::write(&fetch.topic, fetch.partition, &answer.records, format);
         let share = app.memory.try_take(body.len());
-        let share = share.ok_or_else(|| Problem::busy("too many bytes of answers wait", 1))?;
+        let busy = || Problem::busy("too many bytes of answers wait", 1).refused(RefusalClass::MemoryOut);
+        let share = share.ok_or_else(busy)?;
         // hyper drops the answer, and with it the share, when the peer has taken it or is gone.
         with_body(StatusCode::OK, kind, hold(body.into(), share))
     };

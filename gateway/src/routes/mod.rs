@@ -5,6 +5,7 @@ pub(crate) mod docs;
 pub(crate) mod fetch;
 pub(crate) mod groups;
 pub(crate) mod health;
+pub(crate) mod metrics;
 pub(crate) mod plugins;
 pub(crate) mod produce;
 pub(crate) mod topics;
