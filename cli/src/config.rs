@@ -19,6 +19,8 @@ const DEFAULT_FILE: &str = "sluice.toml";
 const NO_SETTINGS: [&str; 3] = ["SLUICE_LOG", "SLUICE_CONFIG", "SLUICE_BIN"];
 /// The same by their beginning.
 const NO_SETTINGS_PREFIXES: [&str; 2] = ["SLUICE_TESTS_", "SLUICE_BENCH_"];
+/// What Kubernetes calls the protocols of a Service's ports.
+const SERVICE_PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
 /// Who said what a setting is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) struct BadConfig(String);
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     values: BTreeMap<&'static str, (Value, Said)>,
+    /// Variables that describe a Kubernetes Service whose name begins with ours.
+    of_services: Vec<String>,
 }
 
 /// The settings as the broker takes them.
@@ -61,7 +65,7 @@ impl Settings {
         args: &ServeArgs,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Settings, BadConfig> {
-        let mut settings = Settings { values: BTreeMap::new() };
+        let mut settings = Settings { values: BTreeMap::new(), of_services: Vec::new() };
         let defaults = defaults();
         for setting in SETTINGS {
             if let Some(value) = setting.default(&defaults) {
@@ -83,6 +87,12 @@ impl Settings {
     /// The value of a setting and who said it.
     pub(crate) fn get(&self, setting: &Setting) -> Option<&(Value, Said)> {
         self.values.get(setting.key)
+    }
+
+    /// Variables of the environment that look like settings and describe a Service of Kubernetes; for the log, which begins
+    /// only when the settings are known.
+    pub(crate) fn of_services(&self) -> &[String] {
+        &self.of_services
     }
 
     /// The settings as the broker takes them.
@@ -175,6 +185,10 @@ impl Settings {
             return Ok(());
         }
         let Some(setting) = SETTINGS.iter().find(|setting| setting.env() == name) else {
+            if describes_a_service(&name, text) {
+                self.of_services.push(name);
+                return Ok(());
+            }
             let names: Vec<_> = SETTINGS.iter().map(Setting::env).collect();
             let hint = nearest(&name, names.iter().map(String::as_str));
             return Err(BadConfig(format!("the environment variable {name} is not a setting{hint}")));
@@ -229,6 +243,27 @@ fn find(key: &str, file: &impl fmt::Display) -> Result<&'static Setting, BadConf
         let hint = nearest(key, SETTINGS.iter().map(|setting| setting.key));
         BadConfig(format!("{file}: '{key}' is not a setting{hint}"))
     })
+}
+
+/// Kubernetes gives each container of a namespace variables for every Service in it, named after the Service
+/// (kubernetes.io/docs/concepts/services-networking/service, "Environment variables"): one that is called `sluice`, or
+/// `sluice-http`, must not keep the broker from starting. `SLUICE_PORT=9092` is none of them: theirs is an address.
+fn describes_a_service(name: &str, text: &str) -> bool {
+    let mut words: Vec<&str> = name.split('_').collect();
+    if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+        return true;
+    }
+    // The links of Docker: X_PORT, X_PORT_9092_TCP, and X_PORT_9092_TCP_{PROTO,PORT,ADDR}.
+    if matches!(&words[..], [.., protocol, "PROTO" | "PORT" | "ADDR"] if SERVICE_PROTOCOLS.contains(protocol)) {
+        words.pop();
+    }
+    match &words[..] {
+        [.., "PORT", number, protocol] => number.parse::<u16>().is_ok() && SERVICE_PROTOCOLS.contains(protocol),
+        [.., "PORT"] => text
+            .split_once("://")
+            .is_some_and(|(protocol, _)| SERVICE_PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(protocol))),
+        _ => false,
+    }
 }
 
 /// `; did you mean …?`, or nothing.

@@ -74,8 +74,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         say(&reference::as_toml(&settings));
         return Ok(());
     }
+    let of_services = settings.of_services().to_vec();
     let config = settings.into_config()?;
     start_logging()?;
+    for name in of_services {
+        tracing::debug!("the environment variable {name} describes a Service of Kubernetes: it is no setting");
+    }
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Failure::System { doing: "the runtime does not start", cause })?;

@@ -66,6 +66,30 @@ fn variables_of_the_tests_and_of_other_programs_are_no_settings() {
 }
 
 #[test]
+fn what_kubernetes_says_of_a_service_called_sluice_is_passed_over_and_told() {
+    let of_services = [
+        ("SLUICE_SERVICE_HOST", "10.96.0.7"),
+        ("SLUICE_SERVICE_PORT", "9092"),
+        ("SLUICE_SERVICE_PORT_HTTP", "8082"),
+        ("SLUICE_PORT", "tcp://10.96.0.7:9092"),
+        ("SLUICE_PORT_9092_TCP", "tcp://10.96.0.7:9092"),
+        ("SLUICE_PORT_9092_TCP_PROTO", "tcp"),
+        ("SLUICE_PORT_9092_TCP_PORT", "9092"),
+        ("SLUICE_PORT_9092_TCP_ADDR", "10.96.0.7"),
+        ("SLUICE_HTTP_PORT_8082_UDP_ADDR", "10.96.0.8"),
+        ("SLUICE_KAFKA_BOOTSTRAP_SERVICE_HOST", "10.96.0.9"),
+    ];
+    let settings = Settings::read(&ServeArgs::default(), env(&of_services)).unwrap();
+    assert_eq!(settings.of_services(), of_services.map(|(name, _)| name));
+    assert_eq!(settings.into_config().unwrap().broker, BrokerConfig::default());
+    for misspelt in
+        [("SLUICE_PORT", "9092"), ("SLUICE_PORT_X_TCP", "1"), ("SLUICE_SERVICE", "x"), ("SLUICE_KAFKA_PORT", "9092")]
+    {
+        assert!(refusal(&ServeArgs::default(), &[misspelt]).contains("is not a setting"), "{misspelt:?}");
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_is_refused_with_where_it_stands() {
     for (text, expected) in [
         ("node_id = 'one'\n", "node_id: it must be a whole number from 0 to 2147483647, not \"one\""),
