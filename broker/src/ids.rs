@@ -131,8 +131,8 @@ pub struct TopicName(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{name}' is not a topic name: 1 to 249 characters of a-z, A-Z, 0-9, '.', '_' and '-', and not '.' or '..'")]
 pub struct BadTopicName {
-    /// What was given.
-    pub name: String,
+    /// How what was given begins; shared, since each partition of a request repeats the error.
+    pub name: Arc<str>,
 }
 
 impl TopicName {
@@ -143,7 +143,7 @@ impl TopicName {
     pub fn new(name: &str) -> Result<TopicName, BadTopicName> {
         let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
         if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.bytes().all(legal) {
-            return Err(BadTopicName { name: name.chars().take(300).collect() });
+            return Err(BadTopicName { name: name.chars().take(300).collect::<String>().into() });
         }
         Ok(TopicName(name.into()))
     }

@@ -13,6 +13,22 @@ pub(crate) const PRODUCE_WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Array elements and tagged fields of one request. Each becomes some 150 bytes when it is decoded, whatever its size on the
 /// wire, so this bounds what a frame of a few bytes an element can grow to; the largest real requests name some 10,000.
 pub(crate) const REQUEST_ELEMENTS_MAX: usize = 200_000;
+/// Bytes of a string in a request: Kafka's own decoder takes no longer one in any version (the readers that its
+/// `MessageDataGenerator` generates: `length > 0x7fff` is refused), and older versions cannot even say more.
+pub(crate) const REQUEST_STRING_BYTES_MAX: usize = 32_767;
+/// Bytes of a topic's name in a request. A topic has 249 (Kafka's `Topic.MAX_NAME_LENGTH`); what is only somewhat longer is
+/// answered with INVALID_TOPIC_EXCEPTION as Kafka answers it, so that whoever mistyped it hears why. What is longer than this
+/// ends the connection while it is decoded: answers repeat names.
+pub(crate) const REQUEST_TOPIC_BYTES_MAX: usize = 1_000;
+/// Bytes of a client id: logs and group descriptions repeat it, groups keep it for each member. Real ones have some fifty.
+pub(crate) const CLIENT_ID_BYTES_MAX: usize = 4_096;
+/// Bytes of an answer on the Kafka port, file ranges and all: clients refuse a larger one (Java's `receive` takes what an `int`
+/// says, librdkafka's `receive.message.max.bytes` is 100 MB), and nothing in it could be used. Fetch and requests with a
+/// cursor stay below; any other answer that would pass it ends its connection.
+pub(crate) const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Errors of one answer that are told in words; the others have their code alone, as most of Kafka's own have. One sentence
+/// of 400 bytes about a topic's name, repeated for each of 190,000 partitions, would be 76 MB.
+pub(crate) const ERRORS_TOLD_MAX: usize = 100;
 /// How long the body of a frame may take to arrive, at least: it holds permits while it does.
 pub(crate) const FRAME_BODY_MS_MIN: u64 = 30_000;
 /// Bytes a second that a frame's body has to arrive with beyond that.
@@ -56,12 +72,19 @@ pub(crate) const COMPACTED_SEGMENT_BYTES: i64 = 100 * 1024 * 1024;
 /// Bytes of keys (and what is kept with each) that compaction holds at once: half a million short keys a pass; what does
 /// not fit is the next pass's.
 pub(crate) const CLEANER_KEYS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How often compaction looks for logs that need it: Kafka's `log.cleaner.backoff.ms`.
+pub(crate) const CLEANER_CHECK: Duration = Duration::from_secs(15);
 /// Bytes a second that compaction reads: it must not take the disk from those who wait for it.
 pub(crate) const CLEANER_BYTES_PER_S: u64 = 32 * 1024 * 1024;
 /// Producer ids reserved by one metadata record (log contract, rule 6).
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
 /// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.
 pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+/// Files that a new partition holds open: the log of its active segment and the two indexes. Each later segment holds one more.
+pub(crate) const FILES_PER_PARTITION: u64 = 3;
+/// The part of the limit of open files that new partitions leave to connections and to segments that are yet to come: a
+/// quarter, and no more than this, which is some more than both ports take by default.
+pub(crate) const FILES_KEPT_MAX: u64 = 16_384;
 /// Bytes of one change in the metadata log: a topic with every config it can have fits many times over.
 pub(crate) const METADATA_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one topic config value; a plugin's configuration is the longest.
@@ -121,6 +144,9 @@ pub(crate) const DELAY_STEPS_AT_ONCE: usize = 16;
 
 const _: () = assert!(FAILED_DRAIN.as_millis() < FAILED_END.as_millis());
 const _: () = assert!(MESSAGE_BYTES_MAX <= GROUP_BATCH_BYTES_MAX && GROUP_BATCH_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(REQUEST_TOPIC_BYTES_MAX <= REQUEST_STRING_BYTES_MAX);
+const _: () = assert!(CLIENT_ID_BYTES_MAX <= REQUEST_STRING_BYTES_MAX);
+const _: () = assert!(FETCH_BYTES_MAX < ANSWER_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_COPIED_BYTES_MAX < SEND_STEP_BYTES);

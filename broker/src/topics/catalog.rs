@@ -200,7 +200,7 @@ impl Shared {
             return Ok(Arc::clone(topic));
         }
         TopicName::new(name)?;
-        Err(TopicError::NotFound { name: name.to_owned() })
+        Err(TopicError::NotFound { name: name.into() })
     }
 
     /// Shows new topics, all at once.

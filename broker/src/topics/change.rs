@@ -59,7 +59,11 @@ impl Shared {
         }
         let wanted: Vec<_> = logs_of(topic.name(), topic.id(), current..count, &topic.configs()).collect();
         let dir = Arc::clone(&self.dir);
-        let fresh = blocking(move || Ok(partition_logs::create_all(&dir, &wanted)?)).await?;
+        let fresh = blocking(move || {
+            partition_logs::check_files(&dir, wanted.len())?;
+            Ok(partition_logs::create_all(&dir, &wanted)?)
+        });
+        let fresh = fresh.await?;
         self.record_or_remove(&[MetadataRecord::Partitions { topic: topic.id(), count }], &fresh).await?;
         let mut partitions = topic.partitions().as_ref().clone();
         partitions.extend(fresh);

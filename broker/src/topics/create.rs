@@ -33,7 +33,7 @@ impl Catalog {
     /// Returns once the metadata record and the partitions' directories are durable. A `T.delay.D` gets LogAppendTime and makes `T` too.
     ///
     /// # Errors
-    /// What `check` says; the log's.
+    /// What `check` says; `TooManyFiles`, with nothing made; the log's.
     pub async fn create(&self, request: NewTopic) -> Result<Arc<Topic>, TopicError> {
         let shared = Arc::clone(&self.shared);
         self.run(async move { shared.create(&request).await }).await
@@ -74,8 +74,14 @@ impl Shared {
             .zip(&ids)
             .flat_map(|(plan, id)| logs_of(&plan.name, *id, 0..plan.partitions, &plan.configs))
             .collect();
-        let dir = Arc::clone(&self.dir);
-        let logs = blocking(move || Ok(partition_logs::create_all(&dir, &wanted)?)).await?;
+        let (dir, internal) = (Arc::clone(&self.dir), request.internal);
+        let logs = blocking(move || {
+            if !internal {
+                partition_logs::check_files(&dir, wanted.len())?;
+            }
+            Ok(partition_logs::create_all(&dir, &wanted)?)
+        });
+        let logs = logs.await?;
 
         let records: Vec<_> = plans.iter().zip(&ids).map(|(plan, id)| plan.record(*id)).collect();
         self.record_or_remove(&records, &logs).await?;
@@ -90,7 +96,7 @@ impl Shared {
             })
             .collect();
         self.publish(&made);
-        made.into_iter().next().ok_or_else(|| TopicError::NotFound { name: request.name.clone() })
+        made.into_iter().next().ok_or_else(|| TopicError::NotFound { name: request.name.as_str().into() })
     }
 
     /// The requested topic first, then the targets that have to be made with it.

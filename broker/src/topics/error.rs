@@ -1,5 +1,7 @@
 //! What can be wrong with a request about topics.
 
+use std::sync::Arc;
+
 use super::delay_name::BadDelayName;
 use crate::ids::{BadTopicName, TopicId, TopicName};
 use crate::log::{DeleteRecordsError, LogError};
@@ -12,8 +14,8 @@ pub enum TopicError {
     /// No topic of that name.
     #[error("there is no topic '{name}'")]
     NotFound {
-        /// The name asked for.
-        name: String,
+        /// The name asked for; shared, since each partition of a request repeats the error.
+        name: Arc<str>,
     },
     /// No topic of that id.
     #[error("there is no topic with id {id}")]
@@ -185,4 +187,23 @@ pub enum Refused {
     /// Records that may not be deleted.
     #[error(transparent)]
     Records(DeleteRecordsError),
+    /// More files than the system lets this process have open.
+    #[error(
+        "{partitions} new partitions need {needed} open files; {open} of {limit} are open and {kept} are kept for connections \
+         and segments, so {left} are left: raise the limit (ulimit -n, LimitNOFILE=), or ask for fewer"
+    )]
+    TooManyFiles {
+        /// How many partitions were asked for, with those of a delay topic's target.
+        partitions: usize,
+        /// What they would hold open.
+        needed: u64,
+        /// What is open now.
+        open: u64,
+        /// The most.
+        limit: u64,
+        /// What is not given to partitions.
+        kept: u64,
+        /// What is left for them.
+        left: u64,
+    },
 }

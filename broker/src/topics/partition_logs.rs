@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use super::error::Refused;
 use crate::clock::SharedClock;
+use crate::limits;
+use crate::log::io::OpenFiles;
 use crate::log::{LogConfig, LogDir, LogError, Partition, PartitionIdent};
 use crate::tasks;
 
@@ -26,6 +29,19 @@ pub(super) fn create_all(
         remove_all(dir, &made);
     }
     results.into_iter().collect()
+}
+
+/// Whether the process may open the files of so many more partitions: asked before the first is made, since one that fails in
+/// the middle takes the descriptors of everybody else meanwhile, and its removal takes as long again.
+pub(super) fn check_files(dir: &LogDir, partitions: usize) -> Result<(), Refused> {
+    let Some(OpenFiles { open, limit }) = dir.open_files() else { return Ok(()) };
+    let needed = (partitions as u64).saturating_mul(limits::FILES_PER_PARTITION);
+    let kept = (limit / 4).min(limits::FILES_KEPT_MAX);
+    let left = limit.saturating_sub(kept).saturating_sub(open);
+    if needed <= left {
+        return Ok(());
+    }
+    Err(Refused::TooManyFiles { partitions, needed, open, limit, kept, left })
 }
 
 /// Existing logs, recovered, in the order asked for. What is missing comes back as an offline partition (rule 17).

@@ -266,7 +266,7 @@ impl Groups {
             return Err(GroupError::Stopping);
         }
         self.loaded.get_or_try_init(|| self.create()).await?;
-        let missing = || TopicError::NotFound { name: OFFSETS_TOPIC.to_owned() };
+        let missing = || TopicError::NotFound { name: OFFSETS_TOPIC.into() };
         Ok(self.find(group).ok_or_else(missing)?)
     }
 

@@ -53,7 +53,7 @@ impl From<TopicError> for DoorError {
             TopicError::Log(error) => return error.into(),
             TopicError::Internal { what } => return DoorError::Internal { what },
             TopicError::Metadata { .. } => return StorageFailure::Broken { reason: error.to_string() }.into(),
-            TopicError::NotFound { name } => TopicFailure::NotFound { name },
+            TopicError::NotFound { name } => TopicFailure::NotFound { name: name.to_string() },
             TopicError::IdNotFound { id } => TopicFailure::IdNotFound { id },
             TopicError::NoPartition { topic, partition } => {
                 TopicFailure::NoPartition { topic: topic.to_string(), partition }

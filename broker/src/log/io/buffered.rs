@@ -14,7 +14,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::FlockOperation;
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
-use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
+use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, OpenFiles, SharedFile};
 use crate::log::index::mmap;
 
 /// This machine's file system cannot tell cached pages from others.
@@ -112,6 +112,12 @@ impl Disk for BufferedDisk {
     fn sync_all_dirty(&self, dir: &Path) -> io::Result<()> {
         let root = self.root(dir)?;
         Ok(retry_on_intr(|| rustix::fs::syncfs(&*root))?)
+    }
+
+    fn open_files(&self) -> Option<OpenFiles> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+        let open = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
+        Some(OpenFiles { open, limit })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {

@@ -41,6 +41,15 @@ pub struct DirEntry {
     pub dir: bool,
 }
 
+/// The files that this process has open, sockets among them, and how many it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// Now.
+    pub open: u64,
+    /// The most (RLIMIT_NOFILE).
+    pub limit: u64,
+}
+
 /// Files by name.
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens an existing file for reading and writing.
@@ -110,6 +119,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// The system's.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>>;
+
+    /// `None` where files cost nothing. Looks at each of them.
+    fn open_files(&self) -> Option<OpenFiles> {
+        None
+    }
 }
 
 /// A held lock.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
+use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, OpenFiles, SharedFile};
 pub use dice::Dice;
 use store::{Inode, Store};
 
@@ -59,6 +59,7 @@ struct State {
     space: Option<u64>,
     dead: bool,
     locked: Vec<PathBuf>,
+    open_files: Option<OpenFiles>,
 }
 
 #[derive(Debug)]
@@ -271,7 +272,19 @@ impl State {
     }
 }
 
+#[cfg(test)]
+impl FaultyDisk {
+    /// What the process has open from now on.
+    pub(crate) fn set_open_files(&self, open_files: OpenFiles) {
+        self.shared.state.lock().open_files = Some(open_files);
+    }
+}
+
 impl Disk for FaultyDisk {
+    fn open_files(&self) -> Option<OpenFiles> {
+        self.shared.state.lock().open_files
+    }
+
     fn open(&self, path: &Path) -> io::Result<SharedFile> {
         let inode = self.live(|store| store.file(path))?;
         Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))

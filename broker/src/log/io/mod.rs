@@ -8,4 +8,4 @@ mod disk;
 pub mod faulty;
 
 pub use buffered::BufferedDisk;
-pub use disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, SharedFile};
+pub use disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, OpenFiles, SharedFile};

@@ -14,7 +14,7 @@ use crate::log::config::LogConfig;
 use crate::log::error::LogError;
 use crate::log::ident::PartitionIdent;
 use crate::log::index::maps::IndexMaps;
-use crate::log::io::{BufferedDisk, DirLock, Disk};
+use crate::log::io::{BufferedDisk, DirLock, Disk, OpenFiles};
 use crate::log::layout::{self, CLEAN_SHUTDOWN, CLEANED_OFFSETS, LOCK, LOG_STARTS, RECOVERY_POINTS};
 use crate::log::partition::{Partition, Surroundings};
 use crate::log::recovery::progress::CutReport;
@@ -167,6 +167,11 @@ impl LogDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files that the process has open and may have; `None` where they cost nothing. Blocking: looks at each.
+    pub(crate) fn open_files(&self) -> Option<OpenFiles> {
+        self.around.disk.open_files()
     }
 
     /// Who owns the broker's tasks.

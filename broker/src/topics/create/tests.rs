@@ -5,7 +5,10 @@ use std::path::Path;
 use super::*;
 use crate::clock::{ManualClock, SharedClock};
 use crate::config::BrokerConfig;
+use crate::log::io::faulty::FaultyDisk;
+use crate::log::io::{Disk, OpenFiles};
 use crate::log::{LogDir, LogDirSettings};
+use crate::topics::error::Refused;
 use crate::topics::{ConfigChange, ConfigOp};
 
 async fn catalog(path: &Path, config: &BrokerConfig) -> Arc<Catalog> {
@@ -180,4 +183,30 @@ async fn a_setting_makes_delay_names_ordinary_and_topics_keep_what_they_are() {
 
     let off_again = catalog(folder.path(), &off).await;
     assert!(off_again.topic("c.delay.5s").unwrap().delay().is_some());
+}
+
+#[tokio::test]
+async fn a_topic_that_would_pass_the_limit_of_open_files_is_refused_with_the_numbers_and_leaves_nothing_behind() {
+    let disk = FaultyDisk::new();
+    let path = Path::new("/data");
+    let clock: SharedClock = Arc::new(ManualClock::at(1_700_000_000_000));
+    let settings = LogDirSettings { path: path.to_owned(), disk: Arc::new(disk.clone()) };
+    let dir = LogDir::open(settings, Arc::clone(&clock)).unwrap();
+    let catalog = Catalog::open(dir, &BrokerConfig::default(), clock).await.unwrap();
+    let of = |name: &str, partitions| NewTopic { partitions: Some(partitions), ..NewTopic::named(name) };
+    // A quarter of 400 is kept, 240 are open: 60 are left, which is 20 partitions.
+    disk.set_open_files(OpenFiles { open: 240, limit: 400 });
+    let before = disk.list(path).unwrap();
+    for (name, count) in [("orders", 21), ("large", 10_000), ("orders.delay.5s", 11)] {
+        let refused = catalog.create(of(name, count)).await.unwrap_err();
+        assert!(matches!(refused, TopicError::Refused(Refused::TooManyFiles { left: 60, .. })), "{refused}");
+        assert!(refused.to_string().contains("60 are left") && refused.to_string().contains("ulimit -n"), "{refused}");
+    }
+    assert_eq!(disk.list(path).unwrap(), before);
+    assert!(catalog.topics().is_empty());
+    catalog.create(of("orders", 20)).await.unwrap();
+    let refused = catalog.grow("orders", 41, false).await.unwrap_err();
+    assert!(matches!(refused, TopicError::Refused(Refused::TooManyFiles { partitions: 21, .. })), "{refused}");
+    assert_eq!(catalog.topic("orders").unwrap().partition_count(), 20);
+    catalog.grow("orders", 40, false).await.unwrap();
 }
