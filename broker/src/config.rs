@@ -15,9 +15,10 @@ pub struct KafkaListener {
     pub advertised: Option<(String, u16)>,
 }
 
-/// The broker's settings; every field has a sane default.
+/// The broker's settings; every field has a sane default. (What is no field is refused by the command line, with a hint: serde
+/// cannot do it beside `flatten`.)
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct BrokerConfig {
     /// Where everything is kept.
     pub data_dir: PathBuf,
@@ -39,10 +40,9 @@ pub struct BrokerConfig {
     pub retention_check_ms: u64,
     /// How long committed offsets of an empty group are kept, in minutes (Kafka's `offsets.retention.minutes`).
     pub offsets_retention_minutes: u64,
-    /// A connection that sends nothing for so long is closed, in ms (Kafka's `connections.max.idle.ms`).
-    pub connections_max_idle_ms: u64,
-    /// Connections on the Kafka port at once.
-    pub max_connections: usize,
+    /// Whom the Kafka port takes in and for how long.
+    #[serde(flatten)]
+    pub connections: ConnectionsConfig,
     /// Bytes that requests, copied answers and the gateway's bodies may hold at once, over all connections; more wait
     /// their turn, unread. One request may take half of it.
     pub memory_max_bytes: u64,
@@ -52,6 +52,34 @@ pub struct BrokerConfig {
     pub plugin_memory_bytes: u64,
     /// How long one call of a partitioner may take, in ms.
     pub plugin_partitioner_timeout_ms: u64,
+}
+
+/// The settings of connections on the Kafka port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnectionsConfig {
+    /// Connections at once (Kafka's `max.connections`).
+    pub max_connections: usize,
+    /// The same of one address, 0 for no bound (Kafka's `max.connections.per.ip`).
+    pub max_connections_per_address: usize,
+    /// New connections a second; what comes faster waits (Kafka's `max.connection.creation.rate`).
+    pub connections_per_second: u32,
+    /// The same of one address, 0 for no bound; what comes faster is refused.
+    pub connections_per_second_per_address: u32,
+    /// A connection that sends nothing for so long is closed, in ms (Kafka's `connections.max.idle.ms`).
+    pub connections_max_idle_ms: u64,
+}
+
+impl Default for ConnectionsConfig {
+    fn default() -> ConnectionsConfig {
+        ConnectionsConfig {
+            max_connections: 10_000,
+            max_connections_per_address: 0,
+            connections_per_second: 5_000,
+            connections_per_second_per_address: 0,
+            connections_max_idle_ms: 600_000,
+        }
+    }
 }
 
 impl Default for BrokerConfig {
@@ -66,8 +94,7 @@ impl Default for BrokerConfig {
             group_max_session_timeout_ms: 1_800_000,
             retention_check_ms: 300_000,
             offsets_retention_minutes: 10_080,
-            connections_max_idle_ms: 600_000,
-            max_connections: 10_000,
+            connections: ConnectionsConfig::default(),
             memory_max_bytes: 256 * 1024 * 1024,
             delay_topics: true,
             plugin_memory_bytes: 64 * 1024 * 1024,

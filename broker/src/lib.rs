@@ -10,13 +10,14 @@
 //! 3 topics        what exists
 //! 2 log           one partition
 //! 1 record        record batch v2
-//! 0 ids config context auth limits clock memory metrics refusals tasks varint
+//! 0 ids config connections context auth limits clock memory metrics refusals tasks varint
 //! ```
 
 pub mod auth;
 pub mod chain;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod context;
 pub mod coordinator;
 pub mod delay;

@@ -68,6 +68,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Connections on the Kafka port at once; each needs a file descriptor.",
     ),
     setting(
+        "max_connections_per_address",
+        Kind::Number(0, 1_000_000),
+        "The same of one address (of IPv6: of one /64 prefix); 0 is no bound, since many users may share an address.",
+    ),
+    setting(
+        "connections_per_second",
+        Kind::Number(1, 1_000_000),
+        "New connections on the Kafka port a second; those that come faster wait to be accepted.",
+    ),
+    setting(
+        "connections_per_second_per_address",
+        Kind::Number(0, 1_000_000),
+        "The same of one address, above which connections are refused; 0 is no bound.",
+    ),
+    setting(
         "connections_max_idle_ms",
         Kind::Number(1_000, 24 * HOUR_MS),
         "A connection that sends nothing for so long is closed, in ms.",
@@ -158,6 +173,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "http.connections_max",
         Kind::Number(1, 100_000),
         "HTTP connections at once; one more is answered with 503.",
+    ),
+    setting(
+        "http.connections_max_per_address",
+        Kind::Number(0, 100_000),
+        "The same of one address (of IPv6: of one /64 prefix); 0 is no bound, since many users may share an address.",
+    ),
+    setting(
+        "http.connections_per_second",
+        Kind::Number(1, 1_000_000),
+        "New HTTP connections a second; those that come faster wait to be accepted.",
+    ),
+    setting(
+        "http.connections_per_second_per_address",
+        Kind::Number(0, 1_000_000),
+        "The same of one address, above which connections are answered with 503; 0 is no bound.",
     ),
     setting(
         "http.metrics_partitions_max",

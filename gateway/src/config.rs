@@ -31,6 +31,12 @@ pub struct GatewayConfig {
     pub idle_timeout_ms: u64,
     /// Connections at once, 1 to 100,000, default 2,000. One more is answered with 503.
     pub connections_max: usize,
+    /// The same of one address, default 0: no bound, since many users may share one.
+    pub connections_max_per_address: usize,
+    /// New connections a second, 1 to 1,000,000, default 2,000; those that come faster wait to be accepted.
+    pub connections_per_second: u32,
+    /// The same of one address, default 0: no bound. One more is answered with 503.
+    pub connections_per_second_per_address: u32,
     /// Partitions that `/metrics` shows by name, 0 to 100,000, default 1,000; the others are in the sums alone.
     pub metrics_partitions_max: usize,
     /// Groups that `/metrics` shows by name, with their lag, 0 to 10,000, default 100.
@@ -49,6 +55,9 @@ impl Default for GatewayConfig {
             request_bytes_max: 10 * 1024 * 1024,
             idle_timeout_ms: 30_000,
             connections_max: 2_000,
+            connections_max_per_address: 0,
+            connections_per_second: 2_000,
+            connections_per_second_per_address: 0,
             metrics_partitions_max: 1_000,
             metrics_groups_max: 100,
         }
@@ -99,6 +108,12 @@ impl GatewayConfig {
         if !(1..=100_000).contains(&self.connections_max) {
             return bad("connections_max", format!("{} is not between 1 and 100000", self.connections_max));
         }
+        if !(1..=1_000_000).contains(&self.connections_per_second) {
+            return bad(
+                "connections_per_second",
+                format!("{} is not between 1 and 1000000", self.connections_per_second),
+            );
+        }
         if self.metrics_partitions_max > 100_000 {
             return bad("metrics_partitions_max", format!("{} is more than 100000", self.metrics_partitions_max));
         }
@@ -125,7 +140,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_by_name() {
         type Change = fn(&mut GatewayConfig);
-        let cases: [(&str, Change); 13] = [
+        let cases: [(&str, Change); 14] = [
             ("listen", |c| c.listen.clear()),
             ("allowed_origins", |c| c.allowed_origins = vec!["*".into()]),
             ("allowed_origins", |c| c.allowed_origins = vec!["null".into()]),
@@ -137,6 +152,7 @@ mod tests {
             ("request_bytes_max", |c| c.request_bytes_max = 1024),
             ("idle_timeout_ms", |c| c.idle_timeout_ms = 0),
             ("connections_max", |c| c.connections_max = 0),
+            ("connections_per_second", |c| c.connections_per_second = 0),
             ("metrics_partitions_max", |c| c.metrics_partitions_max = 100_001),
             ("metrics_groups_max", |c| c.metrics_groups_max = 10_001),
         ];

@@ -1,6 +1,7 @@
 //! The HTTP server: binds, accepts a limited number of connections, limits the time and bytes of each, and drains when it
 //! is asked to stop. Knows no route.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sluice_broker::clock::timeout;
+use sluice_broker::clock::{MachineClock, SharedClock, timeout};
+use sluice_broker::connections::{ConnectionLimits, Connections, Place};
 use sluice_broker::door::Door;
 use sluice_broker::node_facts::NodeFacts;
-use sluice_broker::refusals::{RefusalClass, Refusals};
 use sluice_broker::tasks::{Requests, Vital};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -72,15 +73,15 @@ impl Gateway {
     /// Serves until `stop` is cancelled, then finishes what is under way, ten seconds at most.
     pub async fn serve(self, stop: CancellationToken) {
         let Gateway { app, listeners } = self;
+        let clock: SharedClock = Arc::new(MachineClock);
         let server = Arc::new(Server {
             router: paths::service(Arc::clone(&app)),
-            slots: Arc::new(Semaphore::new(app.config.connections_max)),
+            connections: Connections::new("HTTP", limits(&app.config), app.node.refusals().clone(), clock.monotonic()),
+            clock,
             refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE_MAX)),
             idle: Duration::from_millis(app.config.idle_timeout_ms),
             stop: stop.clone(),
             metering: Arc::clone(&app.metering),
-            noted: app.node.refusals().clone(),
-            connections_max: app.config.connections_max,
         });
         let tasks = app.node.tasks();
         let cut_off = CancellationToken::new();
@@ -109,16 +110,14 @@ impl Gateway {
 
 struct Server {
     router: Router,
-    /// One permit a connection.
-    slots: Arc<Semaphore>,
+    connections: Arc<Connections>,
+    clock: SharedClock,
     /// One permit a connection that is being refused.
     refusals: Arc<Semaphore>,
     /// For a whole request head, from the end of the request before it: the answer to slow-loris and to idle connections alike.
     idle: Duration,
     stop: CancellationToken,
     metering: Arc<Metering>,
-    noted: Refusals,
-    connections_max: usize,
 }
 
 impl Server {
@@ -127,24 +126,23 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
+                accepted = self.next(&listener) => accepted,
                 Some(()) = connections.next_ended() => continue,
             };
+            let now = self.clock.monotonic();
             match accepted {
-                Ok((stream, peer)) => match Arc::clone(&self.slots).try_acquire_owned() {
-                    Ok(slot) => {
-                        connections.spawn(Arc::clone(&self).connection(stream, Peer(peer), slot));
+                Ok((stream, peer)) => match self.connections.admit(peer, now) {
+                    Ok(place) => {
+                        connections.spawn(Arc::clone(&self).connection(stream, Peer(peer), place));
                     }
                     Err(_) => {
-                        let why = format_args!("{} connections are open (http.connections_max)", self.connections_max);
-                        self.noted.note(RefusalClass::Connections, peer, &why);
                         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
                             connections.spawn(refuse(stream, permit));
                         }
                     }
                 },
                 Err(error) => {
-                    tracing::warn!("a connection could not be accepted: {error}");
+                    self.connections.note_failure(&error, now);
                     sluice_broker::clock::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -156,7 +154,16 @@ impl Server {
         }
     }
 
-    async fn connection(self: Arc<Server>, stream: TcpStream, peer: Peer, _slot: OwnedSemaphorePermit) {
+    /// The next connection, not before the port may have it. May be dropped and called again.
+    async fn next(&self, listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
+        let pause = self.connections.pause(self.clock.monotonic());
+        if !pause.is_zero() {
+            sluice_broker::clock::sleep(pause).await;
+        }
+        listener.accept().await
+    }
+
+    async fn connection(self: Arc<Server>, stream: TcpStream, peer: Peer, _place: Place) {
         let _open = self.metering.connection();
         if let Err(error) = prepare(&stream) {
             tracing::debug!("the connection of {} was not set up: {error}", peer.0);
@@ -186,6 +193,15 @@ impl Server {
         if let Err(error) = ended {
             tracing::debug!("the connection of {} ended: {error}", peer.0);
         }
+    }
+}
+
+fn limits(config: &GatewayConfig) -> ConnectionLimits {
+    ConnectionLimits {
+        at_once: config.connections_max,
+        per_second: config.connections_per_second,
+        of_address_at_once: config.connections_max_per_address,
+        of_address_per_second: config.connections_per_second_per_address,
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::call::Advertised;
@@ -15,6 +14,7 @@ use super::frame::{FrameError, FrameReader};
 use super::listener::advertised_locally;
 use super::metering::Metering;
 use crate::clock;
+use crate::connections::{ConnectionLimits, Connections, Place};
 use crate::engine::Engine;
 use crate::limits;
 use crate::refusals::RefusalClass;
@@ -27,8 +27,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 pub(super) struct Shared {
     engine: Arc<Engine>,
     metering: Arc<Metering>,
-    /// Permits are connections.
-    room: Arc<Semaphore>,
+    connections: Arc<Connections>,
 }
 
 /// The listener that a socket belongs to.
@@ -42,8 +41,24 @@ pub(super) struct Listener {
 
 impl Shared {
     pub(super) fn new(engine: Arc<Engine>, metering: Arc<Metering>) -> Arc<Shared> {
-        let room = Arc::new(Semaphore::new(engine.config().max_connections));
-        Arc::new(Shared { engine, metering, room })
+        let config = &engine.config().connections;
+        let limits = ConnectionLimits {
+            at_once: config.max_connections,
+            per_second: config.connections_per_second,
+            of_address_at_once: config.max_connections_per_address,
+            of_address_per_second: config.connections_per_second_per_address,
+        };
+        let connections = Connections::new("Kafka", limits, engine.refusals().clone(), engine.clock().monotonic());
+        Arc::new(Shared { engine, metering, connections })
+    }
+
+    /// The next connection, not before the port may have it. May be dropped and called again.
+    async fn next(&self, socket: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
+        let pause = self.connections.pause(self.engine.clock().monotonic());
+        if !pause.is_zero() {
+            clock::sleep(pause).await;
+        }
+        socket.accept().await
     }
 }
 
@@ -55,20 +70,16 @@ pub(super) async fn run(socket: TcpListener, listener: Listener, shared: Arc<Sha
             biased;
             () = stop.cancelled() => break,
             Some(()) = connections.next_ended() => continue,
-            accepted = socket.accept() => accepted,
+            accepted = shared.next(&socket) => accepted,
         };
+        let now = shared.engine.clock().monotonic();
         match accepted {
             Ok((stream, peer)) => {
-                let Ok(place) = Arc::clone(&shared.room).try_acquire_owned() else {
-                    let max = shared.engine.config().max_connections;
-                    let why = format_args!("{max} connections are open (max_connections)");
-                    shared.engine.refusals().note(RefusalClass::Connections, peer, &why);
-                    continue;
-                };
+                let Ok(place) = shared.connections.admit(peer, now) else { continue };
                 connections.spawn(serve(stream, peer, listener.clone(), Arc::clone(&shared), place, stop.clone()));
             }
             Err(error) => {
-                tracing::warn!("cannot accept a connection: {error}");
+                shared.connections.note_failure(&error, now);
                 clock::sleep(BACK_OFF).await;
             }
         }
@@ -85,7 +96,7 @@ async fn serve(
     peer: SocketAddr,
     listener: Listener,
     shared: Arc<Shared>,
-    place: OwnedSemaphorePermit,
+    place: Place,
     stop: CancellationToken,
 ) {
     let _open = shared.metering.connection();
@@ -95,7 +106,7 @@ async fn serve(
         Err(error) => return tracing::debug!("connection of {peer}: {error}"),
     };
     let advertised = listener.advertised.unwrap_or_else(|| advertised_locally(local));
-    let idle = Duration::from_millis(shared.engine.config().connections_max_idle_ms);
+    let idle = Duration::from_millis(shared.engine.config().connections.connections_max_idle_ms);
     let (reading, writing) = stream.into_split();
     let frames = FrameReader::new(reading, shared.engine.memory().clone(), idle);
     let (engine, metering) = (Arc::clone(&shared.engine), Arc::clone(&shared.metering));

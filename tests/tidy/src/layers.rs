@@ -10,6 +10,7 @@ const RANKS: [(&str, u32); 25] = [
     ("ids", 0),
     ("error", 0),
     ("config", 0),
+    ("connections", 0),
     ("context", 0),
     ("limits", 0),
     ("clock", 0),
