@@ -1,11 +1,9 @@
-//! Topic configs and the broker's own, read and changed.
+//! Topic configs, read and changed. The broker's own are in `broker_configs.rs`.
 
 use super::{Engine, EngineError};
-use crate::auth::{AlterConfigs, Cluster, DescribeConfigs, Granted};
-use crate::config::BrokerConfig;
+use crate::auth::{AlterConfigs, DescribeConfigs, Granted};
 use crate::ids::TopicRef;
-use crate::limits;
-use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, ConfigSource, ConfigType, TopicError};
+use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, TopicError};
 
 impl Engine {
     /// Every config of a topic with its default and source.
@@ -56,75 +54,4 @@ impl Engine {
         }));
         self.alter_topic_configs(topic, &changes, validate_only).await
     }
-
-    /// What DescribeConfigs shows for the broker. Read-only: these are set in the configuration file.
-    #[must_use]
-    pub(crate) fn broker_configs(&self, _permit: &Granted<DescribeConfigs, Cluster>) -> Vec<ConfigEntry> {
-        let defaults = rows(&BrokerConfig::default());
-        let entry = |(row, default): (Row, Row)| ConfigEntry {
-            key: row.key.into(),
-            source: if row.value == default.value { ConfigSource::Default } else { ConfigSource::Topic },
-            value: row.value,
-            default: default.value,
-            kind: row.kind,
-            doc: row.doc,
-        };
-        rows(&self.config).into_iter().zip(defaults).map(entry).collect()
-    }
-}
-
-/// One setting of the broker under its name in Kafka.
-struct Row {
-    key: &'static str,
-    kind: ConfigType,
-    value: String,
-    doc: &'static str,
-}
-
-/// The settings that have a name in Kafka, in the order of the answer.
-fn rows(config: &BrokerConfig) -> Vec<Row> {
-    let row = |key, kind, value: String, doc| Row { key, kind, value, doc };
-    let one_replica = "One broker, one replica.";
-    vec![
-        row("node.id", ConfigType::Int, config.node_id.to_string(), "This broker's id."),
-        row("log.dirs", ConfigType::String, config.data_dir.display().to_string(), "Where data is kept."),
-        row(
-            "num.partitions",
-            ConfigType::Int,
-            config.num_partitions.to_string(),
-            "Partitions of an auto-created topic.",
-        ),
-        row("default.replication.factor", ConfigType::Int, "1".into(), one_replica),
-        row("min.insync.replicas", ConfigType::Int, "1".into(), one_replica),
-        row(
-            "auto.create.topics.enable",
-            ConfigType::Boolean,
-            config.auto_create_topics.to_string(),
-            "Topics are made when a client names one that does not exist.",
-        ),
-        row(
-            "message.max.bytes",
-            ConfigType::Int,
-            limits::MESSAGE_BYTES_MAX.to_string(),
-            "The largest record batch of a topic without max.message.bytes, in bytes.",
-        ),
-        row(
-            "group.initial.rebalance.delay.ms",
-            ConfigType::Int,
-            config.group_initial_rebalance_delay_ms.to_string(),
-            "How long an empty group waits for more members, in ms.",
-        ),
-        row(
-            "offsets.retention.minutes",
-            ConfigType::Int,
-            config.offsets_retention_minutes.to_string(),
-            "How long an empty group's offsets are kept.",
-        ),
-        row(
-            "connections.max.idle.ms",
-            ConfigType::Long,
-            config.connections_max_idle_ms.to_string(),
-            "When a silent connection is closed.",
-        ),
-    ]
 }

@@ -16,6 +16,7 @@ use crate::limits::FETCH_COPIED_BYTES_MAX;
 use crate::log::{FileSlice, Located, LogError, Offsets, Partition, Patience};
 use crate::memory::{MemoryBudget, hold};
 use crate::tasks;
+use crate::topics::TopicError;
 
 /// A fetch over several partitions.
 #[derive(Debug)]
@@ -122,14 +123,15 @@ struct Pass {
 }
 
 impl Engine {
-    /// One outcome a partition, in the order of the request. Returns when `min_bytes` are there, when a partition has an error,
-    /// or when `max_wait` has passed. At least one batch in the whole answer, whatever the limits (KIP-74).
+    /// One outcome a partition, in the order of the request. Returns when `min_bytes` are there, when a partition that exists
+    /// has an error, when none exists, or when `max_wait` has passed. At least one batch in the whole answer, whatever the limits (KIP-74).
     pub async fn fetch(&self, ctx: &Context, request: FetchRequest) -> Vec<Result<Fetched, EngineError>> {
         let whole = Whole { max_bytes: request.max_bytes, form: request.form };
         let parts: Arc<[Part]> = request.topics.iter().flat_map(|topic| self.parts(topic)).collect();
         let max_wait = ctx.wait_at_most(request.max_wait, self.clock.monotonic());
         let first = self.pass(whole, &parts).await;
-        if first.failed || first.bytes >= request.min_bytes || max_wait.is_zero() {
+        let nothing_to_wait_for = parts.iter().all(|part| part.partition.is_err());
+        if first.failed || first.bytes >= request.min_bytes || max_wait.is_zero() || nothing_to_wait_for {
             return first.outcomes;
         }
         let wake = Arc::new(Notify::new());
@@ -192,11 +194,27 @@ fn read_all(whole: Whole, parts: &[Part], patience: Patience, memory: &MemoryBud
         };
         match &outcome {
             Ok(fetched) => pass.bytes += fetched.records.len(),
-            Err(_) => pass.failed = true,
+            Err(error) => pass.failed |= !is_unknown(error),
         }
         pass.outcomes.push(outcome);
     }
     Some(pass)
+}
+
+/// What Kafka answers before it reads anything (`KafkaApis.handleFetchRequest`, "erroneous"): a topic that is not there yet
+/// must not turn the long poll of the others into a loop.
+fn is_unknown(error: &EngineError) -> bool {
+    match error {
+        EngineError::Denied(_) => true,
+        EngineError::Topic(error) => matches!(
+            error,
+            TopicError::NotFound { .. }
+                | TopicError::IdNotFound { .. }
+                | TopicError::NoPartition { .. }
+                | TopicError::BadName(_)
+        ),
+        _ => false,
+    }
 }
 
 /// How one partition's part is read.

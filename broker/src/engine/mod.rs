@@ -3,6 +3,7 @@
 //! knows no wire format.
 
 pub mod append_once;
+pub(crate) mod broker_configs;
 pub mod configs;
 pub mod delete_records;
 pub mod error;

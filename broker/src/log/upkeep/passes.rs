@@ -19,9 +19,6 @@ use crate::tasks::{Pulse, VitalThread};
 /// How often idle producers are looked for: Kafka's `producer.id.expiration.check.interval.ms`.
 const PRODUCERS_CHECK: Duration = Duration::from_secs(600);
 
-/// How often the cleaner looks for logs to compact: Kafka's `log.cleaner.backoff.ms`.
-const CLEANER_CHECK: Duration = Duration::from_secs(15);
-
 /// What an operator may set of it.
 #[derive(Clone, Copy, Debug)]
 pub struct UpkeepSettings {
@@ -143,7 +140,7 @@ impl Upkeep {
                 return;
             }
             if !more {
-                self.wake.wait_for(&mut stopping, CLEANER_CHECK);
+                self.wake.wait_for(&mut stopping, limits::CLEANER_CHECK);
             }
         }
     }
