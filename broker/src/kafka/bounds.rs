@@ -1,6 +1,7 @@
-//! Walks a request's bytes before the codec decodes them, and checks every array count on the way. The codec reserves memory for
-//! the count that a frame claims (`Vec::with_capacity`), so a frame of 100 bytes could ask for gigabytes. After this walk a count
-//! is never above the elements that are really there. Allocates nothing. What requests look like is in `wire_layout.rs`.
+//! Walks a request's bytes before the codec decodes them, and checks every array count and every string on the way. The codec
+//! reserves memory for the count that a frame claims (`Vec::with_capacity`), so a frame of 100 bytes could ask for gigabytes.
+//! After this walk a count is never above the elements that are really there, a string is no longer than Kafka's decoder takes
+//! it, and what the request will cost is known (`costs.rs`). Allocates nothing. What requests look like is in `wire_layout.rs`.
 
 use kafka_protocol::messages::ApiKey;
 
@@ -20,23 +21,44 @@ pub(super) enum BadRequest {
     /// More elements than any real request has.
     #[error("the request has more than {max} array elements", max = limits::REQUEST_ELEMENTS_MAX)]
     TooMany,
+    /// A string that is longer than any of its kind.
+    #[error("a {what} of {bytes} bytes in the request, at most {max} are taken")]
+    TooLong {
+        /// The kind.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The most.
+        max: usize,
+    },
     /// A tagged field whose size is not that of its type.
     #[error("tagged field {0} has the wrong size")]
     TagSize(u32),
 }
 
-/// Walks the body of a request (behind its header) and returns how many bytes it has.
-pub(super) fn check(key: ApiKey, version: i16, body: &[u8]) -> Result<usize, BadRequest> {
-    let Some(shape) = wire_layout::of(key) else { return Ok(0) };
-    let flexible = versions::flexible(key, version);
-    let mut walk = Walk { rest: body, version, flexible, elements_left: limits::REQUEST_ELEMENTS_MAX };
+/// What the walk met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Walked {
+    /// Bytes of the request.
+    pub bytes: usize,
+    /// Elements of all its arrays.
+    pub elements: usize,
+    /// Tagged fields.
+    pub tags: usize,
+}
+
+/// Walks the body of a request (behind its header).
+pub(super) fn check(key: ApiKey, version: i16, body: &[u8]) -> Result<Walked, BadRequest> {
+    let Some(shape) = wire_layout::of(key) else { return Ok(Walked::default()) };
+    let mut walk = Walk::over(body, version, versions::flexible(key, version));
     walk.shape(shape)?;
-    Ok(body.len() - walk.rest.len())
+    let elements = limits::REQUEST_ELEMENTS_MAX - walk.elements_left - walk.tags;
+    Ok(Walked { bytes: body.len() - walk.rest.len(), elements, tags: walk.tags })
 }
 
 /// Skips the tagged fields of a request header; the same bounds hold for them.
 pub(super) fn skip_tags(rest: &mut &[u8]) -> Result<(), BadRequest> {
-    let mut walk = Walk { rest, version: 0, flexible: true, elements_left: limits::REQUEST_ELEMENTS_MAX };
+    let mut walk = Walk::over(rest, 0, true);
     walk.tags(&[])?;
     *rest = walk.rest;
     Ok(())
@@ -47,9 +69,15 @@ struct Walk<'a> {
     version: i16,
     flexible: bool,
     elements_left: usize,
+    /// Tagged fields, which count as elements.
+    tags: usize,
 }
 
 impl Walk<'_> {
+    fn over(rest: &[u8], version: i16, flexible: bool) -> Walk<'_> {
+        Walk { rest, version, flexible, elements_left: limits::REQUEST_ELEMENTS_MAX, tags: 0 }
+    }
+
     fn shape(&mut self, shape: &Shape) -> Result<(), BadRequest> {
         for field in shape.fields {
             if (field.from..=field.to).contains(&self.version) {
@@ -62,12 +90,12 @@ impl Walk<'_> {
     fn part(&mut self, part: &Part) -> Result<(), BadRequest> {
         match part {
             Part::Fixed(bytes) => self.skip(*bytes),
-            Part::Text if self.flexible => self.compact_bytes(),
-            Part::Text => {
-                let length = i16::from_be_bytes(self.take()?);
-                self.skip(length_of(length.into())?)
+            Part::Text => self.text("string", limits::REQUEST_STRING_BYTES_MAX),
+            Part::Topic => self.text("topic name", limits::REQUEST_TOPIC_BYTES_MAX),
+            Part::Blob if self.flexible => {
+                let length = self.compact_length()?;
+                self.skip(length)
             }
-            Part::Blob if self.flexible => self.compact_bytes(),
             Part::Blob => {
                 let length = i32::from_be_bytes(self.take()?);
                 self.skip(length_of(length.into())?)
@@ -82,12 +110,8 @@ impl Walk<'_> {
                 let count = self.count()?;
                 self.skip(count * bytes)
             }
-            Part::Texts => {
-                for _ in 0..self.count()? {
-                    self.part(&Part::Text)?;
-                }
-                Ok(())
-            }
+            Part::Texts => self.texts(&Part::Text),
+            Part::Topics => self.texts(&Part::Topic),
             Part::Maybe(shape) => {
                 if self.take::<1>()? == [1] {
                     self.shape(shape)?;
@@ -98,9 +122,28 @@ impl Walk<'_> {
         }
     }
 
+    fn text(&mut self, what: &'static str, max: usize) -> Result<(), BadRequest> {
+        let bytes = match self.flexible {
+            true => self.compact_length()?,
+            false => length_of(i16::from_be_bytes(self.take()?).into())?,
+        };
+        if bytes > max {
+            return Err(BadRequest::TooLong { what, bytes, max });
+        }
+        self.skip(bytes)
+    }
+
+    fn texts(&mut self, of: &Part) -> Result<(), BadRequest> {
+        for _ in 0..self.count()? {
+            self.part(of)?;
+        }
+        Ok(())
+    }
+
     fn tags(&mut self, known: &[(u32, i16, Part)]) -> Result<(), BadRequest> {
         let count = self.varint()? as usize;
         self.spend(count)?;
+        self.tags += count;
         for _ in 0..count {
             let tag = self.varint()?;
             let size = self.varint()? as usize;
@@ -137,9 +180,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn compact_bytes(&mut self) -> Result<(), BadRequest> {
-        let length = (self.varint()? as usize).saturating_sub(1);
-        self.skip(length)
+    /// Null has none.
+    fn compact_length(&mut self) -> Result<usize, BadRequest> {
+        Ok((self.varint()? as usize).saturating_sub(1))
     }
 
     /// As the codec reads it: the fifth byte is the last one, whatever its value.

@@ -42,6 +42,16 @@ impl Dispatcher {
     }
 }
 
+/// Decodes and calls a handler that puts its answer together itself.
+macro_rules! outcome {
+    ($request:ident, $call:ident, $handler:path) => {
+        match decode(&$request) {
+            Ok(body) => $handler(&$call, body).await,
+            Err(reason) => Outcome::Close(reason),
+        }
+    };
+}
+
 /// Decodes, calls the handler and encodes what it returns.
 macro_rules! answer {
     ($request:ident, $call:ident, $handler:path) => {
@@ -88,12 +98,9 @@ impl Dispatcher {
                 answer_unknown_api_versions(&call)
             }
             ApiKey::ApiVersions => answer!(request, call, handlers::api_versions::handle),
-            ApiKey::Fetch => match decode(&request) {
-                Ok(body) => handlers::fetch::handle(&call, body).await,
-                Err(reason) => Outcome::Close(reason),
-            },
+            ApiKey::Fetch => outcome!(request, call, handlers::fetch::handle),
             ApiKey::ListOffsets => answer!(request, call, handlers::list_offsets::handle),
-            ApiKey::Metadata => answer!(request, call, handlers::metadata::handle),
+            ApiKey::Metadata => outcome!(request, call, handlers::metadata::handle),
             ApiKey::OffsetCommit => answer!(request, call, handlers::offset_commit::handle),
             ApiKey::OffsetFetch => answer!(request, call, handlers::offset_fetch::handle),
             ApiKey::FindCoordinator => answer!(request, call, handlers::find_coordinator::handle),
@@ -103,16 +110,16 @@ impl Dispatcher {
             ApiKey::SyncGroup => answer!(request, call, handlers::sync_group::handle),
             ApiKey::DescribeGroups => answer!(request, call, handlers::describe_groups::handle),
             ApiKey::ListGroups => answer!(request, call, handlers::list_groups::handle),
-            ApiKey::CreateTopics => answer!(request, call, handlers::create_topics::handle),
-            ApiKey::DeleteTopics => answer!(request, call, handlers::delete_topics::handle),
+            ApiKey::CreateTopics => outcome!(request, call, handlers::create_topics::handle),
+            ApiKey::DeleteTopics => outcome!(request, call, handlers::delete_topics::handle),
             ApiKey::DeleteRecords => answer!(request, call, handlers::delete_records::handle),
             ApiKey::InitProducerId => answer!(request, call, handlers::init_producer_id::handle),
             ApiKey::OffsetForLeaderEpoch => answer!(request, call, handlers::offset_for_leader_epoch::handle),
-            ApiKey::DescribeConfigs => answer!(request, call, handlers::describe_configs::handle),
-            ApiKey::AlterConfigs => answer!(request, call, handlers::alter_configs::handle),
-            ApiKey::CreatePartitions => answer!(request, call, handlers::create_partitions::handle),
+            ApiKey::DescribeConfigs => outcome!(request, call, handlers::describe_configs::handle),
+            ApiKey::AlterConfigs => outcome!(request, call, handlers::alter_configs::handle),
+            ApiKey::CreatePartitions => outcome!(request, call, handlers::create_partitions::handle),
             ApiKey::IncrementalAlterConfigs => {
-                answer!(request, call, handlers::incremental_alter_configs::handle)
+                outcome!(request, call, handlers::incremental_alter_configs::handle)
             }
             ApiKey::DescribeCluster => answer!(request, call, handlers::describe_cluster::handle),
             ApiKey::DescribeTopicPartitions => {

@@ -51,7 +51,11 @@ pub(super) fn code_of_commit(version: i16, error: &GroupError) -> i16 {
 
 /// The error's text, for responses that have a place for it.
 pub(super) fn text(error: &dyn std::error::Error) -> StrBytes {
-    let mut text = error.to_string();
+    told(error.to_string())
+}
+
+/// A text for people: what a request says may be in it, at any length.
+pub(super) fn told(mut text: String) -> StrBytes {
     // A Kafka string has 32,767 bytes at most; nobody reads a thousand.
     if text.len() > 1_000 {
         let end = (0..=1_000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use kafka_protocol::messages::ApiKey;
 
 use super::{bounds, versions};
+use crate::limits;
 
 /// A request whose header is parsed and whose body is not.
 #[derive(Clone, Debug)]
@@ -67,6 +68,9 @@ pub(super) fn parse(mut frame: Bytes) -> Result<Request, HeaderError> {
     // Not compact, even in flexible headers (RequestHeader.json says why: an old broker must be able to parse ApiVersions).
     let length = frame.try_get_i16().map_err(short)?;
     let client_id = match usize::try_from(length) {
+        Ok(length) if length > limits::CLIENT_ID_BYTES_MAX => {
+            return Err(HeaderError::Broken("the client id is too long"));
+        }
         Ok(length) if length <= frame.len() => frame.split_to(length),
         Ok(_) => return Err(HeaderError::Broken("the client id is cut short")),
         Err(_) if length == -1 => Bytes::new(),
@@ -123,6 +127,18 @@ mod tests {
             Err(HeaderError::UnknownVersion { key: ApiKey::Produce, version: 2, min: 3, max: 13 })
         ));
         assert!(matches!(parse(Bytes::from_static(b"\0\x03\0\0\0\0\0\x01\xff\xfe")), Err(HeaderError::Broken(_))));
+    }
+
+    #[test]
+    fn a_client_id_is_as_long_as_any_real_one_and_no_longer() {
+        let frame = |bytes: usize| {
+            let mut frame = BytesMut::from(&b"\0\x12\0\0\0\0\0\x01"[..]);
+            frame.extend_from_slice(&u16::try_from(bytes).unwrap().to_be_bytes());
+            frame.extend_from_slice(&vec![b'x'; bytes]);
+            parse(frame.freeze())
+        };
+        assert_eq!(frame(limits::CLIENT_ID_BYTES_MAX).unwrap().client_id.len(), limits::CLIENT_ID_BYTES_MAX);
+        assert!(matches!(frame(limits::CLIENT_ID_BYTES_MAX + 1), Err(HeaderError::Broken(_))));
     }
 
     #[test]

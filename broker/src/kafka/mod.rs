@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! listener ─ accept ─ connection ─ frame (admitted by bytes) ─ header (versions) ─ dispatch ─ bounds ─ decode ─ handlers/ ─ engine
-//!                         └ write ◁─────────────────────────────────────────────── encode ◁───────────────────────┘
+//!                         └ write ◁───────────────────────────────────────────── encode, answer ◁──────────────────┘
 //! ```
 
 mod accept;
+mod answer;
 mod bounds;
 mod call;
 mod connection;

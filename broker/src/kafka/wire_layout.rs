@@ -4,7 +4,7 @@
 
 use kafka_protocol::messages::ApiKey;
 
-use self::Part::{Blob, Fixed, List, Maybe, Nested, Numbers, Text, Texts};
+use self::Part::{Blob, Fixed, List, Maybe, Nested, Numbers, Text, Texts, Topic, Topics};
 
 /// What a field looks like on the wire, as far as lengths go. Text, blobs and lists are compact in flexible versions.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) enum Part {
     Fixed(usize),
     /// A string, null or not.
     Text,
+    /// A topic's name, null or not: a string with a bound of its own.
+    Topic,
     /// Bytes, null or not.
     Blob,
     /// Structs.
@@ -21,6 +23,8 @@ pub(super) enum Part {
     Numbers(usize),
     /// Strings.
     Texts,
+    /// Names of topics.
+    Topics,
     /// One byte (1: there, else not), then perhaps a struct.
     Maybe(&'static Shape),
     /// A struct.
@@ -100,7 +104,7 @@ const fn plain(fields: &'static [Field]) -> Shape {
 }
 
 static PRODUCE: Shape = plain(&[all(Text), all(Fixed(2 + 4)), all(List(&PRODUCE_TOPIC))]);
-static PRODUCE_TOPIC: Shape = plain(&[until(12, Text), since(13, Fixed(16)), all(List(&PRODUCE_PARTITION))]);
+static PRODUCE_TOPIC: Shape = plain(&[until(12, Topic), since(13, Fixed(16)), all(List(&PRODUCE_PARTITION))]);
 static PRODUCE_PARTITION: Shape = plain(&[all(Fixed(4)), all(Blob)]);
 
 static FETCH: Shape = Shape {
@@ -117,25 +121,25 @@ static FETCH: Shape = Shape {
     tags: &[(0, 12, Text), (1, 15, Nested(&REPLICA_STATE))],
 };
 static REPLICA_STATE: Shape = plain(&[all(Fixed(4 + 8))]);
-static FETCH_TOPIC: Shape = plain(&[until(12, Text), since(13, Fixed(16)), all(List(&FETCH_PARTITION))]);
+static FETCH_TOPIC: Shape = plain(&[until(12, Topic), since(13, Fixed(16)), all(List(&FETCH_PARTITION))]);
 static FETCH_PARTITION: Shape = Shape {
     fields: &[all(Fixed(4)), since(9, Fixed(4)), all(Fixed(8)), since(12, Fixed(4)), since(5, Fixed(8)), all(Fixed(4))],
     tags: &[(0, 17, Fixed(16)), (1, 18, Fixed(8))],
 };
-static FORGOTTEN_TOPIC: Shape = plain(&[until(12, Text), since(13, Fixed(16)), all(Numbers(4))]);
+static FORGOTTEN_TOPIC: Shape = plain(&[until(12, Topic), since(13, Fixed(16)), all(Numbers(4))]);
 
 static LIST_OFFSETS: Shape =
     plain(&[all(Fixed(4)), since(2, Fixed(1)), all(List(&LIST_OFFSETS_TOPIC)), since(10, Fixed(4))]);
-static LIST_OFFSETS_TOPIC: Shape = plain(&[all(Text), all(List(&LIST_OFFSETS_PARTITION))]);
+static LIST_OFFSETS_TOPIC: Shape = plain(&[all(Topic), all(List(&LIST_OFFSETS_PARTITION))]);
 static LIST_OFFSETS_PARTITION: Shape = plain(&[all(Fixed(4)), since(4, Fixed(4)), all(Fixed(8))]);
 
 static METADATA: Shape =
     plain(&[all(List(&METADATA_TOPIC)), since(4, Fixed(1)), between(8, 10, Fixed(1)), since(8, Fixed(1))]);
-static METADATA_TOPIC: Shape = plain(&[since(10, Fixed(16)), all(Text)]);
+static METADATA_TOPIC: Shape = plain(&[since(10, Fixed(16)), all(Topic)]);
 
 static OFFSET_COMMIT: Shape =
     plain(&[all(Text), all(Fixed(4)), all(Text), since(7, Text), until(4, Fixed(8)), all(List(&OFFSET_COMMIT_TOPIC))]);
-static OFFSET_COMMIT_TOPIC: Shape = plain(&[all(Text), all(List(&OFFSET_COMMIT_PARTITION))]);
+static OFFSET_COMMIT_TOPIC: Shape = plain(&[all(Topic), all(List(&OFFSET_COMMIT_PARTITION))]);
 static OFFSET_COMMIT_PARTITION: Shape = plain(&[all(Fixed(4 + 8)), since(6, Fixed(4)), all(Text)]);
 
 static OFFSET_FETCH: Shape = plain(&[
@@ -146,7 +150,7 @@ static OFFSET_FETCH: Shape = plain(&[
 ]);
 static OFFSET_FETCH_GROUP: Shape =
     plain(&[all(Text), since(9, Text), since(9, Fixed(4)), all(List(&OFFSET_FETCH_TOPIC))]);
-static OFFSET_FETCH_TOPIC: Shape = plain(&[all(Text), all(Numbers(4))]);
+static OFFSET_FETCH_TOPIC: Shape = plain(&[all(Topic), all(Numbers(4))]);
 
 static FIND_COORDINATOR: Shape = plain(&[until(3, Text), since(1, Fixed(1)), since(4, Texts)]);
 
@@ -186,21 +190,21 @@ static API_VERSIONS: Shape = plain(&[since(3, Text), since(3, Text)]);
 
 static CREATE_TOPICS: Shape = plain(&[all(List(&CREATE_TOPIC)), all(Fixed(4 + 1))]);
 static CREATE_TOPIC: Shape =
-    plain(&[all(Text), all(Fixed(4 + 2)), all(List(&CREATE_TOPIC_ASSIGNMENT)), all(List(&CREATE_TOPIC_CONFIG))]);
+    plain(&[all(Topic), all(Fixed(4 + 2)), all(List(&CREATE_TOPIC_ASSIGNMENT)), all(List(&CREATE_TOPIC_CONFIG))]);
 static CREATE_TOPIC_ASSIGNMENT: Shape = plain(&[all(Fixed(4)), all(Numbers(4))]);
 static CREATE_TOPIC_CONFIG: Shape = plain(&[all(Text), all(Text)]);
 
-static DELETE_TOPICS: Shape = plain(&[since(6, List(&DELETE_TOPIC)), until(5, Texts), all(Fixed(4))]);
-static DELETE_TOPIC: Shape = plain(&[all(Text), all(Fixed(16))]);
+static DELETE_TOPICS: Shape = plain(&[since(6, List(&DELETE_TOPIC)), until(5, Topics), all(Fixed(4))]);
+static DELETE_TOPIC: Shape = plain(&[all(Topic), all(Fixed(16))]);
 
 static DELETE_RECORDS: Shape = plain(&[all(List(&DELETE_RECORDS_TOPIC)), all(Fixed(4))]);
-static DELETE_RECORDS_TOPIC: Shape = plain(&[all(Text), all(List(&DELETE_RECORDS_PARTITION))]);
+static DELETE_RECORDS_TOPIC: Shape = plain(&[all(Topic), all(List(&DELETE_RECORDS_PARTITION))]);
 static DELETE_RECORDS_PARTITION: Shape = plain(&[all(Fixed(4 + 8))]);
 
 static INIT_PRODUCER_ID: Shape = plain(&[all(Text), all(Fixed(4)), since(3, Fixed(8 + 2))]);
 
 static OFFSET_FOR_LEADER_EPOCH: Shape = plain(&[since(3, Fixed(4)), all(List(&OFFSET_FOR_LEADER_TOPIC))]);
-static OFFSET_FOR_LEADER_TOPIC: Shape = plain(&[all(Text), all(List(&OFFSET_FOR_LEADER_PARTITION))]);
+static OFFSET_FOR_LEADER_TOPIC: Shape = plain(&[all(Topic), all(List(&OFFSET_FOR_LEADER_PARTITION))]);
 static OFFSET_FOR_LEADER_PARTITION: Shape = plain(&[all(Fixed(4 + 4 + 4))]);
 
 static DESCRIBE_CONFIGS: Shape = plain(&[all(List(&DESCRIBE_CONFIGS_RESOURCE)), all(Fixed(1)), since(3, Fixed(1))]);
@@ -211,7 +215,7 @@ static ALTER_CONFIGS_RESOURCE: Shape = plain(&[all(Fixed(1)), all(Text), all(Lis
 static ALTER_CONFIGS_ENTRY: Shape = plain(&[all(Text), all(Text)]);
 
 static CREATE_PARTITIONS: Shape = plain(&[all(List(&CREATE_PARTITIONS_TOPIC)), all(Fixed(4 + 1))]);
-static CREATE_PARTITIONS_TOPIC: Shape = plain(&[all(Text), all(Fixed(4)), all(List(&CREATE_PARTITIONS_ASSIGNMENT))]);
+static CREATE_PARTITIONS_TOPIC: Shape = plain(&[all(Topic), all(Fixed(4)), all(List(&CREATE_PARTITIONS_ASSIGNMENT))]);
 static CREATE_PARTITIONS_ASSIGNMENT: Shape = plain(&[all(Numbers(4))]);
 
 static INCREMENTAL_ALTER_CONFIGS: Shape = plain(&[all(List(&INCREMENTAL_RESOURCE)), all(Fixed(1))]);
@@ -222,5 +226,5 @@ static DESCRIBE_CLUSTER: Shape = plain(&[all(Fixed(1)), since(1, Fixed(1)), sinc
 
 static DESCRIBE_TOPIC_PARTITIONS: Shape =
     plain(&[all(List(&DESCRIBE_TOPIC)), all(Fixed(4)), all(Maybe(&TOPIC_CURSOR))]);
-static DESCRIBE_TOPIC: Shape = plain(&[all(Text)]);
-static TOPIC_CURSOR: Shape = plain(&[all(Text), all(Fixed(4))]);
+static DESCRIBE_TOPIC: Shape = plain(&[all(Topic)]);
+static TOPIC_CURSOR: Shape = plain(&[all(Topic), all(Fixed(4))]);

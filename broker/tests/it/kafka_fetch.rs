@@ -125,6 +125,28 @@ async fn a_long_poll_wakes_when_a_record_comes_and_not_before() {
 }
 
 #[tokio::test]
+async fn an_unknown_topic_beside_a_good_one_does_not_end_its_long_poll_and_alone_it_is_answered_at_once() {
+    let broker = Broker::start().await;
+    let (mut consumer, mut producer) = (broker.client().await, broker.client().await);
+    consumer.topic("t").await;
+    // Ten minutes: only the record can end it.
+    let mut request = fetch("t", 0).with_max_wait_ms(600_000).with_min_bytes(1);
+    request.topics.extend(fetch("nowhere", 0).topics);
+    let missing = FetchPartition::default().with_partition(7).with_partition_max_bytes(1 << 20);
+    request.topics[0].partitions.push(missing);
+    consumer.send(12, &request).await;
+    producer.produce("t", batch(&["a"])).await;
+    let mut answer = consumer.read::<FetchRequest>(12).await.responses;
+    let codes: Vec<_> = answer.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code).collect();
+    assert_eq!(codes, [0, 3, 3]);
+    let records = answer.remove(0).partitions.remove(0).records;
+    assert_eq!(bases(&records.expect("never null")), [0], "an error before the record would have come without it");
+    let alone = fetch("nowhere", 0).with_max_wait_ms(600_000).with_min_bytes(1);
+    assert_eq!(one(&mut consumer, 12, &alone).await.error_code, 3);
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn topic_ids_name_a_topic_and_never_the_one_made_later_under_its_name() {
     let broker = Broker::start().await;
     let mut client = broker.client().await;

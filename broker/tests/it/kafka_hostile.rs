@@ -3,11 +3,26 @@
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, MetadataRequest};
-use sluice_broker::config::BrokerConfig;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, DescribeConfigsRequest, MetadataRequest};
+use kafka_protocol::protocol::StrBytes;
+use sluice_broker::config::{BrokerConfig, ConnectionsConfig};
 use tokio::io::AsyncWriteExt;
 
-use crate::kafka_client::{Broker, batch, key, produce};
+use crate::kafka_client::{Broker, batch, key, name, produce};
+
+async fn start(connections: ConnectionsConfig) -> Broker {
+    Broker::start_with(BrokerConfig { connections, ..BrokerConfig::default() }).await
+}
+
+fn unsigned(frame: &mut BytesMut, mut value: u32) {
+    while value >= 0x80 {
+        frame.put_u8(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    frame.put_u8(value.to_le_bytes()[0]);
+}
 
 async fn serves(broker: &Broker) {
     let mut client = broker.client().await;
@@ -57,6 +72,55 @@ async fn a_hundred_bytes_that_claim_two_billion_elements_cost_a_connection_and_n
 }
 
 #[tokio::test]
+async fn a_topic_name_of_megabytes_over_190_000_partitions_costs_a_connection_and_no_memory() {
+    let broker = Broker::start().await;
+    let mut frame = header(key(ApiKey::Produce), 9);
+    // No tagged fields, no transactional id, acks, time-out, one topic.
+    frame.put_slice(b"\0\0\xff\xff\0\0\x75\x30\x02");
+    unsigned(&mut frame, 7_000_001);
+    frame.put_bytes(b'x', 7_000_000);
+    unsigned(&mut frame, 190_001);
+    for partition in 0..190_000 {
+        frame.put_i32(partition);
+        frame.put_slice(b"\0\0");
+    }
+    frame.put_slice(b"\0\0");
+    let mut client = broker.client().await;
+    client.send_frame(&frame).await;
+    client.closed().await;
+    serves(&broker).await;
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn one_topic_named_27_000_times_is_answered_once() {
+    let broker = Broker::start_with(BrokerConfig { num_partitions: 100, ..BrokerConfig::default() }).await;
+    let mut client = broker.client().await;
+    client.topic("t").await;
+    let asked = MetadataRequestTopic::default().with_name(Some(name("t")));
+    let request = MetadataRequest::default().with_topics(Some(vec![asked; 27_000]));
+    let answer = client.ask(9, &request).await;
+    assert_eq!((answer.topics.len(), answer.topics[0].partitions.len()), (1, 100));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_could_take_costs_its_connection() {
+    let small = BrokerConfig { memory_max_bytes: 64 * 1024 * 1024, ..BrokerConfig::default() };
+    let broker = Broker::start_with(small).await;
+    let mut client = broker.client().await;
+    let of_broker = DescribeConfigsResource::default().with_resource_type(4).with_configuration_keys(None);
+    let of_broker = of_broker.with_resource_name(StrBytes::from_static_str("1"));
+    let request = DescribeConfigsRequest::default().with_include_synonyms(true).with_include_documentation(true);
+    // 800 KB that would be answered with more than a gigabyte.
+    client.send(4, &request.clone().with_resources(vec![of_broker.clone(); 100_000])).await;
+    client.closed().await;
+    let mut client = broker.client().await;
+    assert_eq!(client.ask(4, &request.with_resources(vec![of_broker; 20])).await.results.len(), 20);
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn unknown_keys_versions_and_headers_close_the_connection() {
     let broker = Broker::start().await;
     let frames =
@@ -86,7 +150,7 @@ async fn what_came_before_a_broken_request_is_answered() {
 
 #[tokio::test]
 async fn connections_above_the_limit_are_closed_and_find_room_when_others_leave() {
-    let broker = Broker::start_with(BrokerConfig { max_connections: 2, ..BrokerConfig::default() }).await;
+    let broker = start(ConnectionsConfig { max_connections: 2, ..ConnectionsConfig::default() }).await;
     let (mut first, mut second) = (broker.client().await, broker.client().await);
     first.ask(12, &MetadataRequest::default()).await;
     second.ask(12, &MetadataRequest::default()).await;
@@ -113,7 +177,7 @@ async fn connections_above_the_limit_are_closed_and_find_room_when_others_leave(
 
 #[tokio::test]
 async fn a_silent_connection_is_closed_after_the_idle_time() {
-    let broker = Broker::start_with(BrokerConfig { connections_max_idle_ms: 50, ..BrokerConfig::default() }).await;
+    let broker = start(ConnectionsConfig { connections_max_idle_ms: 50, ..ConnectionsConfig::default() }).await;
     let mut client = broker.client().await;
     client.closed().await;
     broker.stop().await;

@@ -2,6 +2,7 @@
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::{CreateTopicsRequest, FetchRequest, MetadataRequest, ProduceRequest};
 use kafka_protocol::protocol::StrBytes;
 use sluice_broker::config::BrokerConfig;
@@ -60,6 +61,34 @@ async fn batches_come_back_byte_for_byte_in_every_compression_save_offset_and_ep
         // Behind base offset, length and leader epoch.
         assert_eq!(got[16..], sent[16..], "{topic}");
     }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn zstd_is_refused_in_versions_of_produce_that_are_older_than_it() {
+    let broker = Broker::start().await;
+    let mut client = broker.client().await;
+    client.topic("t").await;
+    for version in 3..=12 {
+        let zstd = produce("t", batch_of(&["a"], Compression::Zstd, None), -1);
+        let code = client.ask(version, &zstd).await.responses[0].partition_responses[0].error_code;
+        assert_eq!(code, if version < 7 { 76 } else { 0 }, "version {version}");
+        let gzip = produce("t", batch_of(&["a"], Compression::Gzip, None), -1);
+        assert_eq!(client.ask(version, &gzip).await.responses[0].partition_responses[0].error_code, 0);
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn errors_of_many_partitions_are_told_in_words_a_hundred_times() {
+    let broker = Broker::start().await;
+    let mut client = broker.client().await;
+    let mut request = produce("not/legal", batch(&["a"]), -1);
+    request.topic_data[0].partition_data =
+        (0..300).map(|index| PartitionProduceData::default().with_index(index).with_records(None)).collect();
+    let answer = client.ask(9, &request).await.responses.remove(0).partition_responses;
+    assert!(answer.len() == 300 && answer.iter().all(|part| part.error_code == 17));
+    assert_eq!(answer.iter().filter(|part| part.error_message.is_some()).count(), 100);
     broker.stop().await;
 }
 

@@ -7,11 +7,12 @@ use kafka_protocol::messages::create_topics_request::{
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     AlterConfigsRequest, BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
     DescribeClusterRequest, DescribeConfigsRequest, DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest,
-    MetadataRequest,
+    ListOffsetsRequest, MetadataRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -91,9 +92,10 @@ async fn create_topics_answers_in_every_version_and_validate_only_makes_nothing(
         let dry = CreateTopicsRequest::default().with_topics(vec![creatable(topic)]).with_validate_only(true);
         let dry = client.ask(version, &dry).await.topics.remove(0);
         assert_eq!((dry.error_code, dry.topic_id), (0, uuid::Uuid::nil()));
+        assert_eq!(dry.error_message, None, "null, and not an empty text, where there is no error");
         let made = client.ask(version, &CreateTopicsRequest::default().with_topics(vec![creatable(topic)])).await;
         let made = &made.topics[0];
-        assert_eq!(made.error_code, 0, "version {version}: {:?}", made.error_message);
+        assert_eq!((made.error_code, &made.error_message), (0, &None), "version {version}");
         if version >= 5 {
             assert_eq!((made.num_partitions, made.replication_factor), (1, 1));
             let configs = made.configs.as_ref().expect("configs are returned");
@@ -203,6 +205,77 @@ async fn describe_configs_lists_every_key_with_its_default_and_its_source() {
     let results = client.ask(4, &request).await.results;
     assert_eq!(results.iter().map(|one| one.error_code).collect::<Vec<_>>(), [3, 0, 0]);
     assert!(results[1].configs.len() > 1 && results[2].configs.len() == 1);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_list_of_config_keys_means_all_and_the_broker_has_the_keys_that_clients_look_for() {
+    let broker = Broker::start().await;
+    let mut client = broker.client().await;
+    client.topic("t").await;
+    for version in 1..=4 {
+        for (kind, resource) in [(2, "t"), (4, "1")] {
+            let describe = |keys| {
+                let one = DescribeConfigsResource::default().with_resource_type(kind).with_resource_name(s(resource));
+                DescribeConfigsRequest::default().with_resources(vec![one.with_configuration_keys(keys)])
+            };
+            let all = client.ask(version, &describe(None)).await.results.remove(0).configs;
+            let empty = client.ask(version, &describe(Some(Vec::new()))).await.results.remove(0).configs;
+            assert!(all.len() > 30 && empty == all, "version {version} of {resource}");
+            let none = client.ask(version, &describe(Some(vec![s("no.such.key")]))).await.results.remove(0).configs;
+            assert!(none.is_empty());
+        }
+    }
+    let one = DescribeConfigsResource::default().with_resource_type(4).with_resource_name(s("1"));
+    let request = DescribeConfigsRequest::default().with_resources(vec![one.with_configuration_keys(None)]);
+    let rows = client.ask(4, &request).await.results.remove(0).configs;
+    let value = |key: &str| rows.iter().find(|row| row.name.as_str() == key).and_then(|row| row.value.clone());
+    let advertised = format!("PLAINTEXT://localhost:{}", broker.port);
+    for (key, expected) in [
+        ("advertised.listeners", advertised.as_str()),
+        ("log.retention.ms", "604800000"),
+        ("log.cleaner.backoff.ms", "15000"),
+        ("log.segment.bytes", "1073741824"),
+        ("max.connections", "10000"),
+        ("node.id", "1"),
+    ] {
+        assert_eq!(value(key).as_deref(), Some(expected), "{key}");
+    }
+    assert!(rows.iter().all(|row| row.read_only), "nothing of the broker is set from here");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_request_names_twice_is_answered_once_as_in_kafka() {
+    let broker = Broker::start().await;
+    let mut client = broker.client().await;
+    let id = client.topic("t").await.topic_id;
+    let asked =
+        |named: Option<&'static str>, id| MetadataRequestTopic::default().with_name(named.map(name)).with_topic_id(id);
+    let nil = uuid::Uuid::nil();
+    let twice = vec![asked(Some("t"), nil), asked(Some("u"), nil), asked(Some("t"), nil), asked(Some("u"), nil)];
+    let twice = MetadataRequest::default().with_topics(Some(twice)).with_allow_auto_topic_creation(false);
+    let answer = client.ask(12, &twice).await;
+    assert_eq!(answer.topics.iter().map(|topic| topic.error_code).collect::<Vec<_>>(), [0, 3]);
+    let by_id = MetadataRequest::default().with_topics(Some(vec![asked(None, id), asked(None, id)]));
+    assert_eq!(client.ask(12, &by_id).await.topics.len(), 1);
+
+    let grow = CreatePartitionsTopic::default().with_name(name("t")).with_count(3).with_assignments(None);
+    let grown = client.ask(3, &CreatePartitionsRequest::default().with_topics(vec![grow.clone(), grow])).await.results;
+    assert_eq!((grown.len(), grown[0].error_code), (1, 42));
+    let deleted = DeleteTopicsRequest::default().with_topic_names(vec![name("t"), name("t")]);
+    let deleted = client.ask(5, &deleted).await.responses;
+    assert_eq!((deleted.len(), deleted[0].error_code), (1, 42));
+    let resource = AlterConfigsResource::default().with_resource_type(2).with_resource_name(s("t"));
+    let altered = IncrementalAlterConfigsRequest::default().with_resources(vec![resource.clone(), resource]);
+    let altered = client.ask(1, &altered).await.responses;
+    assert_eq!((altered.len(), altered[0].error_code), (1, 42));
+    assert_eq!(client.topic("t").await.partitions.len(), 1, "nothing of it was done");
+
+    let part = ListOffsetsPartition::default().with_timestamp(-1).with_current_leader_epoch(-1);
+    let topic = ListOffsetsTopic::default().with_name(name("t")).with_partitions(vec![part.clone(), part]);
+    let listed = client.ask(5, &ListOffsetsRequest::default().with_topics(vec![topic])).await.topics.remove(0);
+    assert_eq!(listed.partitions.iter().map(|part| part.error_code).collect::<Vec<_>>(), [42, 42]);
     broker.stop().await;
 }
 

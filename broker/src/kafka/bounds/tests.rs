@@ -242,7 +242,8 @@ fn the_walk_ends_at_the_last_byte_of_what_the_codec_encodes_in_every_version() {
     for row in ROWS {
         for version in row.min..=row.max {
             let sample = sample(row.key, version);
-            assert_eq!(check(row.key, version, &sample), Ok(sample.len()), "{:?} version {version}", row.key);
+            let walked = check(row.key, version, &sample).map(|walked| walked.bytes);
+            assert_eq!(walked, Ok(sample.len()), "{:?} version {version}", row.key);
         }
     }
 }
@@ -283,6 +284,58 @@ fn a_frame_of_many_tiny_elements_is_refused_above_the_limit() {
     };
     assert!(list(limits::REQUEST_ELEMENTS_MAX).is_ok());
     assert_eq!(list(limits::REQUEST_ELEMENTS_MAX + 1), Err(BadRequest::TooMany));
+}
+
+/// A Produce or Fetch with one topic of this name and no partitions, in the first version whose strings can be of any length.
+fn named(key: ApiKey, name: &str) -> Result<Walked, BadRequest> {
+    let name = TopicName(StrBytes::from_string(name.to_owned()));
+    let (version, body) = match key {
+        ApiKey::Produce => {
+            let topic = TopicProduceData::default().with_name(name);
+            (9, bytes(&messages::ProduceRequest::default().with_topic_data(vec![topic]), 9))
+        }
+        ApiKey::Fetch => {
+            let topic = FetchTopic::default().with_topic(name);
+            (12, bytes(&messages::FetchRequest::default().with_topics(vec![topic]), 12))
+        }
+        _ => {
+            let topic = MetadataRequestTopic::default().with_name(Some(name));
+            (9, bytes(&messages::MetadataRequest::default().with_topics(Some(vec![topic])), 9))
+        }
+    };
+    check(key, version, &body)
+}
+
+#[test]
+fn a_topic_name_of_megabytes_is_refused_while_decoding_and_one_that_is_a_little_too_long_is_for_the_handler() {
+    for key in [ApiKey::Produce, ApiKey::Fetch, ApiKey::Metadata] {
+        assert!(named(key, &"x".repeat(249)).is_ok() && named(key, &"x".repeat(1_000)).is_ok());
+        for bytes in [1_001, 20_000, 7_000_000] {
+            let refused = BadRequest::TooLong { what: "topic name", bytes, max: limits::REQUEST_TOPIC_BYTES_MAX };
+            assert_eq!(named(key, &"x".repeat(bytes)), Err(refused), "{key:?}");
+        }
+    }
+}
+
+#[test]
+fn no_string_of_any_request_is_longer_than_kafkas_own_decoder_takes() {
+    let group = |bytes: usize| {
+        let request = messages::HeartbeatRequest::default()
+            .with_group_id(GroupId(StrBytes::from_string("g".repeat(bytes))))
+            .with_member_id(s("m"));
+        check(ApiKey::Heartbeat, 4, &self::bytes(&request, 4))
+    };
+    assert!(group(32_767).is_ok());
+    assert!(matches!(group(32_768), Err(BadRequest::TooLong { what: "string", bytes: 32_768, .. })));
+}
+
+#[test]
+fn elements_and_tagged_fields_are_counted() {
+    let walked = check(ApiKey::Metadata, 12, &sample(ApiKey::Metadata, 12)).unwrap();
+    assert_eq!((walked.elements, walked.tags), (2, 0));
+    // Two topics with two partitions each, two forgotten ones with two numbers each, a cluster id in a tagged field.
+    let walked = check(ApiKey::Fetch, 12, &fetch(12)).unwrap();
+    assert_eq!((walked.elements, walked.tags), (2 + 4 + 2 + 4, 1));
 }
 
 /// What passes the walk must not make the codec panic; every single byte of every sample is changed in eight ways.

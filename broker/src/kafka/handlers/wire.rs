@@ -1,5 +1,8 @@
 //! The wire's spellings of absence, turned into `Option` and back, and text into the codec's.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use bytes::Bytes;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::StrBytes;
@@ -7,6 +10,7 @@ use uuid::Uuid;
 
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicRef};
+use crate::limits;
 
 /// Owned text for a response.
 pub(in crate::kafka::handlers) fn text(text: impl Into<String>) -> StrBytes {
@@ -21,6 +25,27 @@ pub(in crate::kafka::handlers) fn topic_name(name: impl Into<String>) -> TopicNa
 /// How a request names a topic: by id from the version on that has no names (KIP-516).
 pub(in crate::kafka::handlers) fn topic_ref(by_id: bool, name: &TopicName, id: Uuid) -> TopicRef {
     if by_id { TopicRef::Id(TopicId(id)) } else { TopicRef::name(name) }
+}
+
+/// How often a request names each of its resources.
+pub(in crate::kafka::handlers) fn times<T: Eq + Hash>(named: impl Iterator<Item = T>) -> HashMap<T, usize> {
+    let mut times = HashMap::new();
+    for name in named {
+        *times.entry(name).or_default() += 1;
+    }
+    times
+}
+
+/// How many errors of an answer are told in words (`limits::ERRORS_TOLD_MAX`).
+#[derive(Debug, Default)]
+pub(in crate::kafka::handlers) struct Told(usize);
+
+impl Told {
+    /// Whether one more may be.
+    pub(in crate::kafka::handlers) fn one_more(&mut self) -> bool {
+        self.0 += 1;
+        self.0 <= limits::ERRORS_TOLD_MAX
+    }
 }
 
 /// -1: not known, not checked.

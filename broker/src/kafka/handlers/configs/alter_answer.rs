@@ -23,6 +23,14 @@ pub(super) fn permit(call: &Call<'_>, kind: i8, name: &str) -> Result<Granted<Al
     }
 }
 
+/// Kafka answers a resource that is there twice once, and changes nothing of it (`ControllerApis`). `None`: it is answered.
+pub(super) fn once(times: Option<usize>) -> Option<Result<(), Refused>> {
+    match times? {
+        1 => Some(Ok(())),
+        _ => Some(Err(invalid("the request names this resource twice".into()))),
+    }
+}
+
 /// An error of the engine.
 pub(super) fn refused(error: &EngineError) -> Refused {
     (errors::code(error), errors::text(error).to_string())
@@ -36,7 +44,7 @@ macro_rules! answer {
             name: &str,
             outcome: Result<(), Refused>,
         ) -> $response::AlterConfigsResourceResponse {
-            let (code, text) = outcome.map_or_else(|(code, text)| (code, Some(wire::text(text))), |()| (0, None));
+            let (code, text) = outcome.map_or_else(|(code, text)| (code, Some(errors::told(text))), |()| (0, None));
             $response::AlterConfigsResourceResponse::default()
                 .with_error_code(code)
                 .with_error_message(text)

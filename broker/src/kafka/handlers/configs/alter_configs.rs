@@ -4,15 +4,26 @@ use kafka_protocol::messages::alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
 use super::alter_answer::{self, Refused};
+use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
+use crate::kafka::connection::Outcome;
+use crate::kafka::handlers::wire;
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let mut responses = Vec::with_capacity(request.resources.len());
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: AlterConfigsRequest) -> Outcome {
+    let mut times = wire::times(request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str())));
+    let mut rows = Rows::new(call);
     for resource in &request.resources {
-        let outcome = replace(call, resource, request.validate_only).await;
-        responses.push(alter_answer::legacy(resource.resource_type, &resource.resource_name, outcome));
+        let (kind, name) = (resource.resource_type, resource.resource_name.as_str());
+        let outcome = match alter_answer::once(times.remove(&(kind, name))) {
+            None => continue,
+            Some(Ok(())) => replace(call, resource, request.validate_only).await,
+            Some(Err(twice)) => Err(twice),
+        };
+        if !rows.push(&alter_answer::legacy(kind, name, outcome)) {
+            break;
+        }
     }
-    AlterConfigsResponse::default().with_responses(responses)
+    rows.finish(AlterConfigsResponse::default(), 0)
 }
 
 async fn replace(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refused> {

@@ -1,5 +1,7 @@
 //! DescribeConfigs (32): every config of a topic or of this broker, with its source, default, type and documentation.
 
+use std::collections::HashSet;
+
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -9,8 +11,11 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use crate::auth::Cluster;
 use crate::engine::EngineError;
+use crate::engine::broker_configs::Listening;
 use crate::ids::TopicRef;
+use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
+use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
 use crate::topics::{ConfigEntry, ConfigSource, ConfigType};
@@ -34,28 +39,36 @@ struct Wanted {
     docs: bool,
 }
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+/// A resource that is named twice is described twice, as in Kafka.
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeConfigsRequest) -> Outcome {
     let docs = request.include_documentation && call.version >= DOCS_SINCE;
     let wanted = Wanted { synonyms: request.include_synonyms, docs };
-    let results = request.resources.iter().map(|resource| {
-        let result = match entries(call, resource) {
-            Ok(entries) => {
-                let keys = resource.configuration_keys.as_ref();
-                let asked = |key: &str| keys.is_none_or(|keys| keys.iter().any(|wanted| wanted.as_str() == key));
-                let entries = entries.into_iter().filter(|entry| asked(entry.key.as_ref()));
-                let broker = resource.resource_type == BROKER;
-                DescribeConfigsResult::default()
-                    .with_configs(entries.map(|entry| row(call.version, &wanted, broker, entry)).collect())
-            }
-            Err((code, text)) => {
-                DescribeConfigsResult::default().with_error_code(code).with_error_message(Some(wire::text(text)))
-            }
-        };
-        result
-            .with_resource_type(resource.resource_type)
-            .with_resource_name(wire::text(resource.resource_name.as_str()))
-    });
-    DescribeConfigsResponse::default().with_results(results.collect())
+    let mut rows = Rows::new(call);
+    for resource in &request.resources {
+        if !rows.push(&describe(call, &wanted, resource)) {
+            break;
+        }
+    }
+    rows.finish(DescribeConfigsResponse::default(), 0)
+}
+
+fn describe(call: &Call<'_>, wanted: &Wanted, resource: &DescribeConfigsResource) -> DescribeConfigsResult {
+    let result = match entries(call, resource) {
+        Ok(entries) => {
+            // No key means every key, as null does (`ConfigHelper.describeConfigs`).
+            let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+            let keys: Option<HashSet<_>> = keys.map(|keys| keys.iter().map(|key| key.as_str()).collect());
+            let asked = |key: &str| keys.as_ref().is_none_or(|keys| keys.contains(key));
+            let entries = entries.into_iter().filter(|entry| asked(entry.key.as_ref()));
+            let broker = resource.resource_type == BROKER;
+            DescribeConfigsResult::default()
+                .with_configs(entries.map(|entry| row(call.version, wanted, broker, entry)).collect())
+        }
+        Err((code, text)) => {
+            DescribeConfigsResult::default().with_error_code(code).with_error_message(Some(errors::told(text)))
+        }
+    };
+    result.with_resource_type(resource.resource_type).with_resource_name(resource.resource_name.clone())
 }
 
 fn entries(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, (i16, String)> {
@@ -69,7 +82,9 @@ fn entries(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<Co
         // The empty name stands for the default of all brokers, of which there is one.
         BROKER if name.is_empty() || name.parse() == Ok(call.node_id()) => {
             let permit = call.ask(Cluster).map_err(|denied| refused(denied.into()))?;
-            Ok(call.engine.broker_configs(&permit))
+            let advertised = format!("{}:{}", call.advertised.host, call.advertised.port);
+            let listening = Listening { bound: call.ctx.listener().to_owned(), advertised };
+            Ok(call.engine.broker_configs(&permit, &listening))
         }
         BROKER => Err(invalid(format!("this is broker {}, not '{name}'", call.node_id()))),
         other => Err(invalid(format!("resources of type {other} have no configs here"))),

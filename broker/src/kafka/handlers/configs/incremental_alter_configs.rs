@@ -7,19 +7,27 @@ use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterC
 
 use super::alter_answer::{self, Refused};
 use super::describe_configs::invalid;
+use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
+use crate::kafka::connection::Outcome;
+use crate::kafka::handlers::wire;
 use crate::topics::{ConfigChange, ConfigOp};
 
-pub(in crate::kafka) async fn handle(
-    call: &Call<'_>,
-    request: IncrementalAlterConfigsRequest,
-) -> IncrementalAlterConfigsResponse {
-    let mut responses = Vec::with_capacity(request.resources.len());
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: IncrementalAlterConfigsRequest) -> Outcome {
+    let mut times = wire::times(request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str())));
+    let mut rows = Rows::new(call);
     for resource in &request.resources {
-        let outcome = alter(call, resource, request.validate_only).await;
-        responses.push(alter_answer::incremental(resource.resource_type, &resource.resource_name, outcome));
+        let (kind, name) = (resource.resource_type, resource.resource_name.as_str());
+        let outcome = match alter_answer::once(times.remove(&(kind, name))) {
+            None => continue,
+            Some(Ok(())) => alter(call, resource, request.validate_only).await,
+            Some(Err(twice)) => Err(twice),
+        };
+        if !rows.push(&alter_answer::incremental(kind, name, outcome)) {
+            break;
+        }
     }
-    IncrementalAlterConfigsResponse::default().with_responses(responses)
+    rows.finish(IncrementalAlterConfigsResponse::default(), 0)
 }
 
 async fn alter(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refused> {

@@ -13,6 +13,7 @@ use crate::auth::Denied;
 use crate::engine::EngineError;
 use crate::engine::fetch::{FetchPartition, FetchRequest as EngineFetch, FetchTopic, Fetched, Form, Records};
 use crate::ids::{Offset, PartitionId, TopicRef};
+use crate::kafka::answer::put_count;
 use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
@@ -44,8 +45,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest) -> 
         return call.encode(FetchResponse::default().with_error_code(code));
     }
     let (asked, topics) = split(call, &request);
-    let refused = asked.iter().any(|topic| topic.denied.is_some());
-    let fetch = limited(&request, topics, refused);
+    let fetch = limited(&request, topics);
     let outcomes = call.engine.fetch(&call.ctx, fetch).await;
     let committed = request.isolation_level == 1;
     call.envelope().reply(encode(call.envelope(), committed, &asked, outcomes))
@@ -76,11 +76,10 @@ fn split(call: &Call<'_>, request: &FetchRequest) -> (Vec<Asked>, Vec<FetchTopic
     (asked, topics)
 }
 
-/// `refused`: the answer has an error already, so it does not wait.
-fn limited(request: &FetchRequest, topics: Vec<FetchTopic>, refused: bool) -> EngineFetch {
-    let max_wait = if refused { 0 } else { u64::try_from(request.max_wait_ms).unwrap_or(0) };
+/// A topic that is refused does not end the wait for another, as in Kafka.
+fn limited(request: &FetchRequest, topics: Vec<FetchTopic>) -> EngineFetch {
     EngineFetch {
-        max_wait: Duration::from_millis(max_wait),
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: size(request.min_bytes),
         max_bytes: size(request.max_bytes).min(limits::FETCH_BYTES_MAX),
         topics,
@@ -182,15 +181,6 @@ fn put_topic(buffer: &mut BytesMut, flexible: bool, named: &TopicRef) {
             }
             buffer.put_slice(name.as_bytes());
         }
-    }
-}
-
-fn put_count(buffer: &mut BytesMut, flexible: bool, count: usize) {
-    if flexible {
-        varint::write_unsigned(buffer, count as u64 + 1);
-    } else {
-        // Bounded by `limits::REQUEST_ELEMENTS_MAX`.
-        buffer.put_i32(i32::try_from(count).unwrap_or(i32::MAX));
     }
 }
 

@@ -2,7 +2,7 @@
 //! HW for both isolation levels until there are transactions.
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
@@ -17,9 +17,16 @@ use crate::kafka::handlers::wire;
 const EPOCH_SINCE: i16 = 4;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let named = |topic: &ListOffsetsTopic| {
+        let name = topic.name.clone();
+        topic.partitions.iter().map(move |part| (name.clone(), part.partition_index)).collect::<Vec<_>>()
+    };
+    // A partition that is named twice is not looked up, as in Kafka (`ListOffsetsRequest.duplicatePartitions`).
+    let times = wire::times(request.topics.iter().flat_map(named));
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let answers = look_up(call, &TopicRef::name(&topic.name), &topic.partitions).await;
+        let twice = |part: &ListOffsetsPartition| times.get(&(topic.name.clone(), part.partition_index)) != Some(&1);
+        let answers = look_up(call, &TopicRef::name(&topic.name), &topic.partitions, twice).await;
         let partitions = topic.partitions.iter().zip(answers).map(|(part, answer)| {
             let (answer, code) = answer.map_or_else(|code| (OffsetAnswer::default(), code), |answer| (answer, 0));
             let epoch = if call.version >= EPOCH_SINCE { wire::epoch_or_none(answer.epoch) } else { -1 };
@@ -41,23 +48,27 @@ async fn look_up(
     call: &Call<'_>,
     topic: &TopicRef,
     partitions: &[ListOffsetsPartition],
+    twice: impl Fn(&ListOffsetsPartition) -> bool,
 ) -> Vec<Result<OffsetAnswer, i16>> {
     let permit = match call.ask(topic.clone()) {
         Ok(permit) => permit,
         Err(denied) => return partitions.iter().map(|_| Err(errors::code_of_denied(&denied))).collect(),
     };
-    let queries: Vec<_> = partitions.iter().map(|part| query(call.version, part.timestamp)).collect();
+    let query = |part: &ListOffsetsPartition| match twice(part) {
+        true => Err(ResponseError::InvalidRequest.code()),
+        false => query(call.version, part.timestamp).ok_or(ResponseError::UnsupportedVersion.code()),
+    };
+    let queries: Vec<_> = partitions.iter().map(query).collect();
     let asked = partitions.iter().zip(&queries).filter_map(|(part, query)| {
         let (partition, epoch) = (PartitionId(part.partition_index), wire::epoch(part.current_leader_epoch));
-        Some(OffsetAsked { partition, epoch, query: (*query)?? })
+        Some(OffsetAsked { partition, epoch, query: (*query).ok()?? })
     });
     let mut found = call.engine.list_offsets(&permit, asked.collect()).await.into_iter();
     let mut next = || found.next().unwrap_or(Err(EngineError::internal("a look-up had no outcome")));
-    let answer = |query: Option<Option<OffsetQuery>>| match query {
-        None => Err(ResponseError::UnsupportedVersion.code()),
+    let answer = |query: Result<Option<OffsetQuery>, i16>| match query? {
         // Nothing is tiered: the latest tiered offset is not known, and Kafka says so with -1 and no error.
-        Some(None) => Ok(OffsetAnswer::default()),
-        Some(Some(_)) => next().map_err(|error| errors::code_of_topic(topic, &error)),
+        None => Ok(OffsetAnswer::default()),
+        Some(_) => next().map_err(|error| errors::code_of_topic(topic, &error)),
     };
     queries.into_iter().map(answer).collect()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
@@ -18,23 +19,33 @@ use crate::ids::{PartitionId, TopicRef};
 use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::{InFlight, Outcome};
 use crate::kafka::errors;
-use crate::kafka::handlers::wire;
+use crate::kafka::handlers::wire::{self, Told};
 use crate::log::Appended;
 use crate::memory::Share;
-use crate::record::RecordError;
+use crate::record::raw::RawHeader;
+use crate::record::{Compression, RecordError};
 use crate::tasks::Parts;
 
 /// Topics are named by id (KIP-516).
 const BY_ID_SINCE: i16 = 13;
 /// Partitions have an error text, and records too (KIP-467).
 const TEXT_SINCE: i16 = 8;
+/// Clients below know nothing of zstd, and could read what they are about to write as little as the others of their age
+/// (KIP-110; `ProduceRequest.validateRecords` in Kafka's sources).
+const ZSTD_SINCE: i16 = 7;
 
 /// One topic of the request, as the answer has to repeat it. Holds nothing of the request's frame.
 struct Asked {
     topic: TopicRef,
-    partitions: Vec<i32>,
+    partitions: Vec<AskedPartition>,
     /// The answer to all of its partitions: the engine is not asked.
     denied: Option<Denied>,
+}
+
+struct AskedPartition {
+    index: i32,
+    /// The answer: the engine is not asked.
+    refused: Option<i16>,
 }
 
 /// Returns when every partition has appended, has failed, or holds its place; the future, when what it answers is durable.
@@ -47,7 +58,7 @@ pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest, ad
     if let Some(code) = refused {
         let topics = asked
             .iter()
-            .map(|topic| topic_response(topic, topic.partitions.iter().map(|index| failed(*index, code)).collect()));
+            .map(|topic| topic_response(topic, topic.partitions.iter().map(|part| failed(part.index, code)).collect()));
         return std::future::ready(respond(envelope, acks, topics.collect())).boxed();
     }
     let answer = move |outcomes| respond(envelope, acks, topic_responses(version, &asked, outcomes));
@@ -82,13 +93,15 @@ fn topic_responses(
 ) -> Vec<TopicProduceResponse> {
     // The engine returns one outcome a partition, in order, of the topics that it was asked for.
     let mut outcomes = outcomes.into_iter();
+    let mut told = Told::default();
     let answer = |topic: &Asked| {
-        let partitions = topic.partitions.iter().map(|index| {
-            let outcome = match &topic.denied {
-                Some(denied) => Err(denied.clone().into()),
-                None => outcomes.next().unwrap_or(Err(EngineError::internal("a partition had no outcome"))),
+        let partitions = topic.partitions.iter().map(|part| {
+            let outcome = match (&topic.denied, part.refused) {
+                (Some(denied), _) => Err(denied.clone().into()),
+                (None, Some(code)) => return failed(part.index, code),
+                (None, None) => outcomes.next().unwrap_or(Err(EngineError::internal("a partition had no outcome"))),
             };
-            partition_response(version, &topic.topic, *index, outcome)
+            partition_response(version, &topic.topic, part.index, outcome, &mut told)
         });
         topic_response(topic, partitions.collect())
     };
@@ -109,22 +122,43 @@ fn split(call: &Call<'_>, request: ProduceRequest) -> (Vec<Asked>, Vec<ProduceTo
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for data in request.topic_data {
         let topic = wire::topic_ref(call.version >= BY_ID_SINCE, &data.name, data.topic_id);
-        let numbers = data.partition_data.iter().map(|part| part.index).collect();
+        let refused = |part: &PartitionProduceData| too_new(call.version, part.records.as_deref());
+        let partitions: Vec<_> = data
+            .partition_data
+            .iter()
+            .map(|part| AskedPartition { index: part.index, refused: refused(part) })
+            .collect();
         let denied = match call.ask(topic.clone()) {
             Ok(permit) => {
                 let create = call.ask(topic.clone()).ok();
-                let partitions = data.partition_data.into_iter().map(|part| ProducePartition {
+                let wanted =
+                    data.partition_data.into_iter().zip(&partitions).filter(|(_, part)| part.refused.is_none());
+                let wanted = wanted.map(|(part, _)| ProducePartition {
                     partition: PartitionId(part.index),
                     records: ProduceRecords::Received(part.records),
                 });
-                topics.push(ProduceTopic { topic: permit, create, partitions: partitions.collect() });
+                let wanted: Vec<_> = wanted.collect();
+                // A topic is not created for what is refused.
+                if !wanted.is_empty() {
+                    topics.push(ProduceTopic { topic: permit, create, partitions: wanted });
+                }
                 None
             }
             Err(denied) => Some(denied),
         };
-        asked.push(Asked { topic, partitions: numbers, denied });
+        asked.push(Asked { topic, partitions, denied });
     }
     (asked, topics)
+}
+
+/// The code of a batch whose compression this version of the request does not know.
+fn too_new(version: i16, records: Option<&[u8]>) -> Option<i16> {
+    if version >= ZSTD_SINCE {
+        return None;
+    }
+    let header = RawHeader::read(records?.first_chunk()?);
+    let zstd = header.magic == 2 && matches!(header.compression(), Ok(Compression::Zstd));
+    zstd.then(|| ResponseError::UnsupportedCompressionType.code())
 }
 
 fn partition_response(
@@ -132,6 +166,7 @@ fn partition_response(
     named: &TopicRef,
     index: i32,
     outcome: Result<Appended, EngineError>,
+    told: &mut Told,
 ) -> PartitionProduceResponse {
     match outcome {
         Ok(appended) => PartitionProduceResponse::default()
@@ -141,7 +176,7 @@ fn partition_response(
             .with_log_start_offset(appended.log_start.0),
         Err(error) => {
             let response = failed(index, errors::code_of_topic(named, &error));
-            if version < TEXT_SINCE {
+            if version < TEXT_SINCE || !told.one_more() {
                 return response;
             }
             response.with_record_errors(record_errors(&error)).with_error_message(Some(errors::text(&error)))
@@ -152,9 +187,9 @@ fn partition_response(
 /// Which records of the batch are at fault: producers give up these and send the others again (KIP-467).
 fn record_errors(error: &EngineError) -> Vec<BatchIndexAndErrorMessage> {
     let EngineError::Record(RecordError::Rejected { records, reason, .. }) = error else { return Vec::new() };
+    let text = StrBytes::from_string(reason.clone());
     let of_record = |index: &i32| {
-        let text = StrBytes::from_string(reason.clone());
-        BatchIndexAndErrorMessage::default().with_batch_index(*index).with_batch_index_error_message(Some(text))
+        BatchIndexAndErrorMessage::default().with_batch_index(*index).with_batch_index_error_message(Some(text.clone()))
     };
     records.iter().map(of_record).collect()
 }

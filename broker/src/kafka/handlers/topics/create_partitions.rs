@@ -8,20 +8,32 @@ use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse
 use super::create_topics::check_brokers;
 use crate::engine::EngineError;
 use crate::ids::TopicRef;
+use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
+use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let mut results = Vec::with_capacity(request.topics.len());
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsRequest) -> Outcome {
+    let mut times = wire::times(request.topics.iter().map(|topic| topic.name.as_str()));
+    let mut rows = Rows::new(call);
     for topic in &request.topics {
         let result = CreatePartitionsTopicResult::default().with_name(wire::topic_name(topic.name.as_str()));
-        results.push(match grow(call, topic, request.validate_only).await {
+        // Kafka answers a name that is there twice once, and changes neither.
+        let grown = match times.remove(topic.name.as_str()) {
+            None => continue,
+            Some(1) => grow(call, topic, request.validate_only).await,
+            Some(_) => Err((ResponseError::InvalidRequest.code(), "the request names this topic twice".to_owned())),
+        };
+        let row = match grown {
             Ok(()) => result,
-            Err((code, text)) => result.with_error_code(code).with_error_message(Some(wire::text(text))),
-        });
+            Err((code, text)) => result.with_error_code(code).with_error_message(Some(errors::told(text))),
+        };
+        if !rows.push(&row) {
+            break;
+        }
     }
-    CreatePartitionsResponse::default().with_results(results)
+    rows.finish(CreatePartitionsResponse::default(), 0)
 }
 
 async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), (i16, String)> {

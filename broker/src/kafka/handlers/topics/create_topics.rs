@@ -1,7 +1,5 @@
 //! CreateTopics (19): answered when the topic is durable. Replica assignments are taken when they name this broker alone.
 
-use std::collections::HashMap;
-
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
@@ -9,7 +7,9 @@ use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use crate::engine::EngineError;
 use crate::ids::TopicRef;
+use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
+use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::configs::describe_configs::source_code;
 use crate::kafka::handlers::wire;
@@ -21,25 +21,24 @@ const DETAILS_SINCE: i16 = 5;
 /// A code with its text.
 type Refused = (i16, String);
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let mut times: HashMap<String, usize> = HashMap::new();
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreateTopicsRequest) -> Outcome {
+    let mut times = wire::times(request.topics.iter().map(|topic| topic.name.as_str()));
+    let mut rows = Rows::new(call);
     for topic in &request.topics {
-        *times.entry(topic.name.to_string()).or_default() += 1;
-    }
-    let mut results = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
         // Kafka answers a name that is there twice once, and creates neither.
         let result = match times.remove(topic.name.as_str()) {
             None => continue,
-            Some(1) => create(call, &topic, request.validate_only).await,
+            Some(1) => create(call, topic, request.validate_only).await,
             Some(_) => Err(invalid_request("the request names this topic twice")),
         };
         let answer = result.unwrap_or_else(|(code, text)| {
-            CreatableTopicResult::default().with_error_code(code).with_error_message(Some(wire::text(text)))
+            CreatableTopicResult::default().with_error_code(code).with_error_message(Some(errors::told(text)))
         });
-        results.push(answer.with_name(wire::topic_name(topic.name.as_str())));
+        if !rows.push(&answer.with_name(wire::topic_name(topic.name.as_str()))) {
+            break;
+        }
     }
-    CreateTopicsResponse::default().with_topics(results)
+    rows.finish(CreateTopicsResponse::default(), 0)
 }
 
 async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refused> {
@@ -49,11 +48,11 @@ async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) ->
     let set = new.configs.clone();
     let permit = call.ask(TopicRef::name(&topic.name)).map_err(|denied| refused(&denied.into()))?;
     let made = call.engine.create_topic(&permit, new, validate_only).await.map_err(|error| refused(&error))?;
+    // Null and not the empty text, which some clients take for an error without words.
+    let result = CreatableTopicResult::default().with_error_message(None);
     let result = match &made {
-        Some(topic) => {
-            CreatableTopicResult::default().with_topic_id(topic.id.0).with_num_partitions(topic.partition_count())
-        }
-        None => CreatableTopicResult::default().with_num_partitions(planned),
+        Some(topic) => result.with_topic_id(topic.id.0).with_num_partitions(topic.partition_count()),
+        None => result.with_num_partitions(planned),
     };
     if call.version < DETAILS_SINCE {
         return Ok(result);
@@ -104,6 +103,7 @@ fn assigned(node: i32, assignments: &[CreatableReplicaAssignment]) -> Result<i32
 pub(super) fn check_brokers(node: i32, assignments: impl Iterator<Item = Vec<i32>>) -> Result<(), Refused> {
     for brokers in assignments {
         if brokers != [node] {
+            let brokers = &brokers[..brokers.len().min(10)];
             let text = format!("partitions can be assigned to broker {node} alone, not to {brokers:?}");
             return Err((ResponseError::InvalidReplicaAssignment.code(), text));
         }

@@ -2,11 +2,13 @@
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
-use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
+use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
 use uuid::Uuid;
 
 use crate::ids::{TopicId, TopicRef};
+use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
+use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
 
@@ -15,26 +17,39 @@ const BY_ID_SINCE: i16 = 6;
 /// An error text.
 const TEXT_SINCE: i16 = 5;
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    let mut responses = Vec::new();
-    if call.version < BY_ID_SINCE {
-        for name in &request.topic_names {
-            responses.push(delete(call, TopicRef::name(name)).await);
-        }
-    } else {
-        for topic in &request.topics {
-            responses.push(match &topic.name {
-                Some(name) if topic.topic_id.is_nil() => delete(call, TopicRef::name(name)).await,
-                None if !topic.topic_id.is_nil() => delete(call, TopicRef::Id(TopicId(topic.topic_id))).await,
-                _ => {
-                    let code = ResponseError::InvalidRequest.code();
-                    let text = wire::text("a topic is deleted by its name or by its id, not by both or neither");
-                    DeletableTopicResult::default().with_error_code(code).with_error_message(Some(text))
-                }
-            });
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DeleteTopicsRequest) -> Outcome {
+    let named: Vec<_> = match call.version < BY_ID_SINCE {
+        true => request.topic_names.iter().map(|name| (Some(name), Uuid::nil())).collect(),
+        false => request.topics.iter().map(|topic| (topic.name.as_ref(), topic.topic_id)).collect(),
+    };
+    let mut times = wire::times(named.iter().copied());
+    let mut rows = Rows::new(call);
+    for (name, id) in named {
+        let topic = match (name, id.is_nil()) {
+            (Some(name), true) => Ok(TopicRef::name(name)),
+            (None, false) => Ok(TopicRef::Id(TopicId(id))),
+            _ => Err("a topic is deleted by its name or by its id, not by both or neither"),
+        };
+        // Kafka answers a topic that is there twice once, and does not delete it (`ControllerApis.deleteTopics`).
+        let row = match (times.remove(&(name, id)), topic) {
+            (None, _) => continue,
+            (Some(1), Ok(topic)) => delete(call, topic).await,
+            (Some(1), Err(text)) => invalid(call, name, id, text),
+            (Some(_), _) => invalid(call, name, id, "the request names this topic twice"),
+        };
+        if !rows.push(&row) {
+            break;
         }
     }
-    DeleteTopicsResponse::default().with_responses(responses)
+    rows.finish(DeleteTopicsResponse::default(), 0)
+}
+
+fn invalid(call: &Call<'_>, name: Option<&TopicName>, id: Uuid, text: &str) -> DeletableTopicResult {
+    DeletableTopicResult::default()
+        .with_name(name.cloned())
+        .with_topic_id(id)
+        .with_error_code(ResponseError::InvalidRequest.code())
+        .with_error_message((call.version >= TEXT_SINCE).then(|| wire::text(text)))
 }
 
 async fn delete(call: &Call<'_>, named: TopicRef) -> DeletableTopicResult {

@@ -1,5 +1,7 @@
 //! Metadata (3): this broker, and the topics asked for, made where the client and the broker allow it.
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -10,39 +12,58 @@ use uuid::Uuid;
 use crate::engine::EngineError;
 use crate::engine::topics::DescribedTopic;
 use crate::ids::{TopicId, TopicRef};
+use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
+use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
 
 /// Look-ups by id; two older versions have the field, but it could not be used with them (KIP-516).
 const BY_ID_SINCE: i16 = 12;
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
-    let topics = match request.topics {
-        None => all(call),
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: MetadataRequest) -> Outcome {
+    let mut rows = Rows::new(call);
+    match request.topics {
+        None => all(call, &mut rows),
         // Version 0 has no null: the empty list means all.
-        Some(asked) if asked.is_empty() && call.version == 0 => all(call),
+        Some(asked) if asked.is_empty() && call.version == 0 => all(call, &mut rows),
         Some(asked) => {
-            let mut topics = Vec::with_capacity(asked.len());
-            for topic in &asked {
-                topics.push(one(call, topic, request.allow_auto_topic_creation).await);
+            // A topic that is named twice is answered once, as in Kafka, which makes a set of them.
+            let mut named = HashSet::with_capacity(asked.len().min(1_000));
+            for topic in asked.iter().filter(|topic| named.insert((topic.name.as_ref(), topic.topic_id))) {
+                let row = one(call, topic, request.allow_auto_topic_creation).await;
+                if !rows.push(&row) {
+                    break;
+                }
             }
-            topics
         }
-    };
+    }
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(call.node_id()))
         .with_host(wire::text(&call.advertised.host))
         .with_port(i32::from(call.advertised.port));
-    MetadataResponse::default()
+    let response = MetadataResponse::default()
         .with_brokers(vec![broker])
         .with_cluster_id(Some(wire::text(call.engine.cluster_id())))
-        .with_controller_id(BrokerId(call.node_id()))
-        .with_topics(topics)
+        .with_controller_id(BrokerId(call.node_id()));
+    rows.finish(response, behind_topics(call.version))
 }
 
-fn all(call: &Call<'_>) -> Vec<MetadataResponseTopic> {
-    call.engine.describe_topics(&call.ctx).iter().map(|topic| found(call, topic)).collect()
+/// Bytes of what follows the topics: what the client may do with the cluster (versions 8 to 10), an error code (from 13 on).
+fn behind_topics(version: i16) -> usize {
+    match version {
+        8..=10 => 4,
+        13.. => 2,
+        _ => 0,
+    }
+}
+
+fn all(call: &Call<'_>, rows: &mut Rows<'_>) {
+    for topic in call.engine.describe_topics(&call.ctx) {
+        if !rows.push(&found(call, &topic)) {
+            break;
+        }
+    }
 }
 
 async fn one(call: &Call<'_>, asked: &MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {

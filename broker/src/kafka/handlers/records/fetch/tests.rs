@@ -73,6 +73,6 @@ fn an_answer_has_the_codecs_bytes_in_every_version_and_its_records_are_never_nul
 #[test]
 fn limits_of_a_request_are_cut_to_ours_and_negative_ones_to_nothing() {
     let request = FetchRequest::default().with_max_wait_ms(-5).with_min_bytes(-1).with_max_bytes(i32::MAX);
-    let fetch = limited(&request, Vec::new(), false);
+    let fetch = limited(&request, Vec::new());
     assert_eq!((fetch.max_wait, fetch.min_bytes, fetch.max_bytes), (Duration::ZERO, 0, limits::FETCH_BYTES_MAX));
 }
