@@ -54,7 +54,7 @@ impl KafkaServer {
         for listener in listeners {
             bound.push(listener::bind(listener).await?);
         }
-        let metering = Metering::new(Arc::clone(engine.clock()), engine.config().max_connections);
+        let metering = Metering::new(Arc::clone(engine.clock()), engine.config().connections.max_connections);
         Ok(KafkaServer { bound, engine, metering })
     }
 
