@@ -11,7 +11,7 @@ class Attack:
         self.settings = more.pop("settings", {})
         self.files_max = more.pop("files_max", None)
         # Memory that the attack may leave behind: durable promises stay, up to the pool that bounds them.
-        self.stays_mb = more.pop("stays_mb", 64)
+        self.stays_mb = more.pop("stays_mb", 48)
         # The promise that this sabotage of the broker has to break, or the watching is worth nothing.
         self.sabotage = more.pop("sabotage", None)
         if more:

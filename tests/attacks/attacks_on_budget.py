@@ -35,9 +35,9 @@ def drip(scene, sockets, data=b"\0"):
         time.sleep(DRIP_SECONDS)
 
 
-@attack("announced-frames", "three connections announce a frame of 100 MB each, or of half the budget, and send nothing more")
+@attack("announced-frames", "three connections announce a frame of 100 MB each, others of half the budget, others of the largest size, and send nothing more")
 def announced_frames(scene):
-    for size in (FRAME_BYTES_MAX, scene.budget_mb * MB // 2, scene.budget_mb * MB // 2):
+    for size in (FRAME_BYTES_MAX, scene.budget_mb * MB // 2, scene.budget_mb * MB // 2, scene.full_frame_bytes):
         for _ in range(3):
             scene.connect().socket.sendall(struct.pack(">i", size))
     scene.hold(seconds(scene))
@@ -52,13 +52,13 @@ def announced_frames_many(scene):
     scene.hold(seconds(scene))
 
 
-@attack("trickled-frames", "forty frames of 20 MB arrive up to their last third, then a byte at a time")
+@attack("trickled-frames", "forty frames of full size arrive up to their last third, then a byte at a time")
 def trickled_frames(scene):
+    size = scene.full_frame_bytes
+
     def begin(sock):
         sock.settimeout(2)
-        sock.sendall(struct.pack(">i", 20 * MB))
-        for _ in range(13):
-            sock.sendall(bytes(MB))
+        sock.sendall(struct.pack(">i", size) + bytes(size * 2 // 3))
 
     sockets = [scene.connect().socket for _ in range(40)]
     scene.together([lambda s=sock: begin(s) for sock in sockets], 10)

@@ -153,9 +153,9 @@ def metadata_storm(scene):
 
 @attack("large-produce-storm", "frames of full size, as fast as a dozen connections send them")
 def large_produce_storm(scene):
-    scene.make_topic("stormed", 30, {"retention.bytes": "16000000", "segment.bytes": "8000000"})
+    scene.make_topic("stormed", 64, {"retention.bytes": "16000000", "segment.bytes": "8000000"})
     value = batches_made.plain([bytes(900_000)])
-    parts = [{"Index": n, "Records": value} for n in range(20)]
+    parts = [{"Index": n, "Records": value} for n in range(scene.full_frame_bytes // 920_000)]
     frame = schema().frame("Produce", 9, {"Acks": -1, "TimeoutMs": 1_000, "TopicData": [{"Name": "stormed", "PartitionData": parts}]})
     deadline = time.monotonic() + scene.size(4, 20)
 

@@ -20,8 +20,9 @@ ANSWER_SECONDS_MAX = 1.0
 # How long an answer is waited for, so that a report says how late it was.
 PATIENCE_SECONDS = 15
 TOPIC, GROUP = "bystander", "bystanders"
-# JSON, so that HTTP shows it as it is.
-VALUE = b'"still here"'
+# JSON, so that HTTP shows it as it is; large enough that a broker with a few bytes to spare has no room for it.
+VALUE = b'"still here' + b"." * 20_000 + b'"'
+BATCH = plain([VALUE])
 BETWEEN_SECONDS = 0.1
 REPORTED_MAX = 8
 
@@ -79,15 +80,15 @@ class Bystander:
 
     def produce(self):
         with self.connect() as connection:
-            data = [{"Name": TOPIC, "PartitionData": [{"Index": 0, "Records": plain([VALUE])}]}]
+            data = [{"Name": TOPIC, "PartitionData": [{"Index": 0, "Records": BATCH}]}]
             answer = connection.call("Produce", 9, {"Acks": -1, "TimeoutMs": 10_000, "TopicData": data})
             no_error(answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"], "Produce")
 
     def fetch(self):
         with self.connect() as connection:
-            partition = {"Partition": 0, "CurrentLeaderEpoch": -1, "FetchOffset": 0, "PartitionMaxBytes": 4096}
+            partition = {"Partition": 0, "CurrentLeaderEpoch": -1, "FetchOffset": 0, "PartitionMaxBytes": 65_536}
             answer = connection.call("Fetch", 11, {
-                "MaxWaitMs": 0, "MinBytes": 1, "MaxBytes": 4096, "SessionEpoch": -1,
+                "MaxWaitMs": 0, "MinBytes": 1, "MaxBytes": 65_536, "SessionEpoch": -1,
                 "Topics": [{"Topic": TOPIC, "Partitions": [partition]}],
             })
             part = answer["Responses"][0]["Partitions"][0]

@@ -14,6 +14,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -28,16 +29,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MB = 1 << 20
 OVER_BUDGET_MB_MAX = 100
 BACK_SECONDS_MAX = 10
-# What may stay after an attack beyond what was there before it: the allocator keeps some pages for the next burst.
-STAYS_MB_MAX = 64
 SAMPLE_SECONDS = 0.05
 # Here the broker is killed: the attack has won, and the machine is needed.
 TOO_MUCH_MB = 2_000
 # The bystander has to have been beside the attack for at least so long.
 WATCHED_SECONDS_MIN = 3
-# A request that a broker with the smallest budget still has to serve.
-FULL_FRAME_BYTES = 24 * MB
-FULL_BODY_RECORDS = 9
+# What one frame and one body over HTTP may have, in 64ths of the budget (docs/security.md), a little below the limits.
+FULL_FRAME_PARTS, FULL_BODY_PARTS = 13, 7
+# A body over HTTP has another limit of its own.
+FULL_BODY_RECORDS_MAX = 9
 
 
 def rss_anon_mb(pid):
@@ -96,6 +96,8 @@ class Scene:
         self.port, self.http_port = broker.ports, broker.ports + 1
         self.opened = []
         self.notes = {}
+        # The largest request that is taken at all.
+        self.full_frame_bytes = min(budget_mb * MB // 64 * FULL_FRAME_PARTS, 100 * MB)
 
     def size(self, quick, long):
         """How much of it: CI has minutes, `--long` has hours."""
@@ -172,21 +174,21 @@ class Scene:
         self.opened.clear()
 
 
-def serve_full_frame(broker):
+def serve_full_frame(scene):
     """One frame of full size, from somebody else: what stands in it is refused, but it had to be read for that."""
-    with Connection(broker.ports, source=BYSTANDER, timeout=BACK_SECONDS_MAX) as connection:
-        data = [{"Name": "bystander", "PartitionData": [{"Index": 0, "Records": bytes(FULL_FRAME_BYTES)}]}]
+    with Connection(scene.port, source=BYSTANDER, timeout=BACK_SECONDS_MAX) as connection:
+        data = [{"Name": "bystander", "PartitionData": [{"Index": 0, "Records": bytes(scene.full_frame_bytes)}]}]
         answer = connection.call("Produce", 9, {"Acks": -1, "TimeoutMs": 10_000, "TopicData": data})
         code = answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
         expect(code != 0, "a batch of zeros was taken")
 
 
-def serve_full_body(broker):
-    value = "v" * (1_000_000)
-    body = json.dumps({"records": [{"value": value}] * FULL_BODY_RECORDS})
-    connection = http.client.HTTPConnection("127.0.0.1", broker.ports + 1, timeout=BACK_SECONDS_MAX)
+def serve_full_body(scene):
+    records = min(FULL_BODY_RECORDS_MAX, scene.budget_mb // 64 * FULL_BODY_PARTS)
+    body = json.dumps({"records": [{"value": "v" * 1_000_000}] * records})
+    connection = http.client.HTTPConnection("127.0.0.1", scene.http_port, timeout=BACK_SECONDS_MAX)
     with contextlib.closing(connection):
-        connection.request("POST", "/topics/bystander", body, {"Content-Type": "application/vnd.kafka.text.v2+json"})
+        connection.request("POST", "/topics/bystander-bulk", body, {"Content-Type": "application/vnd.kafka.text.v2+json"})
         answer = connection.getresponse()
         told = answer.read()
         expect(answer.status == 200, f"HTTP {answer.status} {told[:200]!r}")
@@ -208,6 +210,7 @@ class Judge:
         return False
 
     def memory_bound(self):
+        """Sampled all the while."""
         limit = self.scene.budget_mb + OVER_BUDGET_MB_MAX
         if self.vitals.peak_mb > limit:
             self.broken.append(f"RssAnon rose to {self.vitals.peak_mb:.0f} MB, above {limit} MB")
@@ -220,7 +223,7 @@ class Judge:
             error = f"no {what} was tried"
             while time.monotonic() < deadline:
                 try:
-                    serve(self.scene.broker)
+                    serve(self.scene)
                     error = None
                     break
                 except (OSError, AssertionError, ValueError, http.client.HTTPException) as refused:
@@ -257,7 +260,7 @@ class Confined(Sluice):
 
     def __init__(self, work, settings, files_max):
         super().__init__(work, settings)
-        self.files_max = files_max
+        self.files_max = min(files_max, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
     def command(self):
         return ["prlimit", f"--nofile={self.files_max}:{self.files_max}", *super().command()]
@@ -276,6 +279,9 @@ def play(attack, budget_mb, long):
     try:
         if attack.prepare:
             attack.prepare(scene)
+        # What a broker keeps after its first large requests is not the attack's.
+        serve_full_frame(scene)
+        serve_full_body(scene)
         beside = Beside(broker)
         vitals = Vitals(broker.process)
         vitals.start()
