@@ -194,6 +194,20 @@ def open_by_produce(scene):
     scene.together([lambda t=t, b=b: produce(t, b) for t in ("checked", "anew") for b in bombs], scene.size(60, 240))
 
 
+def prepare_compacted(scene):
+    """Sealed segments that compaction has to open: each batch begins a new one."""
+    configs = {"cleanup.policy": "compact", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01"}
+    scene.make_topic("thinned", configs=configs)
+    bombs = [batches_made.zeros(90, 1_000_000, noise_bytes=NOISE_BYTES), batches_made.empty_headers(300, 99_000), batches_made.zeros(1, 200_000_000)]
+    write(scene, "thinned", bombs + [batches_made.zeros(90, 1_000_000, noise_bytes=NOISE_BYTES)] * 2)
+
+
+@attack("open-by-compaction", "batches that open to hundreds of megabytes, in a topic that is compacted", prepare=prepare_compacted)
+def open_by_compaction(scene):
+    """Compaction looks every 15 seconds for something to do."""
+    scene.hold(scene.size(20, 60))
+
+
 @attack("broken-compression", "streams that are cut, lie about their size, or are no streams")
 def broken_compression(scene):
     good = batches_made.zeros(10, 1_000_000)

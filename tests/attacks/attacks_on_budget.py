@@ -1,6 +1,7 @@
 """Attacks on the memory budget and on the connections: to take all of it and give nothing, or to take the ports."""
 
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -239,3 +240,23 @@ def full_of_connections(scene):
             kept.call("Metadata", 1, {"Topics": [{"Name": "bystander"}]})
             expect(time.monotonic() - began < 1, "a connection from before the flood waited for more than a second")
         scene.close_all()
+
+
+BOUNDED = {
+    "SLUICE_MAX_CONNECTIONS_PER_ADDRESS": "300", "SLUICE_CONNECTIONS_PER_SECOND_PER_ADDRESS": "300",
+    "SLUICE_HTTP_CONNECTIONS_MAX_PER_ADDRESS": "300", "SLUICE_HTTP_CONNECTIONS_PER_SECOND_PER_ADDRESS": "300",
+}
+
+
+@attack("one-address-floods", "one address opens more connections than there are, where each address has a bound", settings=BOUNDED, files_max=16_000)
+def one_address_floods(scene):
+    def open_all(port):
+        flood(scene, port, scene.size(6_000, 12_000))
+
+    scene.together([lambda: open_all(scene.port), lambda: open_all(scene.http_port)], 60)
+    with open(f"/proc/{scene.broker.process.pid}/limits") as limits:
+        scene.notes["files"] = next(line.split()[3] for line in limits if line.startswith("Max open files"))
+    held = len(os.listdir(f"/proc/{scene.broker.process.pid}/fd"))
+    scene.notes["held"] = held
+    expect(held < 900, f"{held} files are open, though an address may have 300 connections on each port")
+    scene.hold(seconds(scene))

@@ -107,7 +107,7 @@ def main():
     from scene import play
 
     print(f"seed {arguments.seed}", flush=True)
-    fuzz = Attack("fuzz", "a client that lies", lambda scene: together(scene, arguments.seed, arguments.seconds))
+    fuzz = Attack("fuzz", "a client that lies", lambda scene: together(scene, arguments.seed, arguments.seconds), stays_mb=64)
     scenarios = Scenarios("fuzz")
 
     def judge():

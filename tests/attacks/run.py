@@ -57,6 +57,7 @@ LEFT_OUT = {
     "tiny-records": OPENED,
     "look-ups-by-time": OPENED,
     "open-by-produce": OPENED,
+    "open-by-compaction": OPENED,
     "join-metadata": STATE,
     "join-metadata-piled": STATE,
     "sync-assignments": STATE,
