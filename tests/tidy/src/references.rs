@@ -1,5 +1,6 @@
 //! What a text names must be there: paths that documents and `//!` name, numbered rules that comments and tests quote,
-//! answers of `docs/architecture.md` (`path::item`), and files that a table of permissions names.
+//! settings in tables of documents, answers of `docs/architecture.md` (`path::item`), and files that a table of
+//! permissions names.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,8 @@ use crate::{gates, layers, words};
 const CONTRACT: &str = "docs/log-contract.md";
 /// Where questions about the code are answered by `path::item`.
 const ARCHITECTURE: &str = "docs/architecture.md";
+/// Where all settings and topic configs stand; made from the code.
+const CONFIGURATION: &str = "docs/configuration.md";
 /// The fewest answers that make the table worth having.
 const ANSWERS_MIN: usize = 20;
 /// Endings by which a word is taken for a path.
@@ -200,6 +203,37 @@ fn defines(tree: &Tree, path: &str, item: &str) -> bool {
     is_defined && of.is_none_or(|of| source.product_lines().any(|(_, text)| has_word(text, of)))
 }
 
+/// Settings in a table of a document whose first column is `setting`, and that the reference of settings does not have.
+#[must_use]
+pub fn settings(tree: &Tree) -> Vec<Finding> {
+    let Some(reference) = tree.others.iter().find(|file| file.path == CONFIGURATION) else { return vec![] };
+    let known: BTreeSet<&str> = reference.text.lines().flat_map(|line| in_first_column(line)).collect();
+    let mut findings = Vec::new();
+    for file in tree.others.iter().filter(|file| file.path.starts_with("docs/") && file.path.ends_with(".md")) {
+        let mut inside = false;
+        for (at, line) in file.text.lines().enumerate() {
+            inside = line.starts_with("| setting |") || inside && line.starts_with('|');
+            let names = in_first_column(line).filter(|_| inside);
+            for name in names.filter(|name| !known.contains(name) && !known.contains(format!("http.{name}").as_str())) {
+                findings.push(Finding {
+                    rule: "named-setting",
+                    place: file.path.clone(),
+                    line: at + 1,
+                    amount: 1,
+                    advice: format!("`{name}` is no setting that {CONFIGURATION} has"),
+                });
+            }
+        }
+    }
+    findings
+}
+
+/// What stands in backticks in the first column of a table's row.
+fn in_first_column(line: &str) -> impl Iterator<Item = &str> {
+    let cell = line.strip_prefix("| ").and_then(|row| row.split_once(" |")).map_or("", |(cell, _)| cell);
+    cell.split('`').skip(1).step_by(2)
+}
+
 /// Permissions and exceptions for files that do not exist.
 #[must_use]
 pub fn permissions(tree: &Tree, exceptions: &[Exception]) -> Vec<Finding> {
@@ -288,6 +322,17 @@ mod tests {
             assert_eq!(at(&format!("{good}`{wrong}`\n")).len(), 1, "{wrong}");
         }
         assert_eq!(at("| q | `broker/src/a.rs::append` |\n").len(), 1);
+    }
+
+    #[test]
+    fn a_setting_that_a_table_names_is_in_the_reference() {
+        let reference = "| key | environment |\n|---|---|\n| `a_max` | `A` |\n| `http.b_max` | `B` |\n";
+        let page =
+            "| setting | default |\n|---|---|\n| `a_max`, `c_max` | `d` |\n| `b_max` | |\n\n| what |\n|---|\n| `e` |\n";
+        let tree = tree(&[], &[("docs/configuration.md", reference), ("docs/security.md", page)]);
+        let found = advice(settings(&tree));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].0 == 3 && found[0].1.contains("c_max"), "{found:?}");
     }
 
     #[test]

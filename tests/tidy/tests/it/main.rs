@@ -107,6 +107,11 @@ fn what_has_one_way_in_is_called_through_it() {
 }
 
 #[test]
+fn settings_that_documents_name_exist() {
+    hold(&["named-setting"], references::settings(&TREE));
+}
+
+#[test]
 fn paths_that_documents_and_headers_name_exist() {
     hold(&["named-path"], references::paths(&TREE));
 }
