@@ -20,6 +20,36 @@ HTTP_SECONDS_MAX = 5.0
 UNKNOWN_SERVER_ERROR = -1
 MODULE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "plugins", "catalog", "json-field", "json-field.wasm")
 
+IN_PATHS = {
+    "topic": TOPICS,
+    "group": GROUPS,
+    "partition": ["0", "1", "-1", "99999999999", "x"],
+    "name": ["json-field", "none"],
+}
+PARAMETERS = {
+    "acks": ["all", "0", "2"],
+    "clamp": ["true"],
+    "compression": ["gzip", "x"],
+    "count": ["1", "0", "10000", "-1"],
+    "detail": ["true"],
+    "expected_offset": ["0"],
+    "header.a": ["b"],
+    "header.base64.a": ["!"],
+    "internal": ["true"],
+    "key": ["k", ""],
+    "max_bytes": ["1", "1048576", "99999999999"],
+    "offset": ["earliest", "latest", "0", "-1", "time:0", "9223372036854775807", "x"],
+    "partition": ["0", "7"],
+    "raw": ["true"],
+    "timeout": ["0", "50"],
+    "timestamp": ["0", "-1", "1e99"],
+    "tombstone": ["true"],
+}
+MEDIA_TYPES = [
+    "application/vnd.kafka.json.v2+json", "application/vnd.kafka.binary.v2+json", "application/vnd.kafka.avro.v2+json",
+    "application/json", "application/x-ndjson", "text/plain",
+]
+
 
 def error_codes(value):
     if isinstance(value, dict):
@@ -43,9 +73,10 @@ class Rounds:
             keys = connection.call("ApiVersions", 0, {})["ApiKeys"]
         names = {key: name for name, key in schema().keys.items()}
         self.offered = {names[row["ApiKey"]]: (max(row["MinVersion"], self.floor(row["ApiKey"])), row["MaxVersion"]) for row in keys}
+        # What a round can be, and how often.
         self.kinds = [
-            (self.single_requests, 6), (self.group_life, 5), (self.producer_life, 4), (self.fetch_session, 3), (self.topic_life, 2), (self.not_a_frame, 1), (self.http_requests, 4),
-            (self.http_bytes, 1), (self.plugin_life, 0.2),
+            (self.single_requests, 6), (self.group_life, 5), (self.producer_life, 4), (self.fetch_session, 3), (self.topic_life, 2),
+            (self.not_a_frame, 1), (self.http_requests, 4), (self.http_bytes, 1), (self.plugin_life, 0.2),
         ]
 
     @staticmethod
@@ -112,11 +143,10 @@ class Rounds:
     def group_life(self, liar, seed):
         group, dice = liar.dice.choice(GROUPS), liar.dice
         with self.connect() as first, self.connect() as second:
-            moves = ["JoinGroup"] + dice.choices(
-                ["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch", "DescribeGroups", "ListGroups", "FindCoordinator"], k=dice.randint(3, 20),
-            )
-            for api in moves:
-                given = {"GroupId": group} if api not in ("DescribeGroups", "ListGroups", "FindCoordinator") and dice.random() < 0.95 else {}
+            asking = ["DescribeGroups", "ListGroups", "FindCoordinator"]
+            living = ["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch"]
+            for api in ["JoinGroup", *dice.choices(living + asking, k=dice.randint(3, 20))]:
+                given = {"GroupId": group} if api in living and dice.random() < 0.95 else {}
                 if api == "SyncGroup" and dice.random() < 0.7:
                     given["Assignments"] = [{"MemberId": liar.learnt.get("MemberId", ""), "Assignment": b"some"}]
                 try:
@@ -147,8 +177,10 @@ class Rounds:
         dice = liar.dice
         with self.connect() as connection:
             for turn in range(dice.randint(1, 8)):
-                parts = [{"Partition": n, "CurrentLeaderEpoch": -1, "FetchOffset": dice.choice([0, 1, 50]), "PartitionMaxBytes": 4_096} for n in range(dice.randint(0, 4))]
-                given = {"version": dice.randint(7, 12), "SessionEpoch": turn if dice.random() < 0.8 else dice.choice([-1, 0, 0x7FFFFFFF]), "MaxWaitMs": dice.choice([0, 50])}
+                one = {"CurrentLeaderEpoch": -1, "FetchOffset": dice.choice([0, 1, 50]), "PartitionMaxBytes": 4_096}
+                parts = [one | {"Partition": number} for number in range(dice.randint(0, 4))]
+                epoch = turn if dice.random() < 0.8 else dice.choice([-1, 0, 0x7FFFFFFF])
+                given = {"version": dice.randint(7, 12), "SessionEpoch": epoch, "MaxWaitMs": dice.choice([0, 50])}
                 if dice.random() < 0.7:
                     given["Topics"] = [{"Topic": dice.choice(TOPICS), "Partitions": parts}]
                 self.exchange(connection, liar, seed, "Fetch", **given)
@@ -156,14 +188,19 @@ class Rounds:
     def topic_life(self, liar, seed):
         with self.connect() as connection:
             connection.socket.settimeout(5)
-            apis = ["CreateTopics", "CreatePartitions", "DescribeConfigs", "AlterConfigs", "IncrementalAlterConfigs", "Metadata", "DescribeTopicPartitions", "DeleteTopics"]
+            apis = [
+                "CreateTopics", "CreatePartitions", "DescribeConfigs", "AlterConfigs", "IncrementalAlterConfigs", "Metadata",
+                "DescribeTopicPartitions", "DeleteTopics",
+            ]
             for api in liar.dice.choices(apis, k=liar.dice.randint(1, 6)):
                 self.exchange(connection, liar, seed, api)
 
     def not_a_frame(self, liar, seed):
         with self.connect() as connection:
-            what = liar.dice.choice([b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", liar.dice.randbytes(500), b"\0\0\0\x0c" + bytes(4), b"\0\0\0\0", b"\x16\x03\x01\x02\0\x01"])
-            connection.socket.sendall(what)
+            connection.socket.sendall(liar.dice.choice([
+                b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", liar.dice.randbytes(500), b"\0\0\0\x0c" + bytes(4), b"\0\0\0\0",
+                b"\x16\x03\x01\x02\0\x01",
+            ]))
             if liar.dice.random() < 0.5:
                 connection.socket.shutdown(socket.SHUT_WR)
             connection.socket.settimeout(0.2)
@@ -192,18 +229,12 @@ class Rounds:
         dice = liar.dice
         path, methods = dice.choice(self.routes)
         method = dice.choice(methods) if dice.random() < 0.95 else dice.choice(["PUT", "HEAD", "OPTIONS", "TRACE", "PATCH"])
-        names = {"topic": TOPICS, "group": GROUPS, "partition": ["0", "1", "-1", "99999999999", "x"], "name": ["json-field", "none"]}
-        for key, choices in names.items():
+        for key, choices in IN_PATHS.items():
             chosen = dice.choice(ODD_TEXTS if liar.is_lie() else choices)
             path = path.replace("{" + key + "}", urllib.parse.quote(chosen, safe=""))
-        asked = {
-            "offset": ["earliest", "latest", "0", "-1", "time:0", "9223372036854775807", "x"], "count": ["1", "0", "10000", "-1"], "max_bytes": ["1", "1048576", "99999999999"], "timeout": ["0", "50"],
-            "key": ["k", ""], "partition": ["0", "7"], "timestamp": ["0", "-1", "1e99"], "acks": ["all", "0", "2"], "clamp": ["true"], "expected_offset": ["0"], "compression": ["gzip", "x"], "tombstone": ["true"],
-            "header.a": ["b"], "header.base64.a": ["!"], "raw": ["true"], "detail": ["true"], "internal": ["true"],
-        }
         if dice.random() < 0.6:
-            path += "?" + "&".join(f"{key}={dice.choice(asked[key])}" for key in dice.choices(sorted(asked), k=dice.randint(1, 4)))
-        kind = dice.choice(["application/vnd.kafka.json.v2+json", "application/vnd.kafka.binary.v2+json", "text/plain", "application/json", "application/x-ndjson", "application/vnd.kafka.avro.v2+json"])
+            path += "?" + "&".join(f"{key}={dice.choice(PARAMETERS[key])}" for key in dice.choices(sorted(PARAMETERS), k=dice.randint(1, 4)))
+        kind = dice.choice(MEDIA_TYPES)
         body = None if method in ("GET", "DELETE") else self.http_body(liar)
         headers = {"Content-Type": kind, "Accept": dice.choice(["*/*", kind, "application/x-ndjson"])}
         if liar.is_lie():
@@ -212,10 +243,15 @@ class Rounds:
 
     def http_body(self, liar):
         dice = liar.dice
-        record = {"key": dice.choice([None, "a", 1]), "value": dice.choice([None, {}, "dmFsdWU=", [1] * 50]), "partition": dice.choice([0, 1, -1, 10**30]), "timestamp": dice.choice([0, -1])}
+        record = {
+            "key": dice.choice([None, "a", 1]), "value": dice.choice([None, {}, "dmFsdWU=", [1] * 50]),
+            "partition": dice.choice([0, 1, -1, 10**30]), "timestamp": dice.choice([0, -1]),
+        }
         body = dice.choice([
-            {"records": [record] * dice.choice([0, 1, 500])}, {"records": {}}, {"offsets": [{"topic": dice.choice(TOPICS), "partition": 0, "offset": dice.choice([0, -1, 2**63])}]},
-            {"topic_name": dice.choice(TOPICS), "partitions_count": dice.choice([1, 0, -1, 10_001])}, {"retention.ms": dice.choice(["1", "x", None, 1])}, [], None,
+            {"records": [record] * dice.choice([0, 1, 500])}, {"records": {}}, [], None,
+            {"offsets": [{"topic": dice.choice(TOPICS), "partition": 0, "offset": dice.choice([0, -1, 2**63])}]},
+            {"topic_name": dice.choice(TOPICS), "partitions_count": dice.choice([1, 0, -1, 10_001])},
+            {"retention.ms": dice.choice(["1", "x", None, 1])},
         ])
         text = json.dumps(body).encode()
         if liar.is_lie():
@@ -226,12 +262,14 @@ class Rounds:
         dice = liar.dice
         with Connection(self.http_port, timeout=1) as connection:
             topic = dice.choice(TOPICS[:8])
+            head = f"POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\n".encode()
             connection.socket.sendall(dice.choice([
-                f"POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n".encode(),
-                f"POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551615\r\n\r\n".encode(),
-                f"POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".encode(),
-                b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(500)) + b"\r\n", liar.dice.randbytes(2_000), b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
-                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + liar.dice.randbytes(500), b"\r\n" * 1_000,
+                head + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
+                head + b"Content-Length: 18446744073709551615\r\n\r\n",
+                head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(500)) + b"\r\n",
+                b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + dice.randbytes(500), dice.randbytes(2_000), b"\r\n" * 1_000,
             ]))
             connection.socket.recv(65_536)
 
@@ -246,8 +284,9 @@ class Rounds:
             connection.request("PUT", f"/plugins/{name}", bytes(module))
             status = connection.getresponse()
             status.read()
-            config = json.dumps({"sluice.partitioner": name, f"sluice.plugin.config.{name}": liar.dice.choice(["{}", '{"field":"a","bounds":[1]}', "["])})
-            connection.request("PATCH", f"/topics/{TOPICS[0]}/configs", config, {"Content-Type": "application/json"})
+            settings = liar.dice.choice(["{}", '{"field":"a","bounds":[1]}', "["])
+            config = {"sluice.partitioner": name, f"sluice.plugin.config.{name}": settings}
+            connection.request("PATCH", f"/topics/{TOPICS[0]}/configs", json.dumps(config), {"Content-Type": "application/json"})
             connection.getresponse().read()
         finally:
             connection.close()

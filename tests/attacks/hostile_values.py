@@ -12,9 +12,44 @@ from kafka_schema import NOT_EVER, Claimed, Raw, Repeated, schema, within
 TOPICS = [f"fuzz-{letter}" for letter in "abcdefgh"] + ["fuzz-a.delay.100ms", "fuzz-b.delay.1h", "__consumer_offsets", "fuzz.dead-letter"]
 GROUPS = [f"fuzz-group-{number}" for number in range(12)]
 ODD_TEXTS = [
-    "", ".", "..", "a/b", "\0", "é" * 50, "x" * 249, "x" * 250, "x" * 5_000, "__sluice_x", "fuzz.delay.0s", "fuzz.delay.99999999d", "fuzz.delay.5x", "'", '"', "%00", "\n",
+    "", ".", "..", "a/b", "\0", "é" * 50, "x" * 249, "x" * 250, "x" * 5_000, "__sluice_x", "'", '"', "%00", "\n",
+    "fuzz.delay.0s", "fuzz.delay.99999999d", "fuzz.delay.5x",
 ]
-WORDS = ["range", "roundrobin", "consumer", "connect", "cleanup.policy", "compact", "delete", "retention.ms", "segment.bytes", "sluice.validate", "records", "index.interval.bytes", "0", "-1", "1000", "max.message.bytes"]
+WORDS = [
+    "range", "roundrobin", "consumer", "connect", "compact", "delete", "records", "0", "-1", "1000",
+    "cleanup.policy", "retention.ms", "segment.bytes", "sluice.validate", "index.interval.bytes", "max.message.bytes",
+]
+# What a friendly client could say, where the type alone does not tell.
+PLAUSIBLE = {
+    "Acks": [-1, 1, 0],
+    "CommittedOffset": [0, 5, -1, -2],
+    "ConfigOperation": [0, 1, 2, 3],
+    "CurrentLeaderEpoch": [-1, -1, 0, 1],
+    "FetchOffset": [0, 1, 5, 1_000, -1],
+    "GenerationId": [-1, 0, 1, 2],
+    "GenerationIdOrMemberEpoch": [-1, 1],
+    "IsolationLevel": [0, 1],
+    "KeyType": [0, 0, 1, 2],
+    "MaxBytes": [0, 1, 65_536, 1 << 20, 0x7FFFFFFF],
+    "MaxWaitMs": [0, 10, 500],
+    "MinBytes": [0, 1, 1_000_000],
+    "Offset": [0, 1, -1],
+    "PartitionMaxBytes": [0, 1, 4_096, 1 << 20],
+    "ProducerEpoch": [-1, 0, 1],
+    "ProducerId": [-1, 0, 1],
+    "RebalanceTimeoutMs": [0, 10, 5_000, 60_000],
+    "ReplicaId": [-1],
+    "ReplicationFactor": [1, -1, 1, 3],
+    "ResourceType": [2, 4, 2, 8, 16],
+    "ResponsePartitionLimit": [0, 1, 2_000],
+    "SessionEpoch": [-1, 0, 1],
+    "SessionId": [0],
+    "SessionTimeoutMs": [6_000, 10_000, 1_800_000],
+    "TimeoutMs": [0, 100, 5_000],
+    "Timestamp": [-1, -2, -3, -4, -5, 1_700_000_000_000, 0],
+    "TransactionTimeoutMs": [1_000, 60_000],
+    "timeoutMs": [0, 1_000],
+}
 BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
 # What a lie costs here must stay small: the fuzzer looks for what is large over there.
 REPEATED_MAX = 3_000
@@ -48,22 +83,14 @@ class Liar:
             return dice.choice([low, high, low + 1, high - 1, 0, -1 if signed else 1, dice.randint(low, high)])
         if name in self.learnt and dice.random() < 0.8:
             return max(low, min(high, self.learnt[name]))
-        plausible = {
-            "SessionTimeoutMs": [6_000, 10_000, 1_800_000], "RebalanceTimeoutMs": [0, 10, 5_000, 60_000], "TimeoutMs": [0, 100, 5_000], "timeoutMs": [0, 1_000],
-            "MaxWaitMs": [0, 10, 500], "MinBytes": [0, 1, 1_000_000], "MaxBytes": [0, 1, 65_536, 1 << 20, high], "PartitionMaxBytes": [0, 1, 4_096, 1 << 20],
-            "CurrentLeaderEpoch": [-1, -1, 0, 1], "SessionId": [0], "SessionEpoch": [-1, 0, 1], "Timestamp": [-1, -2, -3, -4, -5, 1_700_000_000_000, 0], "Acks": [-1, 1, 0],
-            "ReplicationFactor": [1, -1, 1, 3], "ResourceType": [2, 4, 2, 8, 16], "ConfigOperation": [0, 1, 2, 3], "KeyType": [0, 0, 1, 2], "IsolationLevel": [0, 1], "ReplicaId": [-1],
-            "FetchOffset": [0, 1, 5, 1_000, -1], "Offset": [0, 1, -1], "CommittedOffset": [0, 5, -1, -2], "ResponsePartitionLimit": [0, 1, 2_000], "GenerationId": [-1, 0, 1, 2],
-            "GenerationIdOrMemberEpoch": [-1, 1], "ProducerId": [-1, 0, 1], "ProducerEpoch": [-1, 0, 1], "TransactionTimeoutMs": [1_000, 60_000],
-        }.get(name)
+        plausible = PLAUSIBLE.get(name)
         return dice.choice(plausible) if plausible else dice.choice([0, 0, 1, 2, 3, -1 if signed else 4])
 
     def text(self, field):
         name, dice = field.name, self.dice
         if self.is_lie():
-            return dice.choice([
-                Claimed(dice.choice([-1, -2, 5, 0x7FFF, 0x7FFFFFFF])), Claimed(3, b"\xff\xfe\xfd"), dice.choice(ODD_TEXTS), "y" * dice.choice([30_000, 32_767]),
-            ])
+            claimed = Claimed(dice.choice([-1, -2, 5, 0x7FFF, 0x7FFFFFFF]))
+            return dice.choice([claimed, Claimed(3, b"\xff\xfe\xfd"), dice.choice(ODD_TEXTS), "y" * dice.choice([30_000, 32_767])])
         if name in self.learnt and dice.random() < 0.8:
             return self.learnt[name]
         lowered = name.lower()
@@ -139,7 +166,8 @@ class Liar:
     def body(self, fields, version, depth=0):
         body = {field.name: self.value(field, version, depth) for field in fields if within(field.versions, version)}
         if self.is_lie():
-            body["_tags"] = {self.dice.choice([0, 1, 2, 77, 0xFFFFFFF]): self.dice.randbytes(self.dice.randrange(40)) for _ in range(self.dice.randint(1, 4))}
+            numbers = [self.dice.choice([0, 1, 2, 77, 0xFFFFFFF]) for _ in range(self.dice.randint(1, 4))]
+            body["_tags"] = {number: self.dice.randbytes(self.dice.randrange(40)) for number in numbers}
         return body
 
     def request(self, api, version, **given):
