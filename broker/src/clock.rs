@@ -69,6 +69,12 @@ impl Clock for ManualClock {
     }
 }
 
+/// The time of the runtime's timer, which tests may move.
+#[must_use]
+pub(crate) fn runtime_now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Gives `work` so much time on the runtime's timer, then drops it.
 ///
 /// # Errors

@@ -106,6 +106,12 @@ impl Context {
         &self.principal
     }
 
+    /// Whether the client has not authenticated.
+    #[must_use]
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.principal == *ANONYMOUS
+    }
+
     /// The client's own claim. It is not authenticated: never decide by it.
     #[must_use]
     pub fn client_id(&self) -> &Arc<str> {

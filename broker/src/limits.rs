@@ -29,10 +29,9 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Errors of one answer that are told in words; the others have their code alone, as most of Kafka's own have. One sentence
 /// of 400 bytes about a topic's name, repeated for each of 190,000 partitions, would be 76 MB.
 pub(crate) const ERRORS_TOLD_MAX: usize = 100;
-/// How long the body of a frame may take to arrive, at least: it holds permits while it does.
-pub(crate) const FRAME_BODY_MS_MIN: u64 = 30_000;
-/// Bytes a second that a frame's body has to arrive with beyond that.
-pub(crate) const FRAME_BODY_BYTES_PER_S_MIN: usize = 256 * 1024;
+/// The longest pause between two pieces of a frame. A frame that trickles holds memory too, but that is a matter only when
+/// somebody waits for it (`memory/`).
+pub(crate) const FRAME_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long connections may finish what is in flight when the broker stops, in ms.
 pub(crate) const DRAIN_MS: u64 = 10_000;
 /// How long the broker may take to stop in order after a vital task has failed.

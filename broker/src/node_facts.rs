@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::memory::MemoryBudget;
+use crate::memory::Budget;
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
 use crate::tasks::Tasks;
@@ -37,7 +37,7 @@ impl NodeFacts {
 
     /// The one budget for everything that clients make the broker hold.
     #[must_use]
-    pub fn memory(&self) -> &MemoryBudget {
+    pub fn memory(&self) -> &Budget {
         self.engine.memory()
     }
 

@@ -8,7 +8,7 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sluice_broker::door::{Context, Door};
-use sluice_broker::memory::MemoryBudget;
+use sluice_broker::memory::{DoorBudget, Line};
 use sluice_broker::metrics::Section;
 use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::tasks::Changes;
@@ -26,8 +26,8 @@ pub(crate) struct App {
     pub(crate) node: NodeFacts,
     pub(crate) config: GatewayConfig,
     pub(crate) guard: Arc<Guard>,
-    /// The broker's one budget: bodies and answers that are held take their share of it.
-    pub(crate) memory: MemoryBudget,
+    /// This door's part of the broker's memory budget: bodies, decoded requests and answers.
+    pub(crate) memory: DoorBudget,
     /// Counts connections and requests.
     pub(crate) metering: Arc<Metering>,
     /// Cancelled when the gateway stops: long polls end.
@@ -38,7 +38,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: GatewayConfig, guard: Guard, door: Door, node: NodeFacts) -> Arc<App> {
-        let memory = node.memory().clone();
+        let memory = node.memory().http().clone();
         let changes = node.tasks().changes("http-request");
         let metering = Metering::new(config.connections_max);
         node.metrics().add(Arc::clone(&metering) as Arc<dyn Section>);
@@ -71,22 +71,26 @@ impl App {
 }
 
 /// The peer of a connection; put into every request by the server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
-
-/// Who asks.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) Context);
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// The connection as the memory budget sees it.
+    pub(crate) line: Line,
+}
+
+/// Who asks, and over which connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(pub(crate) Context, pub(crate) Line);
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
         let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("http");
-        Ok(Caller(Context::http(
-            &agent.chars().take(100).collect::<String>(),
-            parts.extensions.get::<Peer>().map(|peer| peer.0),
-        )))
+        let peer = parts.extensions.get::<Peer>();
+        let agent = agent.chars().take(100).collect::<String>();
+        let line = peer.map(|peer| peer.line.clone()).unwrap_or_default();
+        Ok(Caller(Context::http(&agent, peer.map(|peer| peer.address)), line))
     }
 }
 

@@ -8,10 +8,12 @@
 //! formats/    bytes of requests to messages, records to bytes of answers (pure)
 //! ```
 
+mod answers;
 mod app;
 mod body;
 pub mod config;
 mod cors;
+mod counted;
 mod formats;
 pub mod guard;
 pub mod limits;

@@ -8,8 +8,6 @@ pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const HEADERS_MAX: usize = 128;
 /// The longest pause between two pieces of a body.
 pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(15);
-/// The whole body: 32 MiB over a slow uplink of 1 Mbit/s.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 /// How long the rest of a body that is too large is thrown away before the refusal is sent, so that a client which
 /// writes first and reads later sees the answer instead of a reset.
 pub const REFUSED_BODY_DRAIN_TIME_MAX: Duration = Duration::from_secs(3);

@@ -1,5 +1,6 @@
-//! Every path with its handler, and what stands around all of them, from the outside in: requests are counted, problems are written, every answer
-//! gets the headers that keep browsers strict, the guard decides, CORS answers those it lists. Feeds the router and the
+//! Every path with its handler, and what stands around all of them, from the outside in: requests are counted, problems are
+//! written, every answer gets the headers that keep browsers strict, the guard decides, CORS answers those it lists, and
+//! answers take their memory. Feeds the router and the
 //! OpenAPI document from the same lines.
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use sluice_broker::refusals::RefusalClass;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::answers;
 use crate::app::App;
 use crate::cors;
 use crate::guard::Guard;
@@ -40,7 +42,8 @@ pub(crate) fn service(app: Arc<App>) -> Router {
         .route("/docs/page.css", get(docs::style))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(app)
+        .with_state(Arc::clone(&app))
+        .layer(from_fn_with_state(app, answers::layer))
         .layer(Extension(document))
         .layer(from_fn_with_state(Arc::clone(&guard), cors::layer))
         .layer(from_fn_with_state(guard, guarded))

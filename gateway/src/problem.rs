@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
+use sluice_broker::memory::OverBudget;
 use sluice_broker::refusals::RefusalClass;
 
 use crate::media::{PROBLEM_JSON, V2_JSON, is_v2};
@@ -112,6 +113,17 @@ impl Problem {
         body.insert("message".into(), self.detail.clone().into());
         body.extend(self.extra.clone());
         Value::Object(body)
+    }
+}
+
+impl From<OverBudget> for Problem {
+    /// 503, or 413 where a repetition makes no sense.
+    fn from(over: OverBudget) -> Problem {
+        if over.forever() {
+            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, over.to_string()).with("limit", over.max);
+            return problem.refused(RefusalClass::TooLarge);
+        }
+        Problem::busy(over.to_string(), 1).refused(RefusalClass::MemoryWork)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::problem::unwritten;
 
 /// Notes the refusal of a request, if it was refused.
 pub(crate) async fn layer(State(refusals): State<Refusals>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
     let agent = request.headers().get(USER_AGENT).cloned();
     let response = next.run(request).await;
     if let Some(problem) = unwritten(&response)

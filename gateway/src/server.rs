@@ -14,7 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sluice_broker::clock::{MachineClock, SharedClock, timeout};
 use sluice_broker::connections::{ConnectionLimits, Connections, Place};
 use sluice_broker::door::Door;
+use sluice_broker::memory::Line;
 use sluice_broker::node_facts::NodeFacts;
+use sluice_broker::refusals::{RefusalClass, Refusals};
 use sluice_broker::tasks::{Requests, Vital};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,6 +27,7 @@ use tower::ServiceExt;
 
 use crate::app::{App, Peer};
 use crate::config::GatewayConfig;
+use crate::counted::Counted;
 use crate::guard::Guard;
 use crate::limits::{DRAIN_TIME_MAX, HEAD_BYTES_MAX, HEADERS_MAX, REFUSALS_AT_ONCE_MAX, UNREAD_ANSWER_TIME_MAX};
 use crate::listen::{ListenError, bind};
@@ -76,6 +79,7 @@ impl Gateway {
         let clock: SharedClock = Arc::new(MachineClock);
         let server = Arc::new(Server {
             router: paths::service(Arc::clone(&app)),
+            refused: app.node.refusals().clone(),
             connections: Connections::new("HTTP", limits(&app.config), app.node.refusals().clone(), clock.monotonic()),
             clock,
             refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE_MAX)),
@@ -118,6 +122,7 @@ struct Server {
     idle: Duration,
     stop: CancellationToken,
     metering: Arc<Metering>,
+    refused: Refusals,
 }
 
 impl Server {
@@ -133,7 +138,7 @@ impl Server {
             match accepted {
                 Ok((stream, peer)) => match self.connections.admit(peer, now) {
                     Ok(place) => {
-                        connections.spawn(Arc::clone(&self).connection(stream, Peer(peer), place));
+                        connections.spawn(Arc::clone(&self).connection(stream, peer, place));
                     }
                     Err(_) => {
                         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
@@ -163,15 +168,18 @@ impl Server {
         listener.accept().await
     }
 
-    async fn connection(self: Arc<Server>, stream: TcpStream, peer: Peer, _place: Place) {
+    async fn connection(self: Arc<Server>, stream: TcpStream, address: SocketAddr, _place: Place) {
         let _open = self.metering.connection();
         if let Err(error) = prepare(&stream) {
-            tracing::debug!("the connection of {} was not set up: {error}", peer.0);
+            tracing::debug!("the connection of {address} was not set up: {error}");
             return;
         }
+        let line = Line::default();
+        let stream = Counted::new(stream, line.clone());
+        let peer = Peer { address, line: line.clone() };
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(peer.clone());
             router.clone().oneshot(request)
         });
         let mut connection = std::pin::pin!(
@@ -183,15 +191,25 @@ impl Server {
                 .max_buf_size(2 * HEAD_BYTES_MAX)
                 .serve_connection(TokioIo::new(stream), service)
         );
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let serving = async {
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = self.stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
         };
-        if let Err(error) = ended {
-            tracing::debug!("the connection of {} ended: {error}", peer.0);
+        tokio::select! {
+            biased;
+            ended = serving => if let Err(error) = ended {
+                tracing::debug!("the connection of {address} ended: {error}");
+            },
+            // All that it holds goes with it.
+            slow = line.ended() => {
+                let class = if slow.reads { RefusalClass::SlowReader } else { RefusalClass::SlowSender };
+                self.refused.note(class, address, &format_args!("the connection is closed: {slow}"));
+            }
         }
     }
 }

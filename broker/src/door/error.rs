@@ -3,6 +3,7 @@
 //! apart; `local/errors.rs` makes them from the engine's. Texts are for people: nobody matches on them.
 
 use crate::ids::{BadTopicName, Generation, Offset, ProducerEpoch, ProducerId, Sequence, TopicId};
+use crate::memory::{OverBudget, OverShare};
 
 /// Why a verb of the door failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,12 @@ pub enum DoorError {
     /// About a plugin.
     #[error(transparent)]
     Plugin(#[from] PluginFailure),
+    /// This broker has no memory for the request now, or never has.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// The caller has its share of what this broker keeps in memory.
+    #[error(transparent)]
+    OverShare(#[from] OverShare),
     /// A read from an offset that the partition does not have.
     #[error("offset {asked} is outside of {beginning}..{end}")]
     OffsetOutOfRange {

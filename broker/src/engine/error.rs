@@ -5,6 +5,7 @@ use crate::chain::ChainError;
 use crate::coordinator::group::GroupError;
 use crate::ids::Offset;
 use crate::log::{AppendError, ConditionalAppendError, LogError};
+use crate::memory::{OverBudget, OverShare};
 use crate::record::RecordError;
 use crate::tasks::TaskFailure;
 use crate::topics::TopicError;
@@ -33,6 +34,12 @@ pub enum EngineError {
     /// About a plugin.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The door's WORK has no room for the request.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// The caller has its share of what stays.
+    #[error(transparent)]
+    OverShare(#[from] OverShare),
     /// Transactions are not there yet.
     #[error("{what}: transactions are not supported yet; leave transactional.id unset (idempotence works without)")]
     NoTransactions {

@@ -1,5 +1,5 @@
 //! Fetch with long poll: ranges of whole batches, as they are stored, below HW. Nothing here re-encodes a record. Where
-//! the disk would have to be waited for, the pass moves to a blocking thread; large answers stay in their files.
+//! the disk would have to be waited for, the pass moves to a blocking thread; for the Kafka port records stay in their files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,7 @@ use crate::auth::{Granted, Read};
 use crate::clock;
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
-use crate::limits::FETCH_COPIED_BYTES_MAX;
 use crate::log::{FileSlice, Located, LogError, Offsets, Partition, Patience};
-use crate::memory::{MemoryBudget, hold};
 use crate::tasks;
 use crate::topics::TopicError;
 
@@ -47,8 +45,7 @@ pub struct FetchTopic {
 pub enum Form {
     /// As whole batches in memory.
     Copied,
-    /// Where they are, if they are many: for a caller that sends a file's pages without looking at them. The last batch may be
-    /// cut short.
+    /// Where they are: for a caller that sends a file's pages without looking at them. The last batch may be cut short.
     Ranges,
 }
 
@@ -155,11 +152,11 @@ impl Engine {
 
     /// From memory where possible; else once more on a thread that may wait for the disk.
     async fn pass(&self, whole: Whole, parts: &Arc<[Part]>) -> Pass {
-        if let Some(pass) = read_all(whole, parts, Patience::Cached, &self.memory) {
+        if let Some(pass) = read_all(whole, parts, Patience::Cached) {
             return pass;
         }
-        let (for_thread, memory) = (Arc::clone(parts), self.memory.clone());
-        let read = move || read_all(whole, &for_thread, Patience::Wait, &memory);
+        let for_thread = Arc::clone(parts);
+        let read = move || read_all(whole, &for_thread, Patience::Wait);
         let error = match tasks::blocking("fetch-read", read).await {
             Ok(Some(pass)) => return pass,
             Ok(None) => EngineError::internal("a read that may wait did not"),
@@ -183,13 +180,13 @@ impl Engine {
 }
 
 /// `None`: the disk would have to be waited for.
-fn read_all(whole: Whole, parts: &[Part], patience: Patience, memory: &MemoryBudget) -> Option<Pass> {
+fn read_all(whole: Whole, parts: &[Part], patience: Patience) -> Option<Pass> {
     let mut pass = Pass { outcomes: Vec::with_capacity(parts.len()), bytes: 0, failed: false };
     for part in parts {
         let limit = part.max_bytes.min(whole.max_bytes.saturating_sub(pass.bytes));
         let one = One { limit, first: pass.bytes == 0, form: whole.form, patience };
         let outcome = match &part.partition {
-            Ok(partition) => one.read(part.offset, partition, memory).transpose()?.map_err(Into::into),
+            Ok(partition) => one.read(part.offset, partition).transpose()?.map_err(Into::into),
             Err(error) => Err(error.clone()),
         };
         match &outcome {
@@ -229,7 +226,7 @@ struct One {
 impl One {
     /// The log always returns at least one batch. When the answer has records already, a batch that does not fit is left
     /// for the next fetch. `None`: the disk would have to be waited for.
-    fn read(&self, from: Offset, partition: &Partition, memory: &MemoryBudget) -> Result<Option<Fetched>, LogError> {
+    fn read(&self, from: Offset, partition: &Partition) -> Result<Option<Fetched>, LogError> {
         let nothing = Records::Copied(Bytes::new());
         if !self.first && self.limit == 0 {
             partition.usable()?;
@@ -244,23 +241,8 @@ impl One {
         };
         let records = match self.form {
             Form::Copied => partition.read_located(&slice, self.patience)?.map(Records::Copied),
-            Form::Ranges => self.copy_if_small(slice, partition, memory)?,
+            Form::Ranges => Some(Records::Range(slice)),
         };
         Ok(records.map(|records| Fetched { records, offsets }))
-    }
-
-    /// A few bytes cost less to copy than to send from a file, if there is memory for them.
-    fn copy_if_small(
-        &self,
-        slice: FileSlice,
-        partition: &Partition,
-        memory: &MemoryBudget,
-    ) -> Result<Option<Records>, LogError> {
-        let small = slice.len() <= FETCH_COPIED_BYTES_MAX;
-        let Some(share) = small.then(|| memory.try_take(slice.len())).flatten() else {
-            return Ok(Some(Records::Range(slice)));
-        };
-        let bytes = partition.read_located(&slice, self.patience)?;
-        Ok(bytes.map(|bytes| Records::Copied(hold(bytes, share))))
     }
 }

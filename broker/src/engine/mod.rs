@@ -31,7 +31,7 @@ use crate::config::BrokerConfig;
 use crate::coordinator::group::Groups;
 use crate::limits;
 use crate::log::LogError;
-use crate::memory::MemoryBudget;
+use crate::memory::Budget;
 use crate::refusals::Refusals;
 use crate::tasks::{Changes, Tasks};
 use crate::topics::Catalog;
@@ -49,7 +49,7 @@ pub struct Engine {
     groups: Arc<Groups>,
     partitioners: Arc<Partitioners>,
     producer_ids: ProducerIds,
-    memory: MemoryBudget,
+    memory: Budget,
     refusals: Refusals,
     /// For batches that are opened or recompressed, and look-ups by time.
     openings: Arc<Semaphore>,
@@ -71,7 +71,7 @@ impl Engine {
         auth: Authorizer,
     ) -> Arc<Engine> {
         let producer_ids = ProducerIds::new(Arc::clone(&catalog));
-        let memory = MemoryBudget::new(config.memory_max_bytes);
+        let memory = Budget::new(config.memory_max_bytes);
         let refusals = Refusals::new(Arc::clone(&clock));
         let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();
@@ -106,7 +106,7 @@ impl Engine {
 
     /// The one budget for everything that clients make the broker hold.
     #[must_use]
-    pub(crate) fn memory(&self) -> &MemoryBudget {
+    pub(crate) fn memory(&self) -> &Budget {
         &self.memory
     }
 

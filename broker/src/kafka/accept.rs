@@ -13,10 +13,12 @@ use super::dispatch::Dispatcher;
 use super::frame::{FrameError, FrameReader};
 use super::listener::advertised_locally;
 use super::metering::Metering;
+use super::sending::Sending;
 use crate::clock;
 use crate::connections::{ConnectionLimits, Connections, Place};
 use crate::engine::Engine;
 use crate::limits;
+use crate::memory::Line;
 use crate::refusals::RefusalClass;
 
 /// How long to wait after an accept that failed (no file descriptors left, for one) before the next.
@@ -108,10 +110,17 @@ async fn serve(
     let advertised = listener.advertised.unwrap_or_else(|| advertised_locally(local));
     let idle = Duration::from_millis(shared.engine.config().connections.connections_max_idle_ms);
     let (reading, writing) = stream.into_split();
-    let frames = FrameReader::new(reading, shared.engine.memory().clone(), idle);
+    let (budget, line) = (shared.engine.memory().kafka(), Line::default());
+    let frames = FrameReader::new(reading, budget.clone(), line.clone(), idle);
+    let sending = Sending::new(writing, budget.clone(), line.clone(), idle);
     let (engine, metering) = (Arc::clone(&shared.engine), Arc::clone(&shared.metering));
     let dispatcher = Dispatcher { engine, metering, peer, listener: listener.name, advertised };
-    let ended = Connection::new(frames, writing, dispatcher, idle).run(stop).await;
+    let ended = tokio::select! {
+        biased;
+        ended = Connection::new(frames, sending, dispatcher).run(stop) => ended,
+        // All that it holds goes with it.
+        held = line.ended() => Ended::Slow(held),
+    };
     match refused(&ended) {
         Some(class) => shared.engine.refusals().note(class, peer, &format_args!("the connection is closed: {ended}")),
         None => tracing::debug!("connection of {peer}: {ended}"),
@@ -129,5 +138,8 @@ fn refused(ended: &Ended) -> Option<RefusalClass> {
         Ended::Frame(FrameError::Slow { .. }) => Some(RefusalClass::SlowSender),
         Ended::Header(_) => Some(RefusalClass::Header),
         Ended::Refused(_) => Some(RefusalClass::BadRequest),
+        Ended::NoMemory(_) => Some(RefusalClass::AnswerTooLarge),
+        Ended::Slow(slow) if slow.reads => Some(RefusalClass::SlowReader),
+        Ended::Slow(_) => Some(RefusalClass::SlowSender),
     }
 }

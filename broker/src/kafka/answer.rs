@@ -15,7 +15,7 @@ use super::connection::Outcome;
 use super::throttle::Throttled;
 use super::write::{EncodeError, ReplyBuilder};
 use crate::limits;
-use crate::memory::Share;
+use crate::memory::WorkPermit;
 use crate::varint;
 
 /// Rows are encoded into pieces, the first of so many bytes, each as large as all before it.
@@ -29,7 +29,7 @@ pub(super) struct Rows<'a> {
     call: &'a Call<'a>,
     pieces: Vec<Bytes>,
     open: BytesMut,
-    admitted: Vec<Share>,
+    admitted: Option<WorkPermit>,
     bytes: usize,
     count: usize,
     refused: Option<String>,
@@ -37,8 +37,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(call: &'a Call<'a>) -> Rows<'a> {
-        let (pieces, admitted) = (Vec::new(), Vec::new());
-        Rows { call, pieces, open: BytesMut::new(), admitted, bytes: 0, count: 0, refused: None }
+        Rows { call, pieces: Vec::new(), open: BytesMut::new(), admitted: None, bytes: 0, count: 0, refused: None }
     }
 
     /// Adds a row. `false`: there is no room for it, and none for any other; the answer is not going to be sent.
@@ -70,9 +69,15 @@ impl<'a> Rows<'a> {
 
     fn begin_piece(&mut self, bytes: usize) -> Result<(), String> {
         if self.bytes > PIECE_BYTES_MAX {
-            let admitted = self.call.engine.memory().try_take(bytes);
-            let none = || format!("there is no memory for an answer of {} bytes or more", self.bytes);
-            self.admitted.push(admitted.ok_or_else(none)?);
+            let admitted = match &mut self.admitted {
+                Some(admitted) => admitted.grow(bytes),
+                None => {
+                    let memory = self.call.engine.memory();
+                    let taken = memory.work(self.call.ctx.source(), "an answer", bytes);
+                    taken.map(|permit| self.admitted = Some(permit))
+                }
+            };
+            admitted.map_err(|over| over.to_string())?;
         }
         let full = std::mem::replace(&mut self.open, BytesMut::with_capacity(bytes));
         if !full.is_empty() {
@@ -106,7 +111,7 @@ impl<'a> Rows<'a> {
         }
         reply.share(self.open.freeze());
         reply.buffer().put_slice(&behind);
-        envelope.reply(reply.finish())
+        envelope.reply(reply.finish().map(|reply| reply.built_with(self.admitted)))
     }
 }
 

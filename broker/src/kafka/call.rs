@@ -49,7 +49,7 @@ impl Call<'_> {
     }
 
     /// The response in the version of the request.
-    pub(super) fn encode<M: Encodable + HeaderVersion + Throttled>(&self, response: M) -> Outcome {
+    pub(super) fn encode<M: Encodable + HeaderVersion + Throttled + Send + 'static>(&self, response: M) -> Outcome {
         self.envelope().seal(response)
     }
 
@@ -72,9 +72,9 @@ pub(super) struct Envelope {
 
 impl Envelope {
     /// The whole answer.
-    pub(super) fn seal<M: Encodable + HeaderVersion + Throttled>(self, mut response: M) -> Outcome {
+    pub(super) fn seal<M: Encodable + HeaderVersion + Throttled + Send + 'static>(self, mut response: M) -> Outcome {
         response.set_throttle(self.throttle);
-        self.reply(Reply::encode(self.correlation, self.version, &response))
+        self.reply(Reply::of(self.correlation, self.version, response))
     }
 
     /// As `seal`, for an answer that was encoded by hand, throttle time included. An answer that could not be encoded ends the

@@ -7,22 +7,23 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join};
 use kafka_protocol::messages::ApiKey;
 use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 
-use super::frame::{Frame, FrameError, FrameReader};
+use super::frame::{FrameError, FrameReader};
 use super::header::{self, HeaderError, Request};
 use super::outlet::Outlet;
+use super::sending::Sending;
 use super::throttle::Throttle;
-use super::write::{self, Reply};
+use super::write::Reply;
 use crate::clock;
 use crate::limits;
-use crate::memory::Share;
+use crate::memory::{OverBudget, SlowPeer};
 
 /// What came of a request.
 #[derive(Debug)]
@@ -40,9 +41,9 @@ pub(super) type InFlight = BoxFuture<'static, Outcome>;
 
 /// What answers requests: the engine behind the handlers, or a script in tests.
 pub(super) trait Answering: Send + Sync {
-    /// Returns when every partition has appended, has failed, or holds its place. `admitted` is given back when the request's
+    /// Returns when every partition has appended, has failed, or holds its place. The request's frame is dropped when its
     /// batches are not held any more.
-    fn produce(&self, request: Request, admitted: Share) -> impl Future<Output = InFlight> + Send;
+    fn produce(&self, request: Request) -> impl Future<Output = InFlight> + Send;
     /// Every other request, to its end.
     fn answer(&self, request: Request) -> impl Future<Output = Outcome> + Send;
 }
@@ -65,6 +66,12 @@ pub(super) enum Ended {
     /// The peer does not take its answers.
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),
+    /// By the memory budget.
+    #[error(transparent)]
+    Slow(SlowPeer),
+    /// An answer that is larger than any may be.
+    #[error(transparent)]
+    NoMemory(OverBudget),
 }
 
 /// A produce whose answer waits.
@@ -76,19 +83,18 @@ struct Waiting {
 /// A connection with both halves of its socket.
 pub(super) struct Connection<R, W, A> {
     frames: FrameReader<R>,
-    stream: W,
+    sending: Sending<W>,
     answering: A,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     /// Ends when the peer may be read again (KIP-219).
     muted: Option<BoxFuture<'static, ()>>,
-    stall: Duration,
 }
 
 impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
-    /// `stall`: how long the peer may leave an answer unread.
-    pub(super) fn new(frames: FrameReader<R>, stream: W, answering: A, stall: Duration) -> Connection<R, W, A> {
-        Connection { frames, stream, answering, waiting: VecDeque::new(), waiting_bytes: 0, muted: None, stall }
+    /// Of both halves.
+    pub(super) fn new(frames: FrameReader<R>, sending: Sending<W>, answering: A) -> Connection<R, W, A> {
+        Connection { frames, sending, answering, waiting: VecDeque::new(), waiting_bytes: 0, muted: None }
     }
 
     /// Serves until the peer closes, something is wrong with it, or `stop`; what was begun is answered first.
@@ -126,28 +132,26 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
         self.waiting.len() < limits::PRODUCE_WAITING_MAX && self.waiting_bytes < limits::PRODUCE_WAITING_BYTES_MAX
     }
 
-    async fn begin(&mut self, frame: Frame) -> Result<(), Ended> {
-        let Frame { bytes, admitted } = frame;
-        let size = bytes.len();
-        let request = match header::parse(bytes) {
+    async fn begin(&mut self, frame: Bytes) -> Result<(), Ended> {
+        let size = frame.len();
+        let request = match header::parse(frame) {
             Ok(request) => request,
             Err(error) => return self.drain().await.and(Err(error.into())),
         };
         if request.key == ApiKey::Produce {
-            let outcome = self.produce(request, admitted).await?;
+            let outcome = self.produce(request).await?;
             self.waiting_bytes += size;
             self.waiting.push_back(Waiting { outcome, bytes: size });
             return Ok(());
         }
         self.drain().await?;
         let outcome = self.answer(request).await?;
-        drop(admitted);
         self.send(outcome).await
     }
 
     /// Begins a produce, and answers what becomes durable meanwhile.
-    async fn produce(&mut self, request: Request, admitted: Share) -> Result<InFlight, Ended> {
-        let mut beginning = std::pin::pin!(self.answering.produce(request, admitted));
+    async fn produce(&mut self, request: Request) -> Result<InFlight, Ended> {
+        let mut beginning = std::pin::pin!(self.answering.produce(request));
         loop {
             let outcome = tokio::select! {
                 biased;
@@ -155,7 +159,7 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
                 outcome = front(&mut self.waiting) => outcome,
             };
             self.waiting_bytes -= pop(&mut self.waiting);
-            let throttle = send(&mut self.stream, outcome, self.stall).await?;
+            let throttle = self.sending.send(outcome).await?;
             mute(&mut self.muted, throttle);
         }
     }
@@ -176,20 +180,32 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
 
     /// Sends the front's outcome, and those right behind it that are there already, in one write.
     async fn answered(&mut self, outcome: Outcome) -> Result<(), Ended> {
+        self.frames.pause();
         self.waiting_bytes -= pop(&mut self.waiting);
-        let Outcome::Reply(mut reply) = outcome else { return self.send(outcome).await };
+        let Outcome::Reply(reply) = outcome else { return self.send(outcome).await };
+        let mut ready = self.sending.ready(reply).await?;
+        let mut last = None;
         while let Some(next) = self.waiting.front_mut().and_then(|waiting| (&mut waiting.outcome).now_or_never()) {
             self.waiting_bytes -= pop(&mut self.waiting);
             match next {
-                Outcome::Reply(more) => reply.append(more),
+                Outcome::Reply(more) => match self.sending.ready_now(more)? {
+                    Ok(more) => ready.append(more),
+                    // It waits for its memory when what is ready has given its own back.
+                    Err(more) => last = Some(Outcome::Reply(more)),
+                },
                 Outcome::Silent => {}
-                Outcome::Close(reason) => {
-                    self.send(Outcome::Reply(reply)).await?;
-                    return Err(Ended::Refused(reason));
-                }
+                close @ Outcome::Close(_) => last = Some(close),
+            }
+            if last.is_some() {
+                break;
             }
         }
-        self.send(Outcome::Reply(reply)).await
+        let throttle = self.sending.write(ready).await?;
+        mute(&mut self.muted, throttle);
+        match last {
+            Some(outcome) => self.send(outcome).await,
+            None => Ok(()),
+        }
     }
 
     /// Answers everything that waits.
@@ -202,7 +218,7 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
     }
 
     async fn send(&mut self, outcome: Outcome) -> Result<(), Ended> {
-        let throttle = send(&mut self.stream, outcome, self.stall).await?;
+        let throttle = self.sending.send(outcome).await?;
         mute(&mut self.muted, throttle);
         Ok(())
     }
@@ -211,7 +227,7 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
 enum Step {
     Unmuted,
     Answer(Outcome),
-    Frame(Result<Option<Frame>, FrameError>),
+    Frame(Result<Option<Bytes>, FrameError>),
 }
 
 /// The outcome of the oldest produce; never returns when none waits. A future returns its outcome once: `pop` must follow.
@@ -225,19 +241,6 @@ async fn front(waiting: &mut VecDeque<Waiting>) -> Outcome {
 /// Takes the oldest produce away and returns its bytes.
 fn pop(waiting: &mut VecDeque<Waiting>) -> usize {
     waiting.pop_front().map_or(0, |waiting| waiting.bytes)
-}
-
-/// Sends an outcome; returns how long the peer is not to be read after it.
-async fn send<W: Outlet>(stream: &mut W, outcome: Outcome, stall: Duration) -> Result<Throttle, Ended> {
-    match outcome {
-        Outcome::Reply(reply) => {
-            let throttle = reply.throttle();
-            write::write_all(stream, reply, stall).await?;
-            Ok(throttle)
-        }
-        Outcome::Silent => Ok(Throttle::NONE),
-        Outcome::Close(reason) => Err(Ended::Refused(reason)),
-    }
 }
 
 /// Mutes for that time from now on, and never ends an earlier one too soon.

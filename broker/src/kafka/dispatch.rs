@@ -15,7 +15,6 @@ use super::throttle::Throttle;
 use super::{bounds, handlers, versions};
 use crate::context::Context;
 use crate::engine::Engine;
-use crate::memory::Share;
 
 /// The handlers over the engine, for one connection.
 pub(super) struct Dispatcher {
@@ -46,7 +45,10 @@ impl Dispatcher {
 macro_rules! outcome {
     ($request:ident, $call:ident, $handler:path) => {
         match decode(&$request) {
-            Ok(body) => $handler(&$call, body).await,
+            Ok(body) => {
+                drop($request);
+                $handler(&$call, body).await
+            }
             Err(reason) => Outcome::Close(reason),
         }
     };
@@ -56,18 +58,24 @@ macro_rules! outcome {
 macro_rules! answer {
     ($request:ident, $call:ident, $handler:path) => {
         match decode(&$request) {
-            Ok(body) => $call.encode($handler(&$call, body).await),
+            Ok(body) => {
+                // The frame's memory goes as soon as nothing of the decoded request needs it.
+                drop($request);
+                $call.encode($handler(&$call, body).await)
+            }
             Err(reason) => Outcome::Close(reason),
         }
     };
 }
 
 impl Answering for Dispatcher {
-    async fn produce(&self, mut request: Request, admitted: Share) -> InFlight {
+    async fn produce(&self, mut request: Request) -> InFlight {
         let measured = self.metering.begin(request.key, request.body.len());
         let call = self.call(&mut request);
-        let in_flight = match decode(&request) {
-            Ok(body) => handlers::produce::begin(&call, body, admitted).await,
+        let decoded = decode(&request);
+        drop(request);
+        let in_flight = match decoded {
+            Ok(body) => handlers::produce::begin(&call, body).await,
             Err(reason) => std::future::ready(Outcome::Close(reason)).boxed(),
         };
         async move {

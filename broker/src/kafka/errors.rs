@@ -74,6 +74,9 @@ fn of_engine(error: &EngineError) -> Code {
         EngineError::Group(error) => of_group(error),
         // On this port plugins are met by config changes that bind them.
         EngineError::Chain(_) => Code::InvalidConfig,
+        // Java's clients and librdkafka try again after a while.
+        EngineError::OverBudget(over) if !over.forever() => Code::RequestTimedOut,
+        EngineError::OverBudget(_) | EngineError::OverShare(_) => Code::PolicyViolation,
         // The one code that is fatal at once in Java's TransactionManager and in librdkafka alike; librdkafka retries others.
         EngineError::NoTransactions { .. } => Code::TransactionalIdAuthorizationFailed,
         EngineError::InvalidRequest { .. } => Code::InvalidRequest,

@@ -1,5 +1,6 @@
-//! Length-prefixed frames off a connection. The bytes of a body are admitted by the budget that all connections share before
-//! the first of them is read, and leave it when the frame is dropped. Never grows beyond one frame and one read-ahead.
+//! Length-prefixed frames off a connection. The bytes of a body are admitted by IN of the Kafka port in steps of 64 KiB,
+//! before they are read, and leave it when the last reference to the frame is dropped. While a step is not granted the
+//! socket is not read, and the frame's clock stands still. Never grows beyond one frame and one read-ahead.
 
 use std::time::Duration;
 
@@ -8,32 +9,25 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::clock::timeout;
 use crate::limits;
-use crate::memory::{MemoryBudget, Share};
+use crate::memory::{AtPeer, DoorBudget, Line, Receipt};
 
 /// Bytes read ahead, in which small frames are found without a system call each. A small frame shares at most this much memory
 /// with its neighbours, and an idle connection holds it.
 const READ_AHEAD_BYTES: usize = 4 * 1024;
 /// The length prefix.
 const PREFIX_BYTES: usize = 4;
-
-/// One request as it came, and its share of the budget.
-#[derive(Debug)]
-pub(super) struct Frame {
-    /// The body, without its length.
-    pub bytes: Bytes,
-    /// Given back when the frame's bytes are no longer held.
-    pub admitted: Share,
-}
+/// A body up to so many bytes has its memory at once; a longer one as it grows, so that a length alone costs nothing.
+const RESERVED_AT_ONCE_MAX: usize = 1024 * 1024;
 
 /// Why a connection has no next frame.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FrameError {
     /// Negative, zero or above the limit: not a client of ours, or one that lost its place.
-    #[error("a frame of {length} bytes was announced, 1 to {max} are possible")]
+    #[error("a frame of {length} bytes was announced, 1 to {max} are possible (memory_max_bytes)")]
     BadLength {
         /// As announced.
         length: i32,
-        /// What a frame may have (`memory_max_bytes` may be small).
+        /// What a frame may have.
         max: usize,
     },
     /// The peer closed in the middle of a frame.
@@ -42,13 +36,13 @@ pub(super) enum FrameError {
     /// Nothing came for too long.
     #[error("nothing came for {0:?}")]
     Idle(Duration),
-    /// The body trickles while it holds a share of the budget.
-    #[error("the {length} bytes of a frame did not arrive within {within:?}")]
+    /// The body has stopped coming.
+    #[error("nothing of a frame of {length} bytes came for {pause:?}")]
     Slow {
         /// Bytes of the frame.
         length: usize,
         /// How long it was waited for.
-        within: Duration,
+        pause: Duration,
     },
     /// The socket failed.
     #[error("cannot read: {0}")]
@@ -58,9 +52,11 @@ pub(super) enum FrameError {
 /// A frame whose body is on its way.
 #[derive(Debug)]
 struct Body {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     length: usize,
-    admitted: Share,
+    receipt: Receipt,
+    /// The peer is waited for, since it began to send or since a step was granted late.
+    at_peer: Option<AtPeer>,
 }
 
 /// Reads frames. Every method may be dropped at an await and called again without losing a byte.
@@ -69,29 +65,37 @@ pub(super) struct FrameReader<R> {
     stream: R,
     ahead: BytesMut,
     body: Option<Body>,
-    budget: MemoryBudget,
+    budget: DoorBudget,
+    line: Line,
     idle: Duration,
-    body_within: Duration,
+    pause_max: Duration,
     ended: bool,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    /// `budget` has one permit a byte; `idle` is how long the peer may be silent between two frames.
-    pub(super) fn new(stream: R, budget: MemoryBudget, idle: Duration) -> FrameReader<R> {
-        let body_within = Duration::from_millis(limits::FRAME_BODY_MS_MIN);
-        FrameReader { stream, ahead: BytesMut::new(), body: None, budget, idle, body_within, ended: false }
+    /// `line` is the connection; `idle` is how long the peer may be silent between two frames.
+    pub(super) fn new(stream: R, budget: DoorBudget, line: Line, idle: Duration) -> FrameReader<R> {
+        let pause_max = limits::FRAME_PAUSE_MAX;
+        FrameReader { stream, ahead: BytesMut::new(), body: None, budget, line, idle, pause_max, ended: false }
     }
 
-    /// The next frame; `None` when the peer closed between two frames.
-    pub(super) async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+    /// The next frame, without its length, which holds its share of IN; `None` when the peer closed between two frames.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
         if self.body.is_none() {
             let idle = self.idle;
             if !timeout(idle, self.prefix()).await.map_err(|_| FrameError::Idle(idle))?? {
                 return Ok(None);
             }
-            self.admit().await?;
+            self.begin_body()?;
         }
         self.finish().await.map(Some)
+    }
+
+    /// The broker has something else to do: a body that is on its way does not count as slow.
+    pub(super) fn pause(&mut self) {
+        if let Some(body) = &mut self.body {
+            body.at_peer = None;
+        }
     }
 
     /// Returns when the peer has closed; reads ahead meanwhile, within the bound, and waits forever when that is full.
@@ -122,64 +126,92 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     async fn read_ahead(&mut self) -> Result<(), FrameError> {
         self.ahead.reserve(READ_AHEAD_BYTES.saturating_sub(self.ahead.len()).max(1));
-        if self.stream.read_buf(&mut self.ahead).await? == 0 {
-            self.ended = true;
-        }
+        let count = self.stream.read_buf(&mut self.ahead).await?;
+        self.line.moved(count);
+        self.ended |= count == 0;
         Ok(())
     }
 
-    /// Checks the length and takes its permits. The prefix stays in the buffer until it has them, so that this can be repeated.
-    async fn admit(&mut self) -> Result<(), FrameError> {
-        let announced = (&self.ahead[..PREFIX_BYTES]).get_i32();
-        let max = frame_bytes_max(&self.budget);
+    /// Checks the length. Nothing is taken yet.
+    fn begin_body(&mut self) -> Result<(), FrameError> {
+        let announced = self.ahead.get_i32();
+        let max = self.budget.input_max();
         let Some(length) = usize::try_from(announced).ok().filter(|length| (1..=max).contains(length)) else {
             return Err(FrameError::BadLength { length: announced, max });
         };
-        // The budget is never closed.
-        let admitted = self
-            .budget
-            .take(length)
-            .await
-            .ok_or_else(|| FrameError::Read(std::io::ErrorKind::ConnectionAborted.into()))?;
-        self.ahead.advance(PREFIX_BYTES);
-        let bytes = if self.ahead.len() >= length {
-            self.ahead.split_to(length)
-        } else {
-            let mut bytes = BytesMut::with_capacity(length);
-            bytes.extend_from_slice(&self.ahead);
-            self.ahead.clear();
-            bytes
-        };
-        self.body = Some(Body { bytes, length, admitted });
+        let receipt = self.budget.receipt(&self.line, length);
+        self.body = Some(Body { bytes: Vec::new(), length, receipt, at_peer: None });
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<Frame, FrameError> {
-        let Some(body) = &mut self.body else { return Err(FrameError::Truncated) };
-        let length = body.length;
-        let at_rate = u64::try_from(length / limits::FRAME_BODY_BYTES_PER_S_MIN).unwrap_or(u64::MAX);
-        let within = self.body_within + Duration::from_secs(at_rate);
-        let stream = &mut self.stream;
-        let filled = timeout(within, async {
-            while body.bytes.len() < length {
-                let missing = length - body.bytes.len();
-                if stream.read_buf(&mut (&mut body.bytes).limit(missing)).await? == 0 {
-                    return Err(FrameError::Truncated);
-                }
+    async fn finish(&mut self) -> Result<Bytes, FrameError> {
+        loop {
+            let Some(body) = &mut self.body else { return Err(FrameError::Truncated) };
+            let received = body.bytes.len();
+            if received == body.length {
+                break;
             }
-            Ok(())
-        });
-        filled.await.map_err(|_| FrameError::Slow { length, within })??;
+            body.admit(body.receipt.step_after(received)).await;
+            if self.ahead.is_empty() {
+                let count = body.read(&mut self.stream, &self.line, self.pause_max).await?;
+                self.line.moved(count);
+            } else if received == 0 && self.ahead.len() >= body.length && body.receipt.room() >= body.length {
+                let whole = self.ahead.split_to(body.length).freeze();
+                return Ok(self.received(whole));
+            } else {
+                let count = self.ahead.len().min(body.receipt.room() - received);
+                body.reserve();
+                body.bytes.extend_from_slice(&self.ahead[..count]);
+                self.ahead.advance(count);
+            }
+        }
+        let bytes = self.body.as_mut().map(|body| std::mem::take(&mut body.bytes)).unwrap_or_default();
+        Ok(self.received(bytes.into()))
+    }
+
+    /// The frame, which takes its receipt along.
+    fn received(&mut self, bytes: Bytes) -> Bytes {
         match self.body.take() {
-            Some(body) => Ok(Frame { bytes: body.bytes.freeze(), admitted: body.admitted }),
-            None => Err(FrameError::Truncated),
+            Some(body) => body.receipt.hold(bytes),
+            None => bytes,
         }
     }
 }
 
-/// One frame may not take everybody's memory.
-fn frame_bytes_max(budget: &MemoryBudget) -> usize {
-    limits::FRAME_BYTES_MAX.min(budget.max() / 2).max(1)
+impl Body {
+    /// Waits until so many bytes may be read in all.
+    async fn admit(&mut self, bytes: usize) {
+        if !self.receipt.try_room_for(bytes) {
+            // What is missing is ours to give.
+            self.at_peer = None;
+            self.receipt.room_for(bytes).await;
+        }
+    }
+
+    /// Reads what has come, within what was granted.
+    async fn read<R: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut R,
+        line: &Line,
+        pause: Duration,
+    ) -> Result<usize, FrameError> {
+        self.reserve();
+        self.at_peer.get_or_insert_with(|| line.at_peer());
+        let granted = self.receipt.room().min(self.length) - self.bytes.len();
+        let mut granted = (&mut self.bytes).limit(granted);
+        let read = timeout(pause, stream.read_buf(&mut granted)).await;
+        let count = read.map_err(|_| FrameError::Slow { length: self.length, pause })??;
+        if count == 0 { Err(FrameError::Truncated) } else { Ok(count) }
+    }
+
+    /// Has memory for what was granted.
+    fn reserve(&mut self) {
+        let granted = self.receipt.room().min(self.length);
+        if self.bytes.capacity() < granted {
+            let doubled = granted.max(2 * self.bytes.len()).max(RESERVED_AT_ONCE_MAX).min(self.length);
+            self.bytes.reserve_exact(doubled - self.bytes.len());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -187,82 +219,135 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+    use crate::memory::{Budget, STEP_BYTES};
 
-    const BUDGET: usize = 256 * 1024 * 1024;
     const IDLE: Duration = Duration::from_secs(60);
+    const MIB: usize = 1024 * 1024;
 
-    fn reader(bytes: &'static [u8]) -> FrameReader<&'static [u8]> {
-        FrameReader::new(bytes, MemoryBudget::new(BUDGET as u64), IDLE)
+    fn budget() -> Budget {
+        Budget::new(64 * MIB as u64)
+    }
+
+    fn reader<R: AsyncRead + Unpin>(stream: R, budget: &Budget) -> FrameReader<R> {
+        FrameReader::new(stream, budget.kafka().clone(), Line::default(), IDLE)
+    }
+
+    fn held(budget: &Budget) -> usize {
+        budget.max() - budget.free()
     }
 
     #[tokio::test]
     async fn frames_come_out_as_they_went_in_and_then_the_end() {
-        let mut frames = reader(b"\0\0\0\x03abc\0\0\0\x01d");
-        assert_eq!(frames.next().await.unwrap().unwrap().bytes, "abc");
-        assert_eq!(frames.next().await.unwrap().unwrap().bytes, "d");
+        let mut frames = reader(&b"\0\0\0\x03abc\0\0\0\x01d"[..], &budget());
+        assert_eq!(frames.next().await.unwrap().unwrap(), "abc");
+        assert_eq!(frames.next().await.unwrap().unwrap(), "d");
         assert!(frames.next().await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_negative_an_empty_and_an_oversized_length_are_refused_before_anything_is_held() {
         for prefix in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\0", b"\x06\x40\0\x01"] {
-            let mut frames = reader(prefix);
+            let budget = budget();
+            let mut frames = reader(prefix, &budget);
             assert!(matches!(frames.next().await, Err(FrameError::BadLength { .. })), "{prefix:?}");
-            assert_eq!(frames.budget.free(), BUDGET);
+            assert_eq!(held(&budget), 0);
         }
     }
 
     #[tokio::test]
     async fn an_end_inside_a_frame_is_an_error_and_gives_its_permits_back() {
         for torn in [&b"\0\0"[..], b"\0\0\0\x05abc"] {
-            let mut frames = reader(torn);
-            let budget = frames.budget.clone();
+            let budget = budget();
+            let mut frames = reader(torn, &budget);
             assert!(matches!(frames.next().await, Err(FrameError::Truncated)), "{torn:?}");
             drop(frames);
-            assert_eq!(budget.free(), BUDGET);
+            assert_eq!(held(&budget), 0);
         }
     }
 
     #[tokio::test]
-    async fn a_body_is_not_read_before_the_shared_budget_has_room_for_it() {
-        let budget = MemoryBudget::new(10);
-        let (mut client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, budget.clone(), IDLE);
-        let held = budget.take(8).await.unwrap();
-        client.write_all(b"\0\0\0\x05hello").await.unwrap();
+    async fn a_length_alone_costs_one_step_and_a_body_what_has_come_of_it() {
+        let budget = budget();
+        let (mut client, server) = tokio::io::duplex(MIB);
+        let mut frames = reader(server, &budget);
+        client.write_all(&i32::try_from(10 * MIB).unwrap().to_be_bytes()).await.unwrap();
         assert!(futures::poll!(std::pin::pin!(frames.next())).is_pending());
-        drop(held);
+        assert_eq!(held(&budget), STEP_BYTES);
+        client.write_all(&[7; 3 * STEP_BYTES]).await.unwrap();
+        assert!(futures::poll!(std::pin::pin!(frames.next())).is_pending());
+        assert_eq!(held(&budget), 4 * STEP_BYTES);
+        drop(frames);
+        assert_eq!(held(&budget), 0);
+    }
+
+    #[tokio::test]
+    async fn a_large_frame_arrives_whole_and_is_given_back_with_its_last_slice() {
+        let budget = budget();
+        let (mut client, server) = tokio::io::duplex(MIB);
+        let mut frames = reader(server, &budget);
+        let body: Vec<u8> = (0..3 * MIB + 17).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let sent = body.clone();
+        let sending = tokio::spawn(async move {
+            client.write_all(&i32::try_from(sent.len()).unwrap().to_be_bytes()).await.unwrap();
+            client.write_all(&sent).await.unwrap();
+            client
+        });
         let frame = frames.next().await.unwrap().unwrap();
-        assert_eq!(frame.bytes, "hello");
-        assert_eq!(budget.free(), 5);
+        assert_eq!(frame, body);
+        assert_eq!(held(&budget), body.len());
+        let slice = frame.slice(5..6);
         drop(frame);
-        assert_eq!(budget.free(), 10);
+        assert_eq!(held(&budget), body.len(), "the slice holds the frame");
+        drop((slice, sending.await.unwrap()));
+        assert_eq!(held(&budget), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_waits_for_its_step_is_not_read_and_its_clock_stands_still() {
+        let budget = budget();
+        let line = Line::default();
+        // Somebody of whom the broker, not the peer, is slow: nobody is ended.
+        let mut others = Vec::new();
+        // Two in what the class may have, and one in its completion reserve.
+        for _ in 0..3 {
+            let mut other = budget.kafka().receipt(&line, MIB);
+            other.room_for(MIB).await;
+            others.push(other);
+        }
+        let (mut client, server) = tokio::io::duplex(MIB);
+        let mut frames = reader(server, &budget);
+        client.write_all(&i32::try_from(MIB).unwrap().to_be_bytes()).await.unwrap();
+        client.write_all(&vec![7; MIB - 4]).await.unwrap();
+        let waited = timeout(10 * limits::FRAME_PAUSE_MAX, frames.next()).await;
+        assert!(waited.is_err(), "neither a frame nor an error: {waited:?}");
+        drop(others);
+        client.write_all(&[7; 4]).await.unwrap();
+        assert_eq!(frames.next().await.unwrap().unwrap().len(), MIB);
     }
 
     #[tokio::test]
     async fn a_read_that_is_dropped_half_way_loses_no_byte() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, MemoryBudget::new(1_000), IDLE);
+        let mut frames = reader(server, &budget());
         for piece in [&b"\0\0"[..], b"\0\x06", b"ab", b"cd"] {
             client.write_all(piece).await.unwrap();
             assert!(futures::poll!(std::pin::pin!(frames.next())).is_pending());
         }
         client.write_all(b"ef").await.unwrap();
-        assert_eq!(frames.next().await.unwrap().unwrap().bytes, "abcdef");
+        assert_eq!(frames.next().await.unwrap().unwrap(), "abcdef");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_silent_connection_ends_after_the_idle_time() {
         let (_client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, MemoryBudget::new(1_000), Duration::from_millis(1));
+        let mut frames = reader(server, &budget());
         assert!(matches!(frames.next().await, Err(FrameError::Idle(_))));
     }
 
-    #[tokio::test]
-    async fn a_trickling_body_ends_after_a_time_of_its_own() {
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_coming_ends_after_a_time_of_its_own() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut frames = FrameReader::new(server, MemoryBudget::new(1_000), IDLE);
-        frames.body_within = Duration::from_millis(1);
+        let mut frames = reader(server, &budget());
         client.write_all(b"\0\0\0\x06abc").await.unwrap();
         assert!(matches!(frames.next().await, Err(FrameError::Slow { length: 6, .. })));
     }

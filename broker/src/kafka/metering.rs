@@ -160,7 +160,7 @@ mod tests {
         assert_eq!((heartbeats.requests.get(), heartbeats.request_bytes.get()), (2, 120));
         assert_eq!(heartbeats.under_way.get(), 2);
         clock.advance_ms(30);
-        let reply = Reply::encode(5, 0, &kafka_protocol::messages::HeartbeatResponse::default()).unwrap();
+        let reply = Reply::of(5, 0, kafka_protocol::messages::HeartbeatResponse::default()).unwrap();
         first.end(&Outcome::Reply(reply));
         assert_eq!((heartbeats.response_bytes.get(), heartbeats.under_way.get()), (10, 1));
         drop(second);

@@ -19,6 +19,7 @@ mod header;
 mod listener;
 mod metering;
 mod outlet;
+mod sending;
 mod throttle;
 mod versions;
 mod wire_layout;

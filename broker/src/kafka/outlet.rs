@@ -12,6 +12,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use crate::clock::timeout;
 use crate::limits::SEND_STEP_BYTES;
 use crate::log::{FileSlice, Patience};
+use crate::memory::Line;
 use crate::tasks;
 
 /// Something that answers are written to.
@@ -48,8 +49,13 @@ impl Outlet for tokio::io::WriteHalf<tokio::io::DuplexStream> {
 }
 
 /// Sends a whole range. `stall` is how long the peer may take no byte at all. A file that has become shorter is an error:
-/// the length has been announced, the connection cannot go on.
-pub(super) async fn send_slice<W: Outlet>(stream: &mut W, mut slice: FileSlice, stall: Duration) -> io::Result<()> {
+/// the length has been announced, the connection cannot go on. What the peer takes is told to `line`.
+pub(super) async fn send_slice<W: Outlet>(
+    stream: &mut W,
+    mut slice: FileSlice,
+    stall: Duration,
+    line: &Line,
+) -> io::Result<()> {
     while slice.len() > 0 {
         let step = slice.len().min(SEND_STEP_BYTES);
         if !slice.is_cached(step) {
@@ -60,6 +66,7 @@ pub(super) async fn send_slice<W: Outlet>(stream: &mut W, mut slice: FileSlice, 
         if sent == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file is shorter than it was"));
         }
+        line.moved(sent);
         slice.advance(sent);
     }
     Ok(())
@@ -99,7 +106,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut near = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
         let (_, mut far) = socket.accept().await.unwrap().0.into_split();
-        let sending = tokio::spawn(async move { send_slice(&mut far, slice, MINUTE).await });
+        let sending = tokio::spawn(async move { send_slice(&mut far, slice, MINUTE, &Line::default()).await });
         let mut got = Vec::new();
         near.read_to_end(&mut got).await.unwrap();
         sending.await.unwrap().unwrap();
@@ -125,7 +132,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _near = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
         let (_, mut far) = socket.accept().await.unwrap().0.into_split();
-        let error = send_slice(&mut far, slice, MINUTE).await.unwrap_err();
+        let error = send_slice(&mut far, slice, MINUTE, &Line::default()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -137,8 +144,9 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _near = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
         let (_, mut far) = socket.accept().await.unwrap().0.into_split();
-        let error =
-            send_slice(&mut far, FileSlice::of(file, 0, 50_000_000), Duration::from_millis(50)).await.unwrap_err();
+        let slice = FileSlice::of(file, 0, 50_000_000);
+        let sent = send_slice(&mut far, slice, Duration::from_millis(50), &Line::default()).await;
+        let error = sent.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

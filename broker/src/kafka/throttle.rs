@@ -69,7 +69,11 @@ mod tests {
     /// The body of an answer in one version.
     fn body(
         version: i16,
-        response: impl Throttled + kafka_protocol::protocol::Encodable + kafka_protocol::protocol::HeaderVersion,
+        response: impl Throttled
+        + kafka_protocol::protocol::Encodable
+        + kafka_protocol::protocol::HeaderVersion
+        + Send
+        + 'static,
         header: usize,
     ) -> bytes::Bytes {
         let envelope = Envelope { correlation: 1, version, throttle: Throttle::of(Duration::from_millis(7)) };

@@ -21,14 +21,15 @@ async fn one(client: &mut Client, version: i16, request: &FetchRequest) -> Parti
     client.ask(version, request).await.responses.remove(0).partitions.remove(0)
 }
 
-/// Base offset of each batch.
+/// Base offset of each whole batch: as in Kafka, the last one may be cut short.
 fn bases(records: &Bytes) -> Vec<i64> {
     let mut bases = Vec::new();
     let mut rest = &records[..];
     while let Some((head, _)) = rest.split_first_chunk::<12>() {
-        bases.push(i64::from_be_bytes(head[..8].try_into().expect("eight bytes")));
         let size = u32::from_be_bytes(head[8..].try_into().expect("four bytes")) as usize;
-        rest = &rest[12 + size..];
+        let Some(behind) = rest.get(12 + size..) else { break };
+        bases.push(i64::from_be_bytes(head[..8].try_into().expect("eight bytes")));
+        rest = behind;
     }
     bases
 }

@@ -8,10 +8,14 @@ use sluice_broker::ids::PartitionId;
 use super::base64::encode_into;
 use crate::media::{Embedded, FetchFormat};
 
+/// Bytes that the body of an answer has, about.
+pub(crate) fn size(records: &[RecordView]) -> usize {
+    records.iter().map(|r| 200 + len(&r.key) + len(&r.value)).sum::<usize>() + 2
+}
+
 /// Writes the answer's body.
 pub(crate) fn write(topic: &str, partition: PartitionId, records: &[RecordView], format: FetchFormat) -> Vec<u8> {
-    let payload: usize = records.iter().map(|r| 200 + len(&r.key) + len(&r.value)).sum();
-    let mut out = Vec::with_capacity(payload + 2);
+    let mut out = Vec::with_capacity(size(records));
     let place = Place { topic: json_string(topic), partition };
     match format {
         FetchFormat::Records(embedded, _) => {

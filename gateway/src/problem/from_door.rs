@@ -24,6 +24,10 @@ impl From<DoorError> for Problem {
             DoorError::Storage(failure) => storage(&failure, text),
             DoorError::Group(failure) => group(&failure, text),
             DoorError::Plugin(failure) => plugin(failure, text),
+            DoorError::OverBudget(over) => over.into(),
+            DoorError::OverShare(_) => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, text).refused(RefusalClass::MemoryState)
+            }
             DoorError::OffsetOutOfRange { beginning, end, .. } => Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, text)
                 .with("beginning_offset", beginning.0)
                 .with("end_offset", end.0),

@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 
 use super::with_body;
+use crate::answers::Fixed;
 use crate::media::JSON;
 
 const PAGE: &str = include_str!("../docs/page.html");
@@ -46,6 +47,7 @@ pub(crate) async fn style() -> Response {
 
 fn fixed(kind: &'static str, body: Bytes) -> Response {
     let mut response = with_body(StatusCode::OK, kind, body);
+    response.extensions_mut().insert(Fixed);
     // The next version of the binary may answer differently.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response

@@ -12,10 +12,9 @@ use sluice_broker::door::DoorError;
 use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadRequest};
 use sluice_broker::door::topics::TopicRef;
 use sluice_broker::ids::{Offset, PartitionId};
-use sluice_broker::memory::hold;
-use sluice_broker::refusals::RefusalClass;
 
 use super::{answer, with_body};
+use crate::answers::Building;
 use crate::app::{App, Caller, Segments};
 use crate::formats::fetched;
 use crate::limits::{FETCH_BYTES_DEFAULT, FETCH_BYTES_MAX, FETCH_RECORDS_DEFAULT, FETCH_RECORDS_MAX, POLL_TIME_MAX};
@@ -167,7 +166,8 @@ impl Fetch {
         let request = ReadRequest {
             partitions: vec![part],
             records_max: self.records_max,
-            bytes_max: self.bytes_max,
+            // An answer shrinks to what there is for it: base64 makes four bytes of three.
+            bytes_max: self.bytes_max.min(app.memory.output_share() / 4 * 3),
             timeout: self.timeout,
         };
         let outcome = app.door.read(&caller.0, &request).await.pop();
@@ -211,12 +211,12 @@ fn respond(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
+        let mut permit = app.memory.work("an answer", fetched::size(&answer.records))?;
         let body = fetched::write(&fetch.topic, fetch.partition, &answer.records, format);
-        let share = app.memory.try_take(body.len());
-        let busy = || Problem::busy("too many bytes of answers wait", 1).refused(RefusalClass::MemoryOut);
-        let share = share.ok_or_else(busy)?;
-        // hyper drops the answer, and with it the share, when the peer has taken it or is gone.
-        with_body(StatusCode::OK, kind, hold(body.into(), share))
+        permit.resize(body.capacity())?;
+        let mut response = with_body(StatusCode::OK, kind, body);
+        response.extensions_mut().insert(Building::new(permit));
+        response
     };
     let head = response.headers_mut();
     head.insert(NEXT_OFFSET, answer.next.0.into());

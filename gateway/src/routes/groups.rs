@@ -55,7 +55,7 @@ pub(crate) async fn commit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = body::read(&app.memory, &headers, body, BODY).await?;
+    let body = body::read(&app.memory, &caller.1, &headers, body, BODY).await?;
     let request: GroupOffsets = body::json(&body)?;
     let offsets = request.offsets.into_iter().map(to_commit).collect::<Result<Vec<_>, Problem>>()?;
     if offsets.is_empty() || offsets.len() > OFFSETS_PER_COMMIT_MAX {

@@ -48,7 +48,7 @@ pub(crate) async fn upload(
     if content_type(&headers).is_some_and(|kind| kind.starts_with("multipart/")) {
         return Err(Problem::media("send the plugin's bytes themselves, as application/wasm"));
     }
-    let wasm = body::read(&app.memory, &headers, body, BODY).await?;
+    let wasm = body::read(&app.memory, &caller.1, &headers, body, BODY).await?;
     let door = app.door.clone();
     let made = app.finish(async move { Ok(door.upload_plugin(&caller.0, &name, wasm).await?) }).await?;
     let location = HeaderValue::try_from(format!("/plugins/{}", made.name));

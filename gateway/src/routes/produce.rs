@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use sluice_broker::door::messages::{Acks, Compression, Message, Placed, ProduceRequest};
 use sluice_broker::ids::{Offset, PartitionId};
+use sluice_broker::memory::Line;
 
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};
@@ -127,11 +128,11 @@ async fn produce(
     let raw = matches!(kind, ProduceBody::Raw { .. });
     let (messages, held) = match kind {
         ProduceBody::Refused(reason) => return Err(Problem::media(reason)),
-        ProduceBody::Raw { json } => raw_message(&app, &query, &headers, body, json, chosen).await?,
+        ProduceBody::Raw { json } => raw_message(&app, &caller.1, &query, &headers, (body, json), chosen).await?,
         ProduceBody::Records(format) => {
             query.only(&PARAMETERS, &[])?;
             let limit = Limit { bytes: app.config.request_bytes_max, what: "a request" };
-            let held = body::read(&app.memory, &headers, body, limit).await?;
+            let held = body::read(&app.memory, &caller.1, &headers, body, limit).await?;
             let read = v2::messages(&held, format)?;
             let place = |(named, message)| {
                 check_size(&message, app.config.record_bytes_max)?;
@@ -159,16 +160,16 @@ async fn produce(
 
 async fn raw_message(
     app: &App,
+    line: &Line,
     query: &Query,
     headers: &HeaderMap,
-    body: Body,
-    json: bool,
+    (body, json): (Body, bool),
     chosen: Option<PartitionId>,
 ) -> Result<(Vec<(Option<PartitionId>, Message)>, Bytes), Problem> {
     let known: Vec<&str> = raw::PARAMETERS.iter().chain(&PARAMETERS).copied().collect();
     query.only(&known, &[raw::HEADER_FAMILY])?;
     let limit = Limit { bytes: app.config.record_bytes_max, what: "a record" };
-    let held = body::read(&app.memory, headers, body, limit).await?;
+    let held = body::read(&app.memory, line, headers, body, limit).await?;
     let message = raw::message(query, headers, held.clone(), json)?;
     check_size(&message, app.config.record_bytes_max)?;
     Ok((vec![(chosen, message)], held))

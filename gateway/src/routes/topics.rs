@@ -89,7 +89,7 @@ async fn make(
     body: Body,
 ) -> Result<Response, Problem> {
     query.only(&[], &[])?;
-    let body = body::read(&app.memory, &headers, body, BODY).await?;
+    let body = body::read(&app.memory, &caller.1, &headers, body, BODY).await?;
     let asked: TopicRequest = body::json(&body)?;
     let configs = asked.config.into_iter().map(|(key, value)| Ok((key.clone(), scalar(&key, value)?)));
     let request = NewTopic {
@@ -214,7 +214,7 @@ pub(crate) async fn patch_configs(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = body::read(&app.memory, &headers, body, BODY).await?;
+    let body = body::read(&app.memory, &caller.1, &headers, body, BODY).await?;
     let changes = config_changes(body::json(&body)?)?;
     let door = app.door.clone();
     let entries = app

@@ -26,6 +26,8 @@ impl From<EngineError> for DoorError {
             EngineError::Record(error) => error.into(),
             EngineError::Group(error) => error.into(),
             EngineError::Chain(error) => error.into(),
+            EngineError::OverBudget(error) => DoorError::OverBudget(error),
+            EngineError::OverShare(error) => DoorError::OverShare(error),
             EngineError::NoTransactions { .. } => DoorError::NotSupported { what: error.to_string() },
             EngineError::WrongEnd { end } => DoorError::WrongEnd { end },
             EngineError::InvalidRequest { reason } => DoorError::InvalidRequest { reason },

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 use crate::kafka::write::ReplyBuilder;
-use crate::memory::MemoryBudget;
+use crate::memory::{Budget, Line};
 
 /// What happened, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Script {
 }
 
 impl Answering for Script {
-    async fn produce(&self, request: Request, _: Share) -> InFlight {
+    async fn produce(&self, request: Request) -> InFlight {
         let outcome = self.register(request.correlation);
         self.events.send(Event::ProduceBegins(request.correlation)).await.expect("the test listens");
         async move { outcome.await.unwrap_or(Outcome::Silent) }.boxed()
@@ -68,10 +69,11 @@ fn start() -> Harness {
     let (sender, events) = mpsc::channel(100);
     let script = Script { events: sender, ends: Arc::default() };
     let long = Duration::from_secs(600);
-    let budget = MemoryBudget::new(256 * 1024 * 1024);
-    let frames = FrameReader::new(reading, budget, long);
+    let budget = Budget::new(256 * 1024 * 1024).kafka().clone();
+    let line = Line::default();
+    let frames = FrameReader::new(reading, budget.clone(), line.clone(), long);
     let stop = CancellationToken::new();
-    let connection = Connection::new(frames, writing, script.clone(), long);
+    let connection = Connection::new(frames, Sending::new(writing, budget, line, long), script.clone());
     let running = tokio::spawn(connection.run(stop.clone()));
     Harness { client, script, events, stop, running }
 }

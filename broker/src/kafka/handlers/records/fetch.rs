@@ -46,8 +46,10 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest) -> 
     }
     let (asked, topics) = split(call, &request);
     let fetch = limited(&request, topics);
-    let outcomes = call.engine.fetch(&call.ctx, fetch).await;
     let committed = request.isolation_level == 1;
+    // A long poll does not hold its frame.
+    drop(request);
+    let outcomes = call.engine.fetch(&call.ctx, fetch).await;
     call.envelope().reply(encode(call.envelope(), committed, &asked, outcomes))
 }
 

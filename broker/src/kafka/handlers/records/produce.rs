@@ -21,7 +21,6 @@ use crate::kafka::connection::{InFlight, Outcome};
 use crate::kafka::errors;
 use crate::kafka::handlers::wire::{self, Told};
 use crate::log::Appended;
-use crate::memory::Share;
 use crate::record::raw::RawHeader;
 use crate::record::{Compression, RecordError};
 use crate::tasks::Parts;
@@ -49,8 +48,8 @@ struct AskedPartition {
 }
 
 /// Returns when every partition has appended, has failed, or holds its place; the future, when what it answers is durable.
-/// `admitted` is the request's share of the memory budget: given back when no batch of the request waits for its turn any more.
-pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest, admitted: Share) -> InFlight {
+/// The request's frame is dropped with its batches: when none of them waits for its turn any more.
+pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest) -> InFlight {
     let (envelope, acks) = (call.envelope(), request.acks);
     let refused = refusal(&request);
     let (asked, topics) = split(call, request);
@@ -69,11 +68,7 @@ pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest, ad
             // the other connections behind it.
             let engine = Arc::clone(call.engine);
             let mut task = Parts::default();
-            task.spawn(async move {
-                let in_flight = engine.finish_produce(queued).await;
-                drop(admitted);
-                in_flight
-            });
+            task.spawn(async move { engine.finish_produce(queued).await });
             async move {
                 match task.next_ended().await {
                     Some(in_flight) => answer(in_flight.outcome().await),

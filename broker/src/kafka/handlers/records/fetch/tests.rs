@@ -64,7 +64,7 @@ fn an_answer_has_the_codecs_bytes_in_every_version_and_its_records_are_never_nul
             let outcomes = vec![fetched(&[7; 300]), fetched(b""), missing()];
             let throttle = Throttle::of(Duration::from_millis(40));
             let ours = encode(Envelope { correlation: 11, version, throttle }, committed, &asked, outcomes).unwrap();
-            let theirs = Reply::encode(11, version, &codec(version, committed, &named)).unwrap();
+            let theirs = Reply::of(11, version, codec(version, committed, &named)).unwrap();
             assert_eq!(ours.concat(), theirs.concat(), "version {version}");
         }
     }

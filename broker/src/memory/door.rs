@@ -1,0 +1,423 @@
+//! The pools of one door, and what is held of them. A request goes IN → WORK → OUT and never back; it waits in IN for a
+//! step, never in WORK, and in OUT for the bytes of its whole answer, holding nothing of OUT meanwhile. Everything is given
+//! back by dropping it. Called by the doors and by handlers; the rules themselves are in `pool.rs`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::line::{AtPeer, Line, SlowPeer};
+use super::pool::{Class, Grant, PATIENCE, Pool, PoolUse, Request, Shares, Ticket};
+use super::split::DoorSplit;
+use crate::clock;
+
+/// Bytes of one step of a frame or body.
+pub(crate) const STEP_BYTES: usize = 64 * 1024;
+/// A waiter that has been patient looks so often whether a slow holder is to be ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// An answer may be so many times as large as the reserved share of large answers. It takes all of that share, so there is
+/// one of them at a time: the one place where a pool is exceeded, since an answer cannot be sent in parts.
+const LARGEST_ANSWER: usize = 4;
+
+/// The pool has no room now, or never has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{wanted} bytes of memory are needed for {what}, {free} of {max} are free (memory_max_bytes)")]
+pub struct OverBudget {
+    /// For what.
+    pub what: &'static str,
+    /// Bytes that are needed.
+    pub wanted: usize,
+    /// Bytes of the pool that nobody holds.
+    pub free: usize,
+    /// The most that one request may have.
+    pub max: usize,
+}
+
+impl OverBudget {
+    /// Whether it would be refused also while nobody else holds anything: a repetition makes no sense.
+    #[must_use]
+    pub fn forever(&self) -> bool {
+        self.wanted > self.max
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    pool: Mutex<Pool>,
+    shares: Shares,
+    /// What a slow holder is slow with.
+    slow: SlowPeer,
+}
+
+impl Shared {
+    fn new(shares: Shares, slow: SlowPeer) -> Arc<Shared> {
+        Arc::new(Shared { pool: Mutex::new(Pool::new(shares)), shares, slow })
+    }
+
+    /// Does something to the pool, and wakes those who were served by it.
+    fn with<T>(&self, change: impl FnOnce(&mut Pool, &mut Vec<Waker>) -> T) -> T {
+        let mut woken = Vec::new();
+        let done = change(&mut self.pool.lock(), &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+        done
+    }
+
+    fn usage(&self) -> PoolUse {
+        self.pool.lock().usage()
+    }
+
+    fn check(&self) {
+        let ends = self.pool.lock().check(clock::runtime_now());
+        for line in ends {
+            line.end(self.slow);
+        }
+    }
+}
+
+/// What somebody holds of a pool.
+#[derive(Debug)]
+struct Share {
+    pool: Arc<Shared>,
+    line: Option<Line>,
+    ticket: Ticket,
+    class: Class,
+    held: Grant,
+}
+
+impl Share {
+    fn bytes(&self) -> usize {
+        self.held.regular + self.held.completion
+    }
+
+    fn add(&mut self, more: Grant) {
+        self.held.regular += more.regular;
+        self.held.completion += more.completion;
+    }
+
+    fn request(&self, bytes: usize, is_step: bool) -> Request {
+        Request { ticket: self.ticket, class: self.class, bytes, line: self.line.clone(), is_step }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.bytes() > 0 {
+            self.pool.with(|pool, woken| pool.release(self.ticket, self.class, self.held, self.line.as_ref(), woken));
+        }
+    }
+}
+
+/// The pools of a door. Clones share them.
+#[derive(Clone, Debug)]
+pub struct DoorBudget {
+    input: Arc<Shared>,
+    work: WorkPool,
+    output: Arc<Shared>,
+}
+
+/// The WORK of one door, or of the broker's own services.
+#[derive(Clone, Debug)]
+pub(super) struct WorkPool {
+    pool: Arc<Shared>,
+}
+
+/// A frame or body on its way in, and the bytes that it may have so far.
+#[derive(Debug)]
+pub struct Receipt {
+    share: Share,
+    length: usize,
+}
+
+/// Bytes for a decoded request, an opened batch, an answer that is being built.
+#[derive(Debug)]
+pub struct WorkPermit {
+    share: Share,
+    what: &'static str,
+}
+
+/// Bytes for an answer, until its client has taken it.
+#[derive(Debug)]
+pub struct OutPermit {
+    share: Share,
+}
+
+impl DoorBudget {
+    pub(super) fn new(split: DoorSplit) -> DoorBudget {
+        DoorBudget {
+            input: Shared::new(split.input, SlowPeer { reads: false }),
+            work: WorkPool::new(split.work),
+            output: Shared::new(split.output, SlowPeer { reads: true }),
+        }
+    }
+
+    /// The largest frame or body that can ever be received.
+    #[must_use]
+    pub fn input_max(&self) -> usize {
+        self.input.shares.completion[Class::Large as usize]
+    }
+
+    /// A frame or body of `length` bytes (of a body without a length: the most it may have), of which nothing has been
+    /// received. Its age is its place in the queue.
+    #[must_use]
+    pub fn receipt(&self, line: &Line, length: usize) -> Receipt {
+        let ticket = self.input.pool.lock().ticket();
+        let (pool, line) = (Arc::clone(&self.input), Some(line.clone()));
+        Receipt { share: Share { pool, line, ticket, class: Class::of(length), held: Grant::default() }, length }
+    }
+
+    /// So many bytes at once, or not.
+    ///
+    /// # Errors
+    /// `OverBudget`.
+    pub fn work(&self, what: &'static str, bytes: usize) -> Result<WorkPermit, OverBudget> {
+        self.work.take(what, bytes)
+    }
+
+    /// The largest answer that does not exceed the pool: one that can be made smaller is.
+    #[must_use]
+    pub fn output_share(&self) -> usize {
+        self.output.shares.reserved[Class::Large as usize]
+    }
+
+    /// The largest answer.
+    #[must_use]
+    pub fn output_max(&self) -> usize {
+        self.output_share() * LARGEST_ANSWER
+    }
+
+    /// Room for an answer of `bytes`, as soon as others have taken theirs. The caller holds nothing of OUT.
+    ///
+    /// # Errors
+    /// `OverBudget` when the answer is larger than any may be.
+    pub async fn output(&self, line: &Line, bytes: usize) -> Result<OutPermit, OverBudget> {
+        let (mut share, wanted) = self.answer(line, bytes)?;
+        let request = share.request(wanted, false);
+        let taken = self.output.pool.lock().take(&request);
+        let grant = match taken {
+            Some(grant) => grant,
+            None => waited(&self.output, request).await,
+        };
+        share.add(grant);
+        Ok(OutPermit { share })
+    }
+
+    /// The same if there is room now.
+    #[must_use]
+    pub fn try_output(&self, line: &Line, bytes: usize) -> Option<OutPermit> {
+        let (mut share, wanted) = self.answer(line, bytes).ok()?;
+        let request = share.request(wanted, false);
+        let grant = self.output.pool.lock().take(&request)?;
+        share.add(grant);
+        Some(OutPermit { share })
+    }
+
+    fn answer(&self, line: &Line, bytes: usize) -> Result<(Share, usize), OverBudget> {
+        let (class, shares) = (Class::of(bytes), &self.output.shares);
+        let mut pool = self.output.pool.lock();
+        if bytes > self.output_max() {
+            pool.note_refused();
+            let held = pool.usage().held;
+            let free = shares.total().saturating_sub(held);
+            return Err(OverBudget { what: "an answer", wanted: bytes, free, max: self.output_max() });
+        }
+        let ticket = pool.ticket();
+        let (pool, line) = (Arc::clone(&self.output), Some(line.clone()));
+        let share = Share { pool, line, ticket, class, held: Grant::default() };
+        Ok((share, bytes.min(shares.reserved[class as usize])))
+    }
+
+    /// IN, WORK and OUT in numbers.
+    #[must_use]
+    pub fn usage(&self) -> [PoolUse; 3] {
+        [self.input.usage(), self.work.usage(), self.output.usage()]
+    }
+}
+
+impl WorkPool {
+    pub(super) fn new(shares: Shares) -> WorkPool {
+        WorkPool { pool: Shared::new(shares, SlowPeer { reads: false }) }
+    }
+
+    pub(super) fn take(&self, what: &'static str, bytes: usize) -> Result<WorkPermit, OverBudget> {
+        let ticket = self.pool.pool.lock().ticket();
+        let share =
+            Share { pool: Arc::clone(&self.pool), line: None, ticket, class: Class::Small, held: Grant::default() };
+        let mut permit = WorkPermit { share, what };
+        permit.resize(bytes)?;
+        Ok(permit)
+    }
+
+    pub(super) fn usage(&self) -> PoolUse {
+        self.pool.usage()
+    }
+}
+
+impl Receipt {
+    /// Returns when `bytes` of the frame or body may be held, in all: before they are read. Steps are of 64 KiB. May be
+    /// dropped and called again.
+    pub async fn room_for(&mut self, bytes: usize) {
+        while !self.try_room_for(bytes) {
+            let grant = waited(&self.share.pool, self.step(bytes)).await;
+            self.share.add(grant);
+        }
+    }
+
+    /// The same as far as there is room now.
+    pub fn try_room_for(&mut self, bytes: usize) -> bool {
+        while self.share.bytes() < bytes {
+            let request = self.step(bytes);
+            let Some(grant) = self.share.pool.pool.lock().take(&request) else { return false };
+            self.share.add(grant);
+        }
+        true
+    }
+
+    fn step(&self, bytes: usize) -> Request {
+        self.share.request(STEP_BYTES.min(self.length.max(bytes) - self.share.bytes()), true)
+    }
+
+    /// How much room the next step after so many received bytes needs, in all.
+    #[must_use]
+    pub fn step_after(&self, received: usize) -> usize {
+        (received + STEP_BYTES).min(self.length).max(received)
+    }
+
+    /// Bytes that may be held so far.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.share.bytes()
+    }
+
+    /// The same bytes with the receipt, which is given back when the last reference to them is dropped.
+    #[must_use]
+    pub fn hold(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held { bytes, _permit: self })
+    }
+}
+
+impl WorkPermit {
+    /// Bytes that it stands for.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.share.bytes()
+    }
+
+    /// From now on so many bytes, at once or not: what it had, it keeps.
+    ///
+    /// # Errors
+    /// `OverBudget`.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        let before = self.share.held;
+        let share = &mut self.share;
+        let old = share.class;
+        share.class = Class::of(bytes);
+        let request = share.request(bytes, false);
+        let shares = share.pool.shares;
+        let outcome = share.pool.with(|pool, woken| {
+            pool.release(share.ticket, old, before, None, woken);
+            if let Some(grant) = pool.take(&request) {
+                return Ok(grant);
+            }
+            pool.note_refused();
+            let free = shares.total().saturating_sub(pool.usage().held);
+            // It was there a moment ago, and nobody came between.
+            pool.take(&Request { class: old, bytes: before.regular, ..request.clone() });
+            Err(free)
+        });
+        match outcome {
+            Ok(grant) => {
+                share.held = grant;
+                Ok(())
+            }
+            Err(free) => {
+                share.class = old;
+                let max = shares.reserved[Class::of(bytes) as usize] + shares.common;
+                Err(OverBudget { what: self.what, wanted: bytes, free, max })
+            }
+        }
+    }
+
+    /// As `resize`, to what it has and `more`.
+    ///
+    /// # Errors
+    /// `OverBudget`.
+    pub fn grow(&mut self, more: usize) -> Result<(), OverBudget> {
+        self.resize(self.bytes().saturating_add(more))
+    }
+}
+
+impl OutPermit {
+    /// An answer's bytes with their permit, which is given back when the last reference to them is dropped. Until then the
+    /// broker waits for the peer.
+    #[must_use]
+    pub fn hold(self, bytes: Bytes) -> Bytes {
+        let at_peer = self.share.line.as_ref().map(Line::at_peer);
+        Bytes::from_owner(Held { bytes, _permit: (self, at_peer) })
+    }
+
+    /// For an answer that is written by its owner: while both live, the broker waits for the peer.
+    #[must_use]
+    pub fn at_peer(&self) -> Option<AtPeer> {
+        self.share.line.as_ref().map(Line::at_peer)
+    }
+}
+
+struct Held<P> {
+    bytes: Bytes,
+    _permit: P,
+}
+
+impl<P> AsRef<[u8]> for Held<P> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A place in a pool's queue; given up when dropped.
+struct Waiting<'a> {
+    pool: &'a Shared,
+    ticket: Ticket,
+    class: Class,
+    served: bool,
+}
+
+impl Future for Waiting<'_> {
+    type Output = Grant;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Grant> {
+        let polled = self.pool.pool.lock().poll(self.ticket, self.class, cx.waker());
+        polled.map_or(Poll::Pending, |grant| {
+            self.served = true;
+            Poll::Ready(grant)
+        })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.served {
+            self.pool.with(|pool, woken| pool.give_up(self.ticket, self.class, woken));
+        }
+    }
+}
+
+/// Waits in the queue, and looks from its first second on whether somebody slow is in the way.
+async fn waited(pool: &Shared, request: Request) -> Grant {
+    let (ticket, class) = (request.ticket, request.class);
+    pool.with(|inner, woken| inner.wait(request, clock::runtime_now(), woken));
+    let mut waiting = Waiting { pool, ticket, class, served: false };
+    pool.check();
+    let mut patience = PATIENCE;
+    loop {
+        match clock::timeout(patience, &mut waiting).await {
+            Ok(grant) => return grant,
+            Err(_) => pool.check(),
+        }
+        patience = LOOK_AGAIN;
+    }
+}

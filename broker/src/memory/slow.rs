@@ -1,0 +1,126 @@
+//! Who holds bytes of a pool, connection by connection, and which of them is ended when others have waited too long: the one
+//! that holds most among those whose peer is slow. Pure; part of `pool.rs`. Never ends a connection for which the broker
+//! itself is at work, nor anybody while nobody waits.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::line::{Line, Phase};
+use super::pool::{CLASSES, Class};
+
+/// A peer that moves so many bytes a second is not slow.
+pub(super) const SLOW_BYTES_PER_S: u64 = 256 * 1024;
+/// How long a peer is watched for that.
+const WATCHED: Duration = Duration::from_secs(1);
+/// Between two looks: each costs a visit to every holder.
+const LOOKS_APART: Duration = Duration::from_millis(100);
+/// A connection that was ended and still holds bytes after that time does not keep the next from being ended.
+const ENDING_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Holder {
+    line: Line,
+    bytes: [usize; CLASSES],
+    window: Option<Window>,
+    slow: bool,
+    ended: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    since: Instant,
+    moved: u64,
+    phase: Phase,
+}
+
+/// Those who hold bytes of one pool.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    holders: HashMap<usize, Holder>,
+    last_look: Option<Instant>,
+    ended: u64,
+}
+
+impl Lines {
+    pub(super) fn add(&mut self, line: &Line, class: Class, bytes: usize) {
+        let holder = self.holders.entry(line.id()).or_insert_with(|| Holder {
+            line: line.clone(),
+            bytes: [0; CLASSES],
+            window: None,
+            slow: false,
+            ended: None,
+        });
+        holder.bytes[class as usize] += bytes;
+    }
+
+    pub(super) fn remove(&mut self, line: &Line, class: Class, bytes: usize) {
+        let Some(holder) = self.holders.get_mut(&line.id()) else { return };
+        holder.bytes[class as usize] -= bytes;
+        if holder.bytes.iter().all(|bytes| *bytes == 0) {
+            self.holders.remove(&line.id());
+        }
+    }
+
+    pub(super) fn is_time(&self, now: Instant) -> bool {
+        self.last_look.is_none_or(|last| now.saturating_duration_since(last) >= LOOKS_APART)
+    }
+
+    pub(super) fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    /// `waiting`: classes in which somebody has waited too long. `beyond`: classes that hold some of what is common.
+    pub(super) fn check(&mut self, now: Instant, waiting: &[Class], beyond: [bool; CLASSES]) -> Vec<Line> {
+        // Nobody waited for a while: what was seen then says nothing about now.
+        let stale = self.last_look.is_none_or(|last| now.saturating_duration_since(last) > WATCHED);
+        self.last_look = Some(now);
+        for holder in self.holders.values_mut() {
+            holder.look(now, stale);
+        }
+        let mut ends = Vec::new();
+        for class in waiting {
+            let helps = |holder: &Holder| holder.helps(*class, beyond);
+            let under_way = |holder: &Holder| {
+                holder.ended.is_some_and(|at| now.saturating_duration_since(at) < ENDING_MAX) && helps(holder) > 0
+            };
+            if self.holders.values().any(under_way) {
+                continue;
+            }
+            let candidates = self.holders.values_mut().filter(|one| one.slow && one.ended.is_none() && helps(one) > 0);
+            if let Some(largest) = candidates.max_by_key(|holder| holder.helps(*class, beyond)) {
+                largest.ended = Some(now);
+                self.ended += 1;
+                ends.push(largest.line.clone());
+            }
+        }
+        ends
+    }
+}
+
+impl Holder {
+    /// Measures the peer over windows of a second, in which the broker waits for it without a pause.
+    fn look(&mut self, now: Instant, stale: bool) {
+        let (phase, moved) = (self.line.phase(), self.line.bytes_moved());
+        let fresh = Window { since: now, moved, phase };
+        let window = match self.window {
+            Some(window) if !stale && window.phase == phase && phase.at_peer => window,
+            _ => {
+                (self.window, self.slow) = (Some(fresh), false);
+                return;
+            }
+        };
+        let passed = now.saturating_duration_since(window.since);
+        if passed < WATCHED {
+            return;
+        }
+        let enough = SLOW_BYTES_PER_S.saturating_mul(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)) / 1_000;
+        self.slow = moved.saturating_sub(window.moved) < enough;
+        self.window = Some(fresh);
+    }
+
+    /// Bytes that a waiter of `class` could use if this holder were gone.
+    fn helps(&self, class: Class, beyond: [bool; CLASSES]) -> usize {
+        let useful = |one: &Class| *one == class || beyond[*one as usize];
+        Class::ALL.iter().filter(|one| useful(one)).map(|one| self.bytes[*one as usize]).sum()
+    }
+}
