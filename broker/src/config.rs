@@ -44,7 +44,7 @@ pub struct BrokerConfig {
     #[serde(flatten)]
     pub connections: ConnectionsConfig,
     /// Bytes that requests, copied answers and the gateway's bodies may hold at once, over all connections; more wait
-    /// their turn, unread. One request may take half of it.
+    /// their turn, unread. A frame may take 14 sixty-fourths of it, a body over HTTP 8.
     pub memory_max_bytes: u64,
     /// Names like `orders.delay.5s` make delay topics.
     pub delay_topics: bool,

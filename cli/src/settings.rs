@@ -111,7 +111,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "memory_max_bytes",
         Kind::Number(sluice_broker::memory::MEMORY_BYTES_MIN as i64, 1 << 40),
         "Bytes that requests, copied answers and bodies over HTTP may hold at once, over all connections; more wait their \
-         turn, unread. One request may take half of it.",
+         turn, unread. A frame may take 14 sixty-fourths of it, a body over HTTP 8.",
     ),
     setting(
         "retention_check_ms",
