@@ -126,6 +126,19 @@ def ends_of(consumer, topic, partition):
     return await_until(ask, f"{topic}-{partition} tells its ends", 60)
 
 
+def delete_first_half(bootstrap, topic):
+    """What retention does: the first half of each partition is gone; returns the first offset that is left."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader"})
+    try:
+        firsts = {p: sum(ends_of(consumer, topic, p)) // 2 for p in range(PARTITIONS)}
+    finally:
+        consumer.close()
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for deleted in admin.delete_records([TopicPartition(topic, p, first) for p, first in firsts.items()]).values():
+        deleted.result()
+    return firsts
+
+
 def members(bootstrap, group):
     """The partitions of each member of a group that is stable; empty while it is not."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})

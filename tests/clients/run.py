@@ -12,7 +12,7 @@ import kafka_tools
 from batches import codecs
 from broker import new_broker
 from checks import (
-    PARTITIONS, committed, expect_acknowledged, expect_exactly, expect_kept, expect_whole, make_topics, members, read_all,
+    PARTITIONS, committed, delete_first_half, expect_acknowledged, expect_exactly, expect_kept, expect_whole, make_topics, members, read_all,
     timestamp_kinds,
 )
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
@@ -108,6 +108,20 @@ class Play:
         after = self.start("consume", "resume", group="resume", count=count + 300 - part).finish()
         expect_exactly("both consumers together", before.records + after.records, range(count + 300))
 
+    def resume_after_retention(self):
+        """The records at a group's commit are gone; the next consumer goes on with the first that are left. (kafkajs commits -1 or -2 then.)"""
+        self.produce("retained", 0, 3_000)
+        self.start("consume", "retained", group="retained", count=90).finish()
+        before = committed(self.broker.bootstrap, "retained", "retained")
+        firsts = delete_first_half(self.broker.bootstrap, "retained")
+        expect(any(0 <= before[p] < first for p, first in firsts.items()), f"the commits {before} are not behind the first records {firsts}")
+        left = read_all(self.broker.bootstrap, "retained")
+        after = self.start("consume", "retained", group="retained", count=len(left)).finish()
+        expect(sorted(after.records) == sorted(left), f"{len(left)} records are left, {len(after.records)} came, or others")
+        ends = {p: max(r[1] for r in left if r[0] == p) + 1 for p in {r[0] for r in left}}
+        now = committed(self.broker.bootstrap, "retained", "retained")
+        expect(all(now[p] == end for p, end in ends.items()), f"committed is {now}, read was up to {ends}")
+
     def two_share_a_group(self):
         """Two members share the partitions; each record reaches one of them; when one leaves, the other takes over."""
         self.produce("share", 0, 300)
@@ -162,6 +176,7 @@ class Play:
         name = self.client.name
         plays = [(f"{MANY:,} records, {codec}", lambda codec=codec: self.every_record_with(codec)) for codec in self.client.offers]
         plays.append(("resume at the commit after a restart", self.resume_after_restart))
+        plays.append(("resume where retention has removed the commit's records", self.resume_after_retention))
         plays.append(("two members share a group", self.two_share_a_group))
         plays.append(("a topic's own compression and time", self.as_the_topic_says))
         for idempotent in self.client.idempotence:
