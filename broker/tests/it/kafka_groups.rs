@@ -1,5 +1,7 @@
 //! Traps around groups and offsets: joins, rebalances, commits that round-trip, offsets by time.
 
+mod answers;
+
 use bytes::Bytes;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};

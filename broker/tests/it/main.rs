@@ -10,7 +10,6 @@ mod fuzz_seeds;
 mod kafka_client;
 mod kafka_delete_records;
 mod kafka_fetch;
-mod kafka_group_answers;
 mod kafka_groups;
 mod kafka_hostile;
 mod kafka_permits;

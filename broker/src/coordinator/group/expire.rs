@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::classic::ClassicGroup;
 use super::commits::Tombstones;
-use super::machine::{Group, GroupMachine, GroupTimer};
+use super::machine::{Group, GroupMachine, GroupTimer, Place};
 use super::requests::GroupState;
 use crate::coordinator::machine::{Now, Plan};
 use crate::ids::{TimestampMs, TopicPartition};
@@ -17,16 +17,6 @@ use crate::limits;
 
 /// Groups of consumers say in their subscriptions which topics they still read.
 const CONSUMER: &str = "consumer";
-
-/// Where retention goes on.
-#[derive(Debug)]
-pub(super) struct Place {
-    group: Arc<str>,
-    /// The group's offsets up to this one have been looked at.
-    after: Option<TopicPartition>,
-    /// One of them stays, and the group with it.
-    kept: bool,
-}
 
 /// Since when an offset counts as unused.
 #[derive(Clone, Copy, Debug)]

@@ -134,7 +134,7 @@ impl Groups {
 
     /// ListGroups: those that are wanted, in no order. Groups whose partition cannot be read are not in it. Goes over
     /// all groups in steps, and lets others run between them: there may be very many.
-    pub async fn list(&self, wanted: impl Fn(&GroupListing) -> bool) -> Vec<GroupListing> {
+    pub(crate) async fn list(&self, wanted: impl Fn(&GroupListing) -> bool) -> Vec<GroupListing> {
         let mut groups = Vec::new();
         for shard in self.shards() {
             let mut after: Option<Arc<str>> = None;
@@ -187,7 +187,7 @@ impl Groups {
     ///
     /// # Errors
     /// As `committed`.
-    pub async fn stable_offsets(
+    pub(crate) async fn stable_offsets(
         &self,
         group: &str,
         partitions: Option<&[TopicPartition]>,

@@ -12,14 +12,13 @@ use tokio::sync::oneshot;
 
 use super::classic::{ClassicGroup, Effect, RequestId, Rules, Then};
 use super::error::GroupError;
-use super::expire::Place;
 use super::offsets::{Change, GroupOffsets};
 use super::records::{self, GroupMetadata, GroupRecord};
 use super::requests::{GroupDescription, GroupListing, JoinAnswer, SyncAnswer};
 use super::transactions::OpenTransactions;
 use crate::coordinator::error::{BadRecord, ShardError};
 use crate::coordinator::machine::{Machine, Now, Plan};
-use crate::ids::{Offset, ProducerId};
+use crate::ids::{Offset, ProducerId, TopicPartition};
 use crate::limits;
 use crate::record::{Message, RecordView};
 use crate::topics::Catalog;
@@ -65,6 +64,16 @@ pub(super) struct Group {
     scheduled: Option<Instant>,
     /// Tells it from an earlier group of that name.
     number: u64,
+}
+
+/// Where retention goes on.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) group: Arc<str>,
+    /// The group's offsets up to this one have been looked at.
+    pub(super) after: Option<TopicPartition>,
+    /// One of them stays, and the group with it.
+    pub(super) kept: bool,
 }
 
 /// What a shard's timers are for.

@@ -20,9 +20,10 @@ mod transactions;
 pub use error::GroupError;
 pub use groups::{Groups, OFFSETS_TOPIC};
 pub use requests::{
-    CommitFrom, CommittedOffset, GroupDescription, GroupListing, GroupState, JoinAnswer, JoinRequest, LeavingMember,
-    MemberDescription, Membership, OffsetToCommit, StableOffset, SyncAnswer, SyncRequest,
+    CommitFrom, CommittedOffset, GroupDescription, GroupState, JoinAnswer, JoinRequest, LeavingMember,
+    MemberDescription, Membership, OffsetToCommit, SyncAnswer, SyncRequest,
 };
+pub(crate) use requests::{GroupListing, StableOffset};
 
 #[cfg(test)]
 mod tests;

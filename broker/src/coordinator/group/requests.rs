@@ -134,7 +134,7 @@ impl CommittedOffset {
 
 /// A committed offset for whoever must not read around an open transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StableOffset {
+pub(crate) enum StableOffset {
     /// This, or nothing.
     Is(Option<CommittedOffset>),
     /// A transaction has written an offset and has not ended.
@@ -186,13 +186,13 @@ pub struct GroupDescription {
 
 /// A group as ListGroups shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupListing {
+pub(crate) struct GroupListing {
     /// The group.
-    pub group: Arc<str>,
+    pub(crate) group: Arc<str>,
     /// Where it is in its cycle.
-    pub state: GroupState,
+    pub(crate) state: GroupState,
     /// Empty for a group that only commits.
-    pub protocol_type: String,
+    pub(crate) protocol_type: String,
 }
 
 /// A member as DescribeGroups shows it.

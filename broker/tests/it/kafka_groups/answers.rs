@@ -12,8 +12,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use sluice_broker::config::BrokerConfig;
 
+use super::{beat, commit, join};
 use crate::kafka_client::{Broker, Client, name};
-use crate::kafka_groups::{beat, commit, join};
 
 const ILLEGAL_GENERATION: i16 = 22;
 const INVALID_GROUP_ID: i16 = 24;
