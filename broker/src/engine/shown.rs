@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Engine;
-use crate::ids::{TopicName, TopicPartition};
+use crate::ids::{Offset, TopicName, TopicPartition};
 use crate::log::{LogError, Offsets, Partition};
 use crate::metrics::{Page, Rows, Section};
 use crate::refusals::RefusalClass;
@@ -125,9 +125,12 @@ impl Engine {
             // What was committed for an earlier topic of that name says nothing about this one (rule 16).
             let topic = self.catalog.topic(name.as_str()).ok();
             let topic = topic.filter(|topic| of_topic.is_none_or(|id| id == topic.id()));
+            // A negative one says nothing about a place: kafkajs commits it when its position is out of range.
+            let topic = topic.filter(|_| committed >= Offset::ZERO);
             if let Some(partition) = topic.and_then(|topic| topic.partition(partition).ok()) {
                 let lag = partition.offsets().hw.0.saturating_sub(committed.0).max(0);
-                *lags.entry(name).or_default() += lag;
+                let of_topic = lags.entry(name).or_default();
+                *of_topic = of_topic.saturating_add(lag);
             }
         });
         *left = left.saturating_sub(looked_at);
