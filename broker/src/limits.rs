@@ -43,6 +43,8 @@ pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
 /// Records of one partition up to so many bytes are copied into a fetch answer; more stay in their file and are sent from
 /// there: below, one system call for the whole answer costs less.
 pub(crate) const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
+/// Partitions that a fetch looks at in one go on a network thread, at about a microsecond each; more are read elsewhere.
+pub(crate) const FETCH_LOOKS_AT_ONCE: usize = 500;
 /// Bytes of a file that are sent at once: so long a connection keeps its thread.
 pub(crate) const SEND_STEP_BYTES: usize = 256 * 1024;
 /// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.

@@ -1,17 +1,19 @@
 //! Fetch with long poll: ranges of whole batches, as they are stored, below HW. Nothing here re-encodes a record. Where
-//! the disk would have to be waited for, the pass moves to a blocking thread; for the Kafka port records stay in their files.
+//! the disk would have to be waited for, or many partitions are asked for, the pass moves to a blocking thread; for the Kafka
+//! port records stay in their files.
+
+mod poll;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
 use super::{Engine, EngineError};
 use crate::auth::{Granted, Read};
-use crate::clock;
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
+use crate::limits::FETCH_LOOKS_AT_ONCE;
 use crate::log::{FileSlice, Located, LogError, Offsets, Partition, Patience};
 use crate::tasks;
 use crate::topics::TopicError;
@@ -131,28 +133,16 @@ impl Engine {
         if first.failed || first.bytes >= request.min_bytes || max_wait.is_zero() || nothing_to_wait_for {
             return first.outcomes;
         }
-        let wake = Arc::new(Notify::new());
-        // Registered before the next read, and a notification is kept until it is awaited: no move of HW is missed.
-        let _watches: Vec<_> =
-            parts.iter().filter_map(|part| part.partition.as_ref().ok()).map(|found| found.watch(&wake)).collect();
-        let deadline = clock::sleep(max_wait);
-        tokio::pin!(deadline);
-        loop {
-            let pass = self.pass(whole, &parts).await;
-            if pass.failed || pass.bytes >= request.min_bytes {
-                return pass.outcomes;
-            }
-            tokio::select! {
-                () = wake.notified() => {}
-                () = &mut deadline => return self.pass(whole, &parts).await.outcomes,
-                () = self.stopping.cancelled() => return pass.outcomes,
-            }
-        }
+        drop(first);
+        // As Kafka: an answer of `max_bytes` is not waited beyond.
+        self.await_bytes(&parts, request.min_bytes.min(request.max_bytes), max_wait).await;
+        self.pass(whole, &parts).await.outcomes
     }
 
     /// From memory where possible; else once more on a thread that may wait for the disk.
     async fn pass(&self, whole: Whole, parts: &Arc<[Part]>) -> Pass {
-        if let Some(pass) = read_all(whole, parts, Patience::Cached) {
+        let few = parts.len() <= FETCH_LOOKS_AT_ONCE;
+        if few && let Some(pass) = read_all(whole, parts, Patience::Cached) {
             return pass;
         }
         let for_thread = Arc::clone(parts);
@@ -232,7 +222,7 @@ impl One {
             partition.usable()?;
             return Ok(Some(Fetched { records: nothing, offsets: partition.offsets() }));
         }
-        let Some(Located { slice, offsets }) = partition.locate(from, self.limit, self.patience)? else {
+        let Some(Located { slice, offsets, .. }) = partition.locate(from, self.limit, self.patience)? else {
             return Ok(None);
         };
         let fits = |len| self.first || len <= self.limit;

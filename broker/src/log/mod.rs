@@ -42,6 +42,8 @@ pub use positions::Offsets;
 pub use read::find_time::TimedOffset;
 pub use read::locate::{FileSlice, Located, Patience};
 pub use read::watch::WatchGuard;
+pub(crate) use read::look::{Look, Place};
+pub(crate) use read::watch::Moved;
 pub use recovery::log_dir::{LogDir, LogDirSettings};
 pub use recovery::progress::CutReport;
 pub use replay::Replayed;

@@ -20,7 +20,7 @@ use crate::log::index::maps::IndexMaps;
 use crate::log::io::Disk;
 use crate::log::layout;
 use crate::log::positions::Offsets;
-use crate::log::read::watch::{WatchGuard, Watchers};
+use crate::log::read::watch::{Moved, WatchGuard, Watcher, Watchers};
 use crate::log::state::{UpkeepState, View, Writer};
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::durability::Waits;
@@ -164,7 +164,12 @@ impl Partition {
 
     /// `notify.notify_one()` is called whenever HW moves, and when the partition is deleted or poisoned.
     pub(crate) fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
-        self.watchers.watch(notify)
+        self.watchers.watch(Watcher::One(Arc::clone(notify)))
+    }
+
+    /// As `watch`, for one who waits for several partitions, of which this is `which`.
+    pub(crate) fn watch_as(&self, which: usize, moved: &Arc<Moved>) -> WatchGuard {
+        self.watchers.watch(Watcher::OneOf(Arc::clone(moved), which))
     }
 
     /// OffsetForLeaderEpoch: the largest epoch <= `epoch` known and where it ends (HW for the current one). `None`: unknown.

@@ -41,6 +41,8 @@ pub struct FileSlice {
 pub struct Located {
     /// From the first batch that holds the offset on; `None` at the end.
     pub slice: Option<FileSlice>,
+    /// Base offset of the segment that the slice is of.
+    pub(in crate::log) segment: Offset,
     /// Where the log stood.
     pub offsets: Offsets,
 }
@@ -175,7 +177,8 @@ impl Partition {
                 (view.readable_at(from)?, view.spans(Some(at)).next())
             };
             let Some(span) = span else {
-                return Ok(Some(Located { slice: empty, offsets }));
+                let (slice, segment) = empty.unzip();
+                return Ok(Some(Located { slice, segment: segment.unwrap_or_default(), offsets }));
             };
             let found = match self.first_in(&span, by_index, at, patience) {
                 Err(LogError::Io { cause, .. }) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -195,8 +198,11 @@ impl Partition {
                 FileSlice { file, position: found.position, len: usize::try_from(len).unwrap_or(usize::MAX) }
             };
             match found {
-                First::Full(found) => return Ok(Some(Located { slice: Some(slice(&found)), offsets })),
-                First::Empty(found) => empty = empty.or(Some(slice(&found))),
+                First::Full(found) => {
+                    let (slice, segment) = (Some(slice(&found)), span.segment.base);
+                    return Ok(Some(Located { slice, segment, offsets }));
+                }
+                First::Empty(found) => empty = empty.or_else(|| Some((slice(&found), span.segment.base))),
                 First::None => {}
             }
             // Segments may be merged meanwhile: the next one is found by its offset.
