@@ -33,6 +33,9 @@ mod injecting;
 mod polls;
 #[cfg(test)]
 mod tests;
+mod threads;
+
+pub use threads::may_block;
 
 /// A task that did not end as it should: a bug of ours, never the caller's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -233,7 +236,7 @@ impl Tasks {
         let pulse = self.pulse(&vital.name, &wake);
         let builder = std::thread::Builder::new().name(vital.name.to_string());
         let thread = builder.spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| work(&pulse)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| threads::blocking_allowed(|| work(&pulse))));
             shared.vital_ended(vital, outcome);
         })?;
         Ok(VitalThread { stop, wake, thread: Mutex::new(Some(thread)) })
@@ -517,7 +520,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TaskFailure> {
-    match tokio::task::spawn_blocking(move || catch_unwind(AssertUnwindSafe(work))).await {
+    let work = move || catch_unwind(AssertUnwindSafe(|| threads::blocking_allowed(work)));
+    match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(panic)) => {
             let failure = TaskFailure { task: name.into(), end: AbnormalEnd::Panicked(message(&*panic)) };
@@ -532,7 +536,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// is the caller's.
 pub(crate) fn on_threads<W: FnOnce() + Send>(works: impl IntoIterator<Item = W>, meanwhile: impl FnOnce()) {
     std::thread::scope(|scope| {
-        works.into_iter().for_each(|work| drop(scope.spawn(work)));
+        works.into_iter().for_each(|work| drop(scope.spawn(|| threads::blocking_allowed(work))));
         meanwhile();
     });
 }

@@ -9,7 +9,7 @@ use super::Part;
 use crate::clock;
 use crate::engine::Engine;
 use crate::limits::FETCH_LOOKS_AT_ONCE;
-use crate::log::{Look, LogError, Moved, Patience, Place};
+use crate::log::{LogError, Look, Moved, Patience, Place};
 use crate::tasks;
 
 /// What was seen of one partition.
