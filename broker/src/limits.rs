@@ -77,6 +77,11 @@ pub(crate) const CLEANER_KEYS_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(crate) const CLEANER_CHECK: Duration = Duration::from_secs(15);
 /// Bytes a second that compaction reads: it must not take the disk from those who wait for it.
 pub(crate) const CLEANER_BYTES_PER_S: u64 = 32 * 1024 * 1024;
+/// Index entries of an active segment that are kept in memory, some 24 bytes each, before they are written to their files.
+pub(crate) const INDEX_ENTRIES_KEPT_MAX: usize = 1_024;
+/// The least distance of index entries, in bytes of log, whatever `index.interval.bytes` says: Kafka takes 0, which would be
+/// an index larger than many logs.
+pub(crate) const INDEX_INTERVAL_BYTES_MIN: u64 = 1_024;
 /// Producer ids reserved by one metadata record (log contract, rule 6).
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
 /// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.

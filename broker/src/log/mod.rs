@@ -5,7 +5,7 @@
 //! write/     append ─ producers (KIP-98) ─ epochs ─ segment ─ io ── page cache
 //! sync/      queue ─ flusher: commit decides, io syncs ─ HW ─ durability answers;   registry, checkpoint: on disk
 //! read/      spans ─ locate, batches, find_time ─ below HW ─ scan ─ io;     watch wakes long polls
-//! index/     offset and time index of a segment; sealed ones are mapped
+//! index/     offset and time index of a segment; sealed ones are read in their files
 //! recovery/  log_dir ─ open ─ quick or walk ─ a partition
 //! upkeep/    passes: retention decides, log_start moves; compaction decides, rewrite writes, swap replaces; unlinker
 //! dump/ repair/   for tools: print any of the files; find damage and remove it
@@ -41,9 +41,9 @@ pub use partition::Partition;
 pub use positions::Offsets;
 pub use read::find_time::TimedOffset;
 pub use read::locate::{FileSlice, Located, Patience};
-pub use read::watch::WatchGuard;
 pub(crate) use read::look::{Look, Place};
 pub(crate) use read::watch::Moved;
+pub use read::watch::WatchGuard;
 pub use recovery::log_dir::{LogDir, LogDirSettings};
 pub use recovery::progress::CutReport;
 pub use replay::Replayed;

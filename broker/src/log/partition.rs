@@ -16,7 +16,7 @@ use crate::log::config::{FlushEvery, LogConfig};
 use crate::log::error::LogError;
 use crate::log::guarded::{Guard, Guarded, PoisonedByPanic};
 use crate::log::ident::PartitionIdent;
-use crate::log::index::maps::IndexMaps;
+use crate::log::index::files::OpenIndexes;
 use crate::log::io::Disk;
 use crate::log::layout;
 use crate::log::positions::Offsets;
@@ -32,7 +32,7 @@ use crate::log::turn::Turns;
 #[derive(Clone, Debug)]
 pub(in crate::log) struct Surroundings {
     pub(in crate::log) disk: Arc<dyn Disk>,
-    pub(in crate::log) maps: Arc<IndexMaps>,
+    pub(in crate::log) indexes: Arc<OpenIndexes>,
     pub(in crate::log) clock: SharedClock,
     pub(in crate::log) queue: Arc<FlushQueue<Partition>>,
     pub(in crate::log) term: Arc<AtomicI32>,

@@ -164,7 +164,10 @@ impl TopicConfigs {
         LogConfig {
             segment_bytes: self.number("segment.bytes").unsigned_abs(),
             segment_ms: self.number("segment.ms"),
-            index_interval_bytes: self.number("index.interval.bytes").unsigned_abs(),
+            index_interval_bytes: self
+                .number("index.interval.bytes")
+                .unsigned_abs()
+                .max(limits::INDEX_INTERVAL_BYTES_MIN),
             message_bytes_max: self.message_bytes_max(),
             timestamp_type: self.timestamp_type(),
             sync: self.get("sluice.flush") != Some("os"),

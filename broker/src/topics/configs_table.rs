@@ -136,7 +136,7 @@ pub(super) const TABLE: &[Row] = &[
         Int,
         "4096",
         Rule::Range(0, i32::MAX as i64),
-        "Bytes of log between two entries of the offset index.",
+        "Bytes of log between two entries of the offset index; less than 1024 counts as 1024.",
     ),
     later("leader.replication.throttled.replicas", List, "", "Replicas that are throttled. There are none."),
     later("local.retention.bytes", Long, "-2", "Bytes kept locally under tiered storage. Not in force yet."),

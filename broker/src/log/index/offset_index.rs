@@ -41,7 +41,7 @@ pub(in crate::log) fn relative(base: Offset, offset: Offset) -> Option<u32> {
     i32::try_from(distance).ok().and_then(|distance| u32::try_from(distance).ok())
 }
 
-/// The last of `entries` at or below what is wanted, as `read` gives it: one search for memory and for mapped bytes.
+/// The last of `entries` at or below what is wanted, as `read` gives it: one search for what is in memory and for bytes of a file.
 pub(in crate::log) fn floor_by<S, E>(
     entries: &[S],
     read: impl Fn(&S) -> E,

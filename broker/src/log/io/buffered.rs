@@ -14,8 +14,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::FlockOperation;
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
-use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, OpenFiles, SharedFile};
-use crate::log::index::mmap;
+use super::disk::{DirEntry, DirLock, Disk, DiskFile, OpenFiles, SharedFile};
 
 /// This machine's file system cannot tell cached pages from others.
 static NO_NOWAIT: AtomicBool = AtomicBool::new(false);
@@ -62,13 +61,6 @@ impl BufferedDisk {
 impl Disk for BufferedDisk {
     fn open(&self, path: &Path) -> io::Result<SharedFile> {
         Ok(Arc::new(BufferedFile(OpenOptions::new().read(true).write(true).open(path)?)))
-    }
-
-    fn map(&self, path: &Path, len: usize) -> io::Result<MappedBytes> {
-        match len {
-            0 => Ok(MappedBytes::Copied(Vec::new())),
-            _ => mmap::map(&File::open(path)?, len).map(MappedBytes::Mapped),
-        }
     }
 
     fn create(&self, path: &Path) -> io::Result<SharedFile> {
@@ -234,19 +226,6 @@ mod tests {
         assert_eq!(read, b"headbody!");
         disk.unlink(&dir.path().join("a")).unwrap();
         assert_eq!(file.len().unwrap(), 12);
-    }
-
-    #[test]
-    fn a_map_shows_the_bytes_also_when_the_name_is_gone_and_a_short_file_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = BufferedDisk::default();
-        let path = dir.path().join("a");
-        disk.create(&path).unwrap().write_at(b"some", b"thing", 0).unwrap();
-        assert_eq!(disk.map(&path, 10).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        let mapped = disk.map(&path, 9).unwrap();
-        assert!(disk.map(&path, 0).unwrap().as_ref().is_empty());
-        disk.unlink(&path).unwrap();
-        assert_eq!(mapped.as_ref(), b"something");
     }
 
     #[test]

@@ -9,29 +9,6 @@ use std::sync::Arc;
 /// An open file, shared by its readers, its writer and the flusher; stays readable after its name is removed.
 pub type SharedFile = Arc<dyn DiskFile>;
 
-/// Bytes of a file that does not change any more, mapped or read.
-pub enum MappedBytes {
-    /// Pages of the file itself.
-    Mapped(memmap2::Mmap),
-    /// A copy; also of nothing, which cannot be mapped.
-    Copied(Vec<u8>),
-}
-
-impl AsRef<[u8]> for MappedBytes {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            MappedBytes::Mapped(map) => map,
-            MappedBytes::Copied(bytes) => bytes,
-        }
-    }
-}
-
-impl fmt::Debug for MappedBytes {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} bytes", self.as_ref().len())
-    }
-}
-
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DirEntry {
@@ -57,12 +34,6 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// The system's, `NotFound` among them.
     fn open(&self, path: &Path) -> io::Result<SharedFile>;
-
-    /// The first `len` bytes of a file that is not written or shortened any more.
-    ///
-    /// # Errors
-    /// The system's; `UnexpectedEof` when it is shorter.
-    fn map(&self, path: &Path, len: usize) -> io::Result<MappedBytes>;
 
     /// Creates a file, or empties the one that is there. The name is durable after `sync_dir` of its directory.
     ///

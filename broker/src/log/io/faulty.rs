@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::disk::{DirEntry, DirLock, Disk, DiskFile, MappedBytes, OpenFiles, SharedFile};
+use super::disk::{DirEntry, DirLock, Disk, DiskFile, OpenFiles, SharedFile};
 pub use dice::Dice;
 use store::{Inode, Store};
 
@@ -288,14 +288,6 @@ impl Disk for FaultyDisk {
     fn open(&self, path: &Path) -> io::Result<SharedFile> {
         let inode = self.live(|store| store.file(path))?;
         Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
-    }
-
-    fn map(&self, path: &Path, len: usize) -> io::Result<MappedBytes> {
-        let mut bytes = Vec::with_capacity(len);
-        if self.open(path)?.read_at(&mut bytes, len, 0)? < len {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-        }
-        Ok(MappedBytes::Copied(bytes))
     }
 
     fn create(&self, path: &Path) -> io::Result<SharedFile> {

@@ -109,7 +109,7 @@ impl Partition {
     }
 
     fn time_entry(&self, span: &Span, wanted: impl Fn(Newest) -> bool) -> Result<Option<Newest>, LogError> {
-        let entry = span.segment.floor_time(&self.around.maps, wanted);
+        let entry = span.segment.floor_time(&self.around.indexes, wanted);
         entry.map_err(|error| self.read_failed(&span.segment, error))
     }
 
@@ -122,7 +122,7 @@ impl Partition {
     ) -> Result<Option<T>, LogError> {
         let segment = &span.segment;
         let from = match after {
-            Some(after) => segment.floor(&self.around.maps, after.last_offset),
+            Some(after) => segment.floor(&self.around.indexes, after.last_offset),
             None => Ok(0),
         };
         let from = from.map_err(|error| self.read_failed(segment, error))?;

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::ids::Offset;
 use crate::log::error::LogError;
-use crate::log::io::{DiskFile, SharedFile};
+use crate::log::io::{CachedOnly, DiskFile, SharedFile};
 use crate::log::partition::Partition;
 use crate::log::positions::Offsets;
 use crate::log::read::scan::{Found, HeaderScan, ScanStop};
@@ -46,10 +46,6 @@ pub struct Located {
     /// Where the log stood.
     pub offsets: Offsets,
 }
-
-/// Reads what is in memory; an error of kind `WouldBlock` where it is not.
-#[derive(Debug)]
-struct CachedOnly<'a>(&'a dyn DiskFile);
 
 impl FileSlice {
     /// Bytes.
@@ -214,8 +210,8 @@ impl Partition {
         let segment = &span.segment;
         let file = CachedOnly(&*segment.log);
         let (file, floor): (&dyn DiskFile, _) = match patience {
-            Patience::Wait => (&*segment.log, segment.floor(&self.around.maps, offset).map(Some)),
-            Patience::Cached => (&file, segment.floor_if_mapped(&self.around.maps, offset)),
+            Patience::Wait => (&*segment.log, segment.floor(&self.around.indexes, offset).map(Some)),
+            Patience::Cached => (&file, segment.floor_cached(offset)),
         };
         let floor = floor.map_err(|error| self.read_failed(segment, error))?;
         let Some(from) = floor else {
@@ -241,7 +237,7 @@ impl Partition {
     /// The first batch of a span that ends at or after `offset`.
     pub(in crate::log) fn first_holding(&self, span: &Span, offset: Offset) -> Result<Option<Found>, LogError> {
         let segment: &Segment = &span.segment;
-        let from = segment.floor(&self.around.maps, offset).map_err(|error| self.read_failed(segment, error))?;
+        let from = segment.floor(&self.around.indexes, offset).map_err(|error| self.read_failed(segment, error))?;
         let mut scan = HeaderScan::new(&*segment.log, from, span.limit, LOOK_AHEAD_BYTES);
         while let Some(found) = scan.next().map_err(|stop: ScanStop| self.scan_stopped(segment, stop))? {
             if found.header.last_offset() >= offset {
@@ -258,26 +254,4 @@ enum First {
     /// Nothing but empty ones follow.
     Empty(Found),
     None,
-}
-
-impl DiskFile for CachedOnly<'_> {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read_at(&self, into: &mut Vec<u8>, count: usize, at: u64) -> io::Result<usize> {
-        self.0.read_cached(into, count, at)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
-    }
-
-    fn write_at(&self, _: &[u8], _: &[u8], _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn truncate(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }

@@ -132,9 +132,8 @@ mod tests {
     async fn one_who_waits_for_many_hears_once_of_each_that_moved() {
         let partitions: Vec<_> = (0..4).map(|_| Arc::new(Watchers::default())).collect();
         let moved = Moved::of(4);
-        let watch = |(which, partition): (usize, &Arc<Watchers>)| {
-            partition.watch(Watcher::OneOf(Arc::clone(&moved), which))
-        };
+        let watch =
+            |(which, partition): (usize, &Arc<Watchers>)| partition.watch(Watcher::OneOf(Arc::clone(&moved), which));
         let guards: Vec<_> = partitions.iter().enumerate().map(watch).collect();
         assert!(moved.next().now_or_never().is_none());
         for which in [2, 0, 2, 2] {

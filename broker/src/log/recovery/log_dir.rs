@@ -13,7 +13,7 @@ use crate::ids::{LeaderEpoch, PartitionId, TopicId, TopicPartition};
 use crate::log::config::LogConfig;
 use crate::log::error::LogError;
 use crate::log::ident::PartitionIdent;
-use crate::log::index::maps::IndexMaps;
+use crate::log::index::files::OpenIndexes;
 use crate::log::io::{BufferedDisk, DirLock, Disk, OpenFiles};
 use crate::log::layout::{self, CLEAN_SHUTDOWN, CLEANED_OFFSETS, LOCK, LOG_STARTS, RECOVERY_POINTS};
 use crate::log::partition::{Partition, Surroundings};
@@ -144,9 +144,9 @@ impl LogDir {
             Arc::clone(&clock),
         )
         .map_err(|error| LogError::io("cannot start the flusher of", &path, error))?;
-        let maps = Arc::new(IndexMaps::new(Arc::clone(&disk)));
+        let indexes = Arc::new(OpenIndexes::new(Arc::clone(&disk)));
         let around =
-            Surroundings { disk: Arc::clone(&disk), maps, clock, queue, term: Arc::default(), starts, failure };
+            Surroundings { disk: Arc::clone(&disk), indexes, clock, queue, term: Arc::default(), starts, failure };
         let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry), cleaned));
         Ok(Arc::new(LogDir {
             path,

@@ -162,7 +162,8 @@ impl Recovery<'_> {
             Ok(first) => first.map(|first| first.header.max_timestamp).filter(|time| time.0 >= 0),
             Err(_) => return Ok(None),
         };
-        let indexed = Indexed { offsets, times, newest, unindexed_bytes: size - from };
+        let last_time = times.last().map(|entry| entry.timestamp);
+        let indexed = Indexed { offsets, times, newest, last_time, unindexed_bytes: size - from };
         let (index, time_index) = (self.disk.open(&index_path)?, self.disk.open(&times_path)?);
         let files = ActiveFiles { index, time_index, written: true };
         let segment = Segment::in_memory(self.dir, base, log, indexed);

@@ -186,7 +186,7 @@ fn a_range_begins_at_the_batch_that_holds_the_offset_and_stays_below_the_high_wa
         }
     }
     assert!(partition.locate(Offset(60), 100, Patience::Wait).unwrap().unwrap().slice.is_none());
-    // A sealed segment's index is not mapped for somebody who may not wait; once it is, memory is enough.
+    // A sealed segment's index is not opened for somebody who may not wait; once it is, memory is enough.
     drop(partition);
     dir.close().unwrap();
     let mut bench = bench;

@@ -191,7 +191,7 @@ impl Partition {
         let mut renamed = Vec::with_capacity(4);
         // Nobody else finds it any more; who has it looks things up in files of these names.
         if Arc::strong_count(&sealed.segment) > 1
-            && let Err(error) = sealed.segment.hold_indexes(&self.around.maps)
+            && let Err(error) = sealed.segment.hold_indexes(&self.around.indexes)
         {
             tracing::warn!(dir = %self.dir.display(), %error, "a removed segment's files stay until the next start");
             return renamed;

@@ -82,8 +82,8 @@ impl Output {
         }
         // Until the view changes, look-ups find the old segments: they use the old files.
         for old in group {
-            let held = old.segment.hold_indexes(&partition.around.maps);
-            held.map_err(|error| LogError::io("cannot map the indexes in", &partition.dir, error))?;
+            let held = old.segment.hold_indexes(&partition.around.indexes);
+            held.map_err(|error| LogError::io("cannot open the indexes in", &partition.dir, error))?;
         }
         let disk = &*partition.around.disk;
         let path = |kind| partition.dir.join(segment_file(base, kind));

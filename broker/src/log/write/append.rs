@@ -171,6 +171,10 @@ impl Partition {
         writer.snapshot_at = Some(at);
     }
 
+            if let Some(mut files) = written.out {
+                view.positions.indexed();
+                view.pending.files.append(&mut files);
+            }
     /// Rule 5: the entry of a term is in the file before its first append is in the log; the name is synced with it.
     fn begin_epoch(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
         let mut epochs = self.view().epochs.clone();

@@ -1,6 +1,7 @@
 //! One segment of a partition: a `.log` and its two indexes. `ActiveSegment` is owned by the writer and has `append`;
 //! `SealedSegment` has not. `Segment` is what readers share of either: positions, never the right to write.
-//! Index entries of the active segment are kept in memory and written out in one go (`write_out`).
+//! Index entries of the active segment are kept in memory until they are written out in one go (`write_out`): at a
+//! checkpoint, when it is full, and when there are many of them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::ids::{Offset, TimestampMs};
-use crate::log::index::maps::{IndexFile, IndexMaps};
+use crate::limits::INDEX_ENTRIES_KEPT_MAX;
+use crate::log::index::files::{IndexFile, OpenIndexes, floor_in};
 use crate::log::index::offset_index::{self, IndexEntry, floor_by, relative};
 use crate::log::index::time_index::{self, Newest, TimeEntry};
-use crate::log::io::{Disk, SharedFile};
+use crate::log::io::{CachedOnly, Disk, DiskFile, SharedFile};
 use crate::log::layout::{SegmentFile, segment_file};
 use crate::record::BatchHeader;
 
@@ -30,10 +32,30 @@ pub(in crate::log) struct Segment {
 
 #[derive(Debug)]
 enum Lookup {
-    /// Active (or not to be touched on disk): everything in memory.
+    /// Not to be touched on disk: everything in memory.
     Memory(Indexed),
+    /// Active: the first entries in the files, those behind them in memory.
+    Growing(Growing),
     /// Sealed: in the files.
     Files(Sealed),
+}
+
+/// The index of an active segment.
+#[derive(Debug)]
+struct Growing {
+    offsets: SharedFile,
+    times: SharedFile,
+    /// Entries in the files.
+    offsets_written: usize,
+    times_written: usize,
+    /// The entries behind these.
+    indexed: Indexed,
+}
+
+/// Where a search goes on when the lock is given back.
+enum In {
+    File(SharedFile, usize),
+    Sealed(Arc<IndexFile>),
 }
 
 /// The complete index files of a sealed segment.
@@ -58,6 +80,8 @@ pub(in crate::log) struct Indexed {
     pub(in crate::log) offsets: Vec<IndexEntry>,
     pub(in crate::log) times: Vec<TimeEntry>,
     pub(in crate::log) newest: Option<Newest>,
+    /// Of the last time entry.
+    pub(in crate::log) last_time: Option<TimestampMs>,
     pub(in crate::log) unindexed_bytes: u64,
 }
 
@@ -73,12 +97,7 @@ pub(in crate::log) struct SealedSegment {
 #[derive(Debug)]
 pub(in crate::log) struct ActiveSegment {
     segment: Arc<Segment>,
-    index: SharedFile,
-    time_index: SharedFile,
     size: u64,
-    /// Entries already in the files.
-    offsets_written: usize,
-    times_written: usize,
     /// Bytes of a failed write may stand behind `size`.
     ragged: bool,
     /// A next segment was begun; its creation may have failed.
@@ -89,12 +108,14 @@ pub(in crate::log) struct ActiveSegment {
 }
 
 /// What an append did to the segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(in crate::log) struct Written {
     /// Where the segment ends now.
     pub(in crate::log) size: u64,
-    /// An index entry arose that is not in the file yet.
+    /// An index entry arose.
     pub(in crate::log) indexed: bool,
+    /// All index entries are in the files now, which are to be synced.
+    pub(in crate::log) out: Option<Vec<SharedFile>>,
 }
 
 impl Indexed {
@@ -122,10 +143,11 @@ impl Indexed {
     /// Adds a time entry for everything so far, unless the last one has the same time.
     pub(in crate::log) fn add_newest(&mut self, base: Offset) {
         let Some(newest) = self.newest else { return };
-        if self.times.last().is_none_or(|last| newest.timestamp > last.timestamp)
+        if self.last_time.is_none_or(|last| newest.timestamp > last)
             && let Some(relative) = relative(base, newest.last_offset)
         {
             self.times.push(TimeEntry { timestamp: newest.timestamp, relative });
+            self.last_time = Some(newest.timestamp);
         }
     }
 }
@@ -137,10 +159,10 @@ impl Segment {
     }
 
     fn sealed(&self, lengths: IndexLengths) -> Lookup {
-        let file = |kind, bytes| IndexFile::new(self.dir.join(segment_file(self.base, kind)), bytes);
+        let file = |kind, count| IndexFile::new(self.dir.join(segment_file(self.base, kind)), count);
         Lookup::Files(Sealed {
-            offsets: file(SegmentFile::Index, lengths.offsets * offset_index::ENTRY_BYTES),
-            times: file(SegmentFile::TimeIndex, lengths.times * time_index::ENTRY_BYTES),
+            offsets: file(SegmentFile::Index, lengths.offsets),
+            times: file(SegmentFile::TimeIndex, lengths.times),
             newest: lengths.newest,
         })
     }
@@ -149,57 +171,99 @@ impl Segment {
     ///
     /// # Errors
     /// The disk's.
-    pub(in crate::log) fn hold_indexes(&self, maps: &IndexMaps) -> io::Result<()> {
-        match &*self.lookup.read() {
-            Lookup::Memory(_) => Ok(()),
-            Lookup::Files(files) => maps.hold(&files.offsets).and_then(|()| maps.hold(&files.times)),
+    pub(in crate::log) fn hold_indexes(&self, indexes: &OpenIndexes) -> io::Result<()> {
+        let (offsets, times) = match &*self.lookup.read() {
+            Lookup::Memory(_) | Lookup::Growing(_) => return Ok(()),
+            Lookup::Files(files) => (Arc::clone(&files.offsets), Arc::clone(&files.times)),
+        };
+        indexes.hold(&offsets).and_then(|()| indexes.hold(&times))
+    }
+
+    /// A position at or before the batch that holds `offset`. Blocking where the index is not in memory.
+    pub(in crate::log) fn floor(&self, indexes: &OpenIndexes, offset: Offset) -> io::Result<u64> {
+        let Some(wanted) = relative(self.base, offset) else { return Ok(0) };
+        match self.offset_in(wanted) {
+            Ok(position) => Ok(position),
+            Err(In::File(file, count)) => floor_of(&*file, count, wanted),
+            Err(In::Sealed(file)) => floor_of(&*indexes.open(&file)?, file.count, wanted),
         }
     }
 
-    /// A position at or before the batch that holds `offset`.
-    pub(in crate::log) fn floor(&self, maps: &IndexMaps, offset: Offset) -> io::Result<u64> {
-        let Some(wanted) = relative(self.base, offset) else { return Ok(0) };
-        let at_or_below = |entry: &IndexEntry| entry.relative <= wanted;
-        let found = match &*self.lookup.read() {
-            Lookup::Memory(indexed) => floor_by(&indexed.offsets, |entry| *entry, at_or_below),
-            Lookup::Files(files) => {
-                let bytes = maps.bytes(&files.offsets)?;
-                floor_by((*bytes).as_ref().as_chunks().0, |entry| IndexEntry::decode(*entry), at_or_below)
+    /// As `floor`; `None` when the index would have to be opened first, an error of kind `WouldBlock` when the disk would have
+    /// to be waited for.
+    pub(in crate::log) fn floor_cached(&self, offset: Offset) -> io::Result<Option<u64>> {
+        let Some(wanted) = relative(self.base, offset) else { return Ok(Some(0)) };
+        let (file, count) = match self.offset_in(wanted) {
+            Ok(position) => return Ok(Some(position)),
+            Err(In::File(file, count)) => (file, count),
+            Err(In::Sealed(index)) => match index.if_open() {
+                Some(file) => (file, index.count),
+                None => return Ok(None),
+            },
+        };
+        floor_of(&CachedOnly(&*file), count, wanted).map(Some)
+    }
+
+    /// The answer from memory, or where it is.
+    fn offset_in(&self, wanted: u32) -> Result<u64, In> {
+        let indexed = match &*self.lookup.read() {
+            Lookup::Files(files) => return Err(In::Sealed(Arc::clone(&files.offsets))),
+            Lookup::Growing(growing)
+                if growing.offsets_written > 0
+                    && growing.indexed.offsets.first().is_none_or(|first| first.relative > wanted) =>
+            {
+                return Err(In::File(SharedFile::clone(&growing.offsets), growing.offsets_written));
+            }
+            Lookup::Growing(Growing { indexed, .. }) | Lookup::Memory(indexed) => {
+                floor_by(&indexed.offsets, |entry| *entry, |entry| entry.relative <= wanted)
             }
         };
-        Ok(found.map_or(0, |entry| u64::from(entry.position)))
+        Ok(indexed.map_or(0, |entry| u64::from(entry.position)))
     }
 
-    /// As `floor`; `None` when the index would have to be mapped first, which may wait for the disk.
-    pub(in crate::log) fn floor_if_mapped(&self, maps: &IndexMaps, offset: Offset) -> io::Result<Option<u64>> {
-        let ready = match &*self.lookup.read() {
-            Lookup::Memory(_) => true,
-            Lookup::Files(files) => files.offsets.is_mapped(),
-        };
-        if ready { self.floor(maps, offset).map(Some) } else { Ok(None) }
-    }
-
-    /// The last time entry for which `wanted` holds; time entries rise in time and offset.
+    /// The last time entry for which `wanted` holds; time entries rise in time and offset. Blocking where the index is not in
+    /// memory.
     pub(in crate::log) fn floor_time(
         &self,
-        maps: &IndexMaps,
+        indexes: &OpenIndexes,
         wanted: impl Fn(Newest) -> bool,
     ) -> io::Result<Option<Newest>> {
         let absolute = |entry: &TimeEntry| entry.absolute(self.base);
-        Ok(match &*self.lookup.read() {
-            Lookup::Memory(indexed) => floor_by(&indexed.times, absolute, |entry| wanted(*entry)),
-            Lookup::Files(files) => {
-                let bytes = maps.bytes(&files.times)?;
-                let decoded = |bytes: &[u8; time_index::ENTRY_BYTES]| absolute(&TimeEntry::decode(*bytes));
-                floor_by((*bytes).as_ref().as_chunks().0, decoded, |entry| wanted(*entry))
+        let (file, count) = match &*self.lookup.read() {
+            Lookup::Files(files) => (Err(Arc::clone(&files.times)), files.times.count),
+            Lookup::Growing(growing)
+                if growing.times_written > 0
+                    && growing.indexed.times.first().is_none_or(|first| !wanted(absolute(first))) =>
+            {
+                (Ok(SharedFile::clone(&growing.times)), growing.times_written)
             }
-        })
+            Lookup::Growing(Growing { indexed, .. }) | Lookup::Memory(indexed) => {
+                return Ok(floor_by(&indexed.times, absolute, |entry| wanted(*entry)));
+            }
+        };
+        let file = match file {
+            Ok(file) => file,
+            Err(sealed) => indexes.open(&sealed)?,
+        };
+        let decoded = |bytes: [u8; time_index::ENTRY_BYTES]| absolute(&TimeEntry::decode(bytes));
+        floor_in(&*file, count, decoded, |entry| wanted(*entry))
+    }
+
+    /// Entries of both indexes.
+    #[cfg(test)]
+    pub(in crate::log) fn entries_in_memory(&self) -> usize {
+        match &*self.lookup.read() {
+            Lookup::Memory(indexed) | Lookup::Growing(Growing { indexed, .. }) => {
+                indexed.offsets.len() + indexed.times.len()
+            }
+            Lookup::Files(_) => 0,
+        }
     }
 
     /// The largest timestamp of the segment.
     pub(in crate::log) fn newest(&self) -> Option<Newest> {
         match &*self.lookup.read() {
-            Lookup::Memory(indexed) => indexed.newest,
+            Lookup::Memory(indexed) | Lookup::Growing(Growing { indexed, .. }) => indexed.newest,
             Lookup::Files(files) => files.newest,
         }
     }
@@ -248,18 +312,8 @@ impl ActiveSegment {
         let log = disk.create(&at.join(segment_file(base, SegmentFile::Log)))?;
         let index = disk.create(&at.join(segment_file(base, SegmentFile::Index)))?;
         let time_index = disk.create(&at.join(segment_file(base, SegmentFile::TimeIndex)))?;
-        Ok(ActiveSegment {
-            segment: Arc::new(Segment::in_memory(dir, base, log, Indexed::default())),
-            index,
-            time_index,
-            size: 0,
-            offsets_written: 0,
-            times_written: 0,
-            ragged: false,
-            finished: false,
-            first_timestamp: None,
-            created: now,
-        })
+        let segment = Segment::in_memory(dir, base, log, Indexed::default());
+        Ok(ActiveSegment::reopen(segment, ActiveFiles { index, time_index, written: true }, 0, None, now))
     }
 
     /// The last segment of an earlier run, `size` bytes of which are whole.
@@ -270,17 +324,23 @@ impl ActiveSegment {
         first_timestamp: Option<TimestampMs>,
         now: TimestampMs,
     ) -> ActiveSegment {
-        let (offsets_written, times_written) = match &*segment.lookup.read() {
-            Lookup::Memory(indexed) if files.written => (indexed.offsets.len(), indexed.times.len()),
-            Lookup::Memory(_) | Lookup::Files(_) => (0, 0),
-        };
+        let ActiveFiles { index: offsets, time_index: times, written } = files;
+        {
+            let mut lookup = segment.lookup.write();
+            if let Lookup::Memory(indexed) = &mut *lookup {
+                let mut indexed = std::mem::take(indexed);
+                let (mut offsets_written, mut times_written) = (0, 0);
+                if written {
+                    // What is in the files need not be in memory.
+                    offsets_written = std::mem::take(&mut indexed.offsets).len();
+                    times_written = std::mem::take(&mut indexed.times).len();
+                }
+                *lookup = Lookup::Growing(Growing { offsets, times, offsets_written, times_written, indexed });
+            }
+        }
         ActiveSegment {
             segment: Arc::new(segment),
-            index: files.index,
-            time_index: files.time_index,
             size,
-            offsets_written,
-            times_written,
             ragged: false,
             finished: false,
             first_timestamp,
@@ -297,17 +357,18 @@ impl ActiveSegment {
         &self.segment
     }
 
-    /// Kafka's `LogSegment.shouldRoll`: the batch would not fit, is too much later than the segment's first, or its
-    /// last offset would not fit an index entry.
+    /// Kafka's `LogSegment.shouldRoll`: a batch of that size would not fit, is too much later than the segment's first, or
+    /// its last offset would not fit an index entry.
     pub(in crate::log) fn must_roll(
         &self,
-        header: &BatchHeader,
+        size: usize,
+        newest: TimestampMs,
         last: Offset,
         limits: RollLimits,
         now: TimestampMs,
     ) -> bool {
-        let after = self.size + header.size as u64;
-        let age = match (self.first_timestamp, header.max_timestamp) {
+        let after = self.size + size as u64;
+        let age = match (self.first_timestamp, newest) {
             (Some(first), TimestampMs(newest)) if newest >= 0 => newest.saturating_sub(first.0),
             _ => now.0.saturating_sub(self.created.0),
         };
@@ -338,11 +399,20 @@ impl ActiveSegment {
         if self.first_timestamp.is_none() && header.max_timestamp.0 >= 0 {
             self.first_timestamp = Some(header.max_timestamp);
         }
-        let indexed = match &mut *self.segment.lookup.write() {
-            Lookup::Memory(indexed) => indexed.add(self.segment.base, header, position, interval),
-            Lookup::Files(_) => false,
+        let (indexed, many) = match &mut *self.segment.lookup.write() {
+            Lookup::Growing(Growing { indexed, .. }) => {
+                let due = indexed.add(self.segment.base, header, position, interval);
+                (due, indexed.offsets.len() >= INDEX_ENTRIES_KEPT_MAX)
+            }
+            Lookup::Memory(_) | Lookup::Files(_) => (false, false),
         };
-        Ok(Written { size: self.size, indexed })
+        let mut out = None;
+        if indexed && many {
+            let mut files = Vec::with_capacity(2);
+            // Where there is no room now, the next entry tries again.
+            out = self.write_out(&mut files).is_ok().then_some(files);
+        }
+        Ok(Written { size: self.size, indexed, out })
     }
 
     /// Nothing may stand behind the last whole batch: a later, shorter batch would leave a rest of the failed one.
@@ -356,22 +426,32 @@ impl ActiveSegment {
 
     /// Brings the index files up to date; those that were written, also when a later one fails, are to be synced.
     pub(in crate::log) fn write_out(&mut self, written: &mut Vec<SharedFile>) -> io::Result<()> {
-        if let Lookup::Memory(indexed) = &*self.segment.lookup.read() {
-            let bytes: Vec<u8> =
-                indexed.offsets[self.offsets_written..].iter().flat_map(|entry| entry.encode()).collect();
-            if !bytes.is_empty() {
-                self.index.write_at(&bytes, &[], (self.offsets_written * offset_index::ENTRY_BYTES) as u64)?;
-                self.offsets_written = indexed.offsets.len();
-                written.push(Arc::clone(&self.index));
-            }
-            let bytes: Vec<u8> = indexed.times[self.times_written..].iter().flat_map(|entry| entry.encode()).collect();
-            if !bytes.is_empty() {
-                self.time_index.write_at(&bytes, &[], (self.times_written * time_index::ENTRY_BYTES) as u64)?;
-                self.times_written = indexed.times.len();
-                written.push(Arc::clone(&self.time_index));
-            }
+        // Not under the lock: whoever looks something up does not wait for a write.
+        let (entries, files, at) = match &*self.segment.lookup.read() {
+            Lookup::Growing(growing) => (
+                growing.indexed.encode(),
+                (SharedFile::clone(&growing.offsets), SharedFile::clone(&growing.times)),
+                (growing.offsets_written, growing.times_written),
+            ),
+            Lookup::Memory(_) | Lookup::Files(_) => return Ok(()),
+        };
+        if !entries.0.is_empty() {
+            files.0.write_at(&entries.0, &[], (at.0 * offset_index::ENTRY_BYTES) as u64)?;
+            self.growing(|growing| growing.offsets_written += std::mem::take(&mut growing.indexed.offsets).len());
+            written.push(files.0);
+        }
+        if !entries.1.is_empty() {
+            files.1.write_at(&entries.1, &[], (at.1 * time_index::ENTRY_BYTES) as u64)?;
+            self.growing(|growing| growing.times_written += std::mem::take(&mut growing.indexed.times).len());
+            written.push(files.1);
         }
         Ok(())
+    }
+
+    fn growing(&mut self, change: impl FnOnce(&mut Growing)) {
+        if let Lookup::Growing(growing) = &mut *self.segment.lookup.write() {
+            change(growing);
+        }
     }
 
     /// Completes the indexes for good. From here on only the next segment takes appends: its files may be there
@@ -379,23 +459,25 @@ impl ActiveSegment {
     pub(in crate::log) fn finish(&mut self, written: &mut Vec<SharedFile>) -> io::Result<()> {
         self.finished = true;
         self.cut_back()?;
-        if let Lookup::Memory(indexed) = &mut *self.segment.lookup.write() {
-            indexed.add_newest(self.segment.base);
-        }
+        let base = self.segment.base;
+        self.growing(|growing| growing.indexed.add_newest(base));
         self.write_out(written)
     }
 
     /// No more appends: lookups use the files from here on. Call after `finish`.
     pub(in crate::log) fn seal(self) -> SealedSegment {
         let mut lookup = self.segment.lookup.write();
-        if let Lookup::Memory(indexed) = &*lookup {
-            let lengths =
-                IndexLengths { offsets: self.offsets_written, times: self.times_written, newest: indexed.newest };
-            *lookup = self.segment.sealed(lengths);
+        if let Lookup::Growing(Growing { offsets_written: offsets, times_written: times, indexed, .. }) = &*lookup {
+            *lookup = self.segment.sealed(IndexLengths { offsets: *offsets, times: *times, newest: indexed.newest });
         }
         drop(lookup);
         SealedSegment { segment: self.segment, size: self.size }
     }
+}
+
+fn floor_of(file: &dyn DiskFile, count: usize, wanted: u32) -> io::Result<u64> {
+    let found = floor_in(file, count, IndexEntry::decode, |entry| entry.relative <= wanted)?;
+    Ok(found.map_or(0, |entry| u64::from(entry.position)))
 }
 
 /// When a segment is full (`segment.bytes`, `segment.ms`).

@@ -108,7 +108,7 @@ fn configs_reach_the_log() {
     let expected = LogConfig {
         segment_bytes: 20_000,
         segment_ms: 5,
-        index_interval_bytes: 0,
+        index_interval_bytes: 1_024,
         message_bytes_max: 7,
         timestamp_type: TimestampType::LogAppendTime,
         sync: false,
