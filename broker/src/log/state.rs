@@ -36,6 +36,12 @@ pub(in crate::log) struct View {
     pub(in crate::log) flushing: bool,
     /// An older snapshot, and the newer one that replaces it once the recovery point on disk has reached that.
     pub(in crate::log) obsolete: Option<(Offset, Offset)>,
+    /// Why the file of leader epochs could not be written. It is tried again with the next sync.
+    pub(in crate::log) epochs_failed: Option<LogError>,
+    /// A segment was sealed and synced since the recovery point was written.
+    pub(in crate::log) rolled: bool,
+    /// Somebody was asked to roll the active segment ahead of need.
+    pub(in crate::log) roll_asked: bool,
     /// Why this partition takes no appends, or does not even read.
     pub(in crate::log) trouble: Option<LogError>,
 }

@@ -22,7 +22,7 @@ use crate::log::recovery::version;
 use crate::log::sync::checkpoint::{self, CheckpointFile};
 use crate::log::sync::flusher::Flusher;
 use crate::log::sync::queue::FlushQueue;
-use crate::log::sync::registry::Registry;
+use crate::log::sync::registry::{Points, Registry};
 use crate::log::upkeep::passes::Upkeep;
 use crate::log::upkeep::unlinker::Unlinker;
 use crate::metrics::{Page, Section};
@@ -322,8 +322,9 @@ impl LogDir {
         self.flusher.finish();
         self.unlinker.finish();
         self.upkeep.finish();
-        outcome =
-            outcome.and_then(|()| self.registry.write_recovery_points()).and_then(|()| self.around.starts.rewrite());
+        outcome = outcome
+            .and_then(|()| self.registry.write_recovery_points(Points::All))
+            .and_then(|()| self.around.starts.rewrite());
         if let Some(unsettled) = open.iter().find(|partition| !partition.settled()) {
             let cause = self.registry.first_failure().unwrap_or_else(|| "it was not synced".to_owned());
             outcome = outcome.and(Err(LogError::Poisoned { partition: unsettled.label(), cause }));

@@ -4,8 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How often the recovery points are written while they move (and at every roll).
+/// How often indexes and recovery points are written while they move (Kafka's
+/// `log.flush.offset.checkpoint.interval.ms`).
 pub(in crate::log) const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+/// The recovery points of logs that have sealed a segment are written at most so often: topics with small segments roll
+/// hundreds of times a second, and everybody's syncs wait meanwhile.
+pub(in crate::log) const POINTS_EVERY: Duration = Duration::from_secs(1);
 
 /// How a group is made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub(in crate::log) enum Step<K> {
     Sync(Vec<K>),
     /// Write out indexes, sync them, write the recovery points.
     Checkpoint,
+    /// Write the recovery points of those that have sealed a segment: a start need not read it again.
+    RecoveryPoints,
     /// Wait this long; `None`: until something is queued.
     Wait(Option<Duration>),
     /// Everything is done and nothing more will come.
@@ -38,13 +44,23 @@ pub(in crate::log) enum Step<K> {
 pub(in crate::log) struct GroupCommit<K> {
     dirty: Vec<K>,
     checkpoint_at: Option<Instant>,
+    points_at: Option<Instant>,
+    /// When recovery points were written last.
+    points_written: Option<Instant>,
     stopping: bool,
     suspect: bool,
 }
 
 impl<K> GroupCommit<K> {
     pub(in crate::log) fn new() -> GroupCommit<K> {
-        GroupCommit { dirty: Vec::new(), checkpoint_at: None, stopping: false, suspect: false }
+        GroupCommit {
+            dirty: Vec::new(),
+            checkpoint_at: None,
+            points_at: None,
+            points_written: None,
+            stopping: false,
+            suspect: false,
+        }
     }
 
     /// `key` has something to sync. The caller queues each key once.
@@ -62,26 +78,35 @@ impl<K> GroupCommit<K> {
         self.stopping = true;
     }
 
-    /// Something was synced that the recovery points on disk do not say yet; `soon`: a segment was sealed.
-    pub(in crate::log) fn moved(&mut self, now: Instant, soon: bool) {
-        let at = if soon { now } else { now + CHECKPOINT_EVERY };
-        self.checkpoint_at = Some(self.checkpoint_at.map_or(at, |before| before.min(at)));
+    /// Something was synced that the recovery points on disk do not say yet.
+    pub(in crate::log) fn moved(&mut self, now: Instant, sealed: bool) {
+        self.checkpoint_at.get_or_insert(now + CHECKPOINT_EVERY);
+        if sealed {
+            let next = self.points_written.map_or(now, |written| now.max(written + POINTS_EVERY));
+            self.points_at.get_or_insert(next);
+        }
     }
 
     /// The next thing to do. A checkpoint that is due comes first: under steady load there is always other work.
     pub(in crate::log) fn next(&mut self, now: Instant) -> Step<K> {
-        if !self.stopping && self.checkpoint_at.is_some_and(|at| at <= now) {
-            self.checkpoint_at = None;
-            return Step::Checkpoint;
+        let due = |at: Option<Instant>| !self.stopping && at.is_some_and(|at| at <= now);
+        let (checkpoint, points) = (due(self.checkpoint_at), due(self.points_at));
+        if checkpoint || points {
+            (self.points_at, self.points_written) = (None, Some(now));
+            if checkpoint {
+                self.checkpoint_at = None;
+                return Step::Checkpoint;
+            }
+            return Step::RecoveryPoints;
         }
         if !self.dirty.is_empty() {
             return Step::Sync(std::mem::take(&mut self.dirty));
         }
-        match self.checkpoint_at {
-            _ if self.stopping => Step::Stop,
-            Some(at) => Step::Wait(Some(at - now)),
-            None => Step::Wait(None),
+        if self.stopping {
+            return Step::Stop;
         }
+        let next = self.checkpoint_at.into_iter().chain(self.points_at).min();
+        Step::Wait(next.map(|at| at - now))
     }
 
     /// The way for a group with this many dirty files and directories.
@@ -163,6 +188,7 @@ mod tests {
                             let since = moved_at.take();
                             prop_assert!(since.is_some_and(|at| clock.wall().0 - at >= 60_000));
                         }
+                        Step::RecoveryPoints => prop_assert!(false, "nothing was sealed"),
                         Step::Wait(Some(wait)) => {
                             let at = moved_at.expect("waits for a checkpoint of something that moved");
                             prop_assert_eq!(i64::try_from(wait.as_millis()).unwrap(), at + 60_000 - clock.wall().0);
@@ -181,13 +207,22 @@ mod tests {
     }
 
     #[test]
-    fn a_roll_brings_the_checkpoint_forward() {
+    fn rolls_bring_the_recovery_points_forward_once_a_second_and_the_checkpoint_never() {
         let clock = ManualClock::at(0);
         let mut commit: GroupCommit<u8> = GroupCommit::new();
         commit.moved(clock.monotonic(), false);
         assert_eq!(commit.next(clock.monotonic()), Step::Wait(Some(CHECKPOINT_EVERY)));
-        commit.moved(clock.monotonic(), true);
-        assert_eq!(commit.next(clock.monotonic()), Step::Checkpoint);
+        let mut written = Vec::new();
+        for ms in 0..60_000 {
+            commit.moved(clock.monotonic(), true);
+            match commit.next(clock.monotonic()) {
+                Step::RecoveryPoints => written.push(ms),
+                step => assert!(matches!(step, Step::Wait(Some(_))), "{step:?} after {ms} ms"),
+            }
+            clock.advance_ms(1);
+        }
+        assert_eq!(written, (0..60).map(|second| second * 1_000).collect::<Vec<_>>());
+        assert_eq!(commit.next(clock.monotonic()), Step::Checkpoint, "it is not put off either");
         assert_eq!(commit.next(clock.monotonic()), Step::Wait(None));
     }
 }

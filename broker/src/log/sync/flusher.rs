@@ -19,7 +19,7 @@ use crate::log::state::{View, Writer};
 use crate::log::sync::commit::{Step, Way};
 use crate::log::sync::counts::SyncCounts;
 use crate::log::sync::queue::FlushQueue;
-use crate::log::sync::registry::Registry;
+use crate::log::sync::registry::{Points, Registry};
 use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
 
 /// What one partition has to sync, taken at one moment.
@@ -104,6 +104,7 @@ impl Worker {
                 Step::Checkpoint => self.checkpoint(),
                 Step::Wait(_) => {}
                 Step::Stop => return,
+                Step::RecoveryPoints => self.write_recovery_points(Points::Rolled),
             }
         }
     }
@@ -229,10 +230,14 @@ impl Worker {
             }
         }
         self.sync(open);
-        if let Err(error) = self.registry.write_recovery_points() {
+        self.write_recovery_points(Points::All);
+        self.counts.checkpoint(self.clock.monotonic().saturating_duration_since(began));
+    }
+
+    fn write_recovery_points(&self, of: Points) {
+        if let Err(error) = self.registry.write_recovery_points(of) {
             tracing::warn!(%error, "recovery points were not written");
         }
-        self.counts.checkpoint(self.clock.monotonic().saturating_duration_since(began));
     }
 }
 
@@ -270,6 +275,7 @@ impl Partition {
         self.shown.reach(hw);
         self.watchers.wake();
     }
+            view.rolled |= dirt.sealed;
 
     fn unsynced(&self) -> bool {
         let view = self.view();

@@ -14,6 +14,15 @@ use crate::log::partition::Partition;
 use crate::log::sync::checkpoint::CheckpointFile;
 use crate::log::sync::failure::FirstFailure;
 
+/// Whose recovery points are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::log) enum Points {
+    /// Of every open partition.
+    All,
+    /// Of those that have sealed a segment since theirs was written.
+    Rolled,
+}
+
 /// The open partitions and their recovery points on disk.
 #[derive(Debug)]
 pub(in crate::log) struct Registry {
@@ -90,10 +99,11 @@ impl Registry {
     }
 
     /// Writes the recovery points, durably, if any has moved.
-    pub(in crate::log) fn write_recovery_points(&self) -> Result<(), LogError> {
+    pub(in crate::log) fn write_recovery_points(&self, of: Points) -> Result<(), LogError> {
         // Before the open ones are looked at: a name may be in use again.
         let gone = self.gone.lock().clone();
-        let open = self.open();
+        let mut open = self.open();
+        open.retain(|partition| std::mem::take(&mut partition.view().rolled) || of == Points::All);
         self.points.update(|points| {
             points.retain(|name, _| !gone.contains(name));
             for partition in &open {

@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::log::Compaction;
 use crate::log::io::Disk;
+use crate::log::sync::registry::Points;
 
 /// What the log must say: offset to key and value.
 type Records = BTreeMap<i64, (String, Option<String>)>;
@@ -80,7 +81,7 @@ fn check(found: &Records, written: &Records, all: bool, text: &str) {
 /// Everything synced, sealed segments below the recovery point on disk.
 async fn settle_all(dir: &LogDir, partition: &Partition) {
     partition.flushed().await.unwrap();
-    dir.registry.write_recovery_points().unwrap();
+    dir.registry.write_recovery_points(Points::All).unwrap();
 }
 
 #[tokio::test]

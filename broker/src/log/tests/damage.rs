@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::log::error::LogError;
 use crate::log::io::Disk;
+use crate::log::sync::registry::Points;
 
 const LOG: &str = "/data/t-0/00000000000000000000.log";
 
@@ -255,7 +256,7 @@ async fn rule_10_the_recovery_point_of_a_deleted_topic_is_not_held_against_its_s
         let first = dir.create(ident("t"), config()).unwrap();
         settle(&first, "old").await;
         bench.disk.fail_sync(2);
-        dir.registry.write_recovery_points().unwrap_err();
+        dir.registry.write_recovery_points(Points::All).unwrap_err();
         dir.remove(&first).unwrap();
         dir.create(ident("t"), config()).unwrap();
     }

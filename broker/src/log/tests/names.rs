@@ -152,6 +152,10 @@ async fn the_recovery_points_are_written_when_a_minute_has_passed_and_at_a_roll(
     for n in 0..9 {
         settle(&rolling, &n.to_string()).await;
     }
+    // At a roll, and no more than once a second.
+    bench.clock.advance_ms(1_000);
+    settle(&rolling, "9").await;
+    settle(&rolling, "10").await;
     let text = String::from_utf8(points().unwrap()).unwrap();
     let point: i64 = text.lines().find_map(|line| line.strip_prefix("r 0 ")).unwrap().parse().unwrap();
     assert!(point >= 3, "{text}");

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::log::error::LogError;
 use crate::log::io::Disk;
+use crate::log::sync::registry::Points;
 
 const BATCHES: i32 = 200;
 
@@ -19,7 +20,7 @@ fn many_segments(bench: &mut Bench, stop: Stop) {
     if stop == Stop::Clean {
         dir.close().unwrap();
     } else {
-        dir.registry.write_recovery_points().unwrap();
+        dir.registry.write_recovery_points(Points::All).unwrap();
     }
     drop((dir, partition));
     bench.kill();
