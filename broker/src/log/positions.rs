@@ -49,6 +49,13 @@ pub(in crate::log) struct Reach {
     pub(in crate::log) moves: bool,
 }
 
+impl Reach {
+    /// The recovery point stays: something that it stands for could not be written.
+    pub(in crate::log) fn keep_recovery_point(&mut self) {
+        self.recovery_point = Offset::ZERO;
+    }
+}
+
 /// The positions of one log.
 #[derive(Debug)]
 pub(in crate::log) struct Positions {

@@ -53,8 +53,10 @@ pub(in crate::log) struct Pending {
     /// To be written first: producers as they were before an offset.
     pub(in crate::log) snapshots: Vec<(Offset, Vec<u8>)>,
     pub(in crate::log) dir: bool,
-    /// A segment was sealed: the recovery points are to be written soon.
+    /// A segment was sealed: its recovery point is to be written soon.
     pub(in crate::log) sealed: bool,
+    /// The file of leader epochs lacks an entry: the recovery point waits for it (rule 5).
+    pub(in crate::log) epochs: bool,
 }
 
 /// The work on a partition's segments.

@@ -119,6 +119,9 @@ impl LogDir {
             obsolete: None,
             pending: Pending::default(),
             flushing: false,
+            epochs_failed: None,
+            rolled: false,
+            roll_asked: false,
             trouble: recovered.damage,
         };
         let writer = Writer {
@@ -171,6 +174,9 @@ fn empty_view(trouble: Option<LogError>) -> View {
         obsolete: None,
         pending: Pending::default(),
         flushing: false,
+        epochs_failed: None,
+        rolled: false,
+        roll_asked: false,
         trouble,
     }
 }

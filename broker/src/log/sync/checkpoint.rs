@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::ids::{Offset, PartitionId, TopicName, TopicPartition};
 use crate::log::error::LogError;
-use crate::log::io::Disk;
+use crate::log::io::{Disk, SharedFile};
 use crate::log::layout;
 
 /// One offset a partition.
@@ -142,19 +142,29 @@ pub(in crate::log) fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<S
 /// Replaces a small file; its bytes are durable, the name is once the directory is synced. The old file stays whole
 /// when this fails.
 pub(in crate::log) fn replace(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), LogError> {
-    let aside = layout::temporary(path);
     let write = || {
-        // What a crash left behind may still owe the report of a failed write-back.
-        match disk.unlink(&aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = disk.create(&aside)?;
-        file.write_at(text.as_bytes(), &[], 0)?;
-        file.sync_data()?;
-        disk.rename(&aside, path)
+        write_aside(disk, path, text)?.sync_data()?;
+        put_in_place(disk, path)
     };
     write().map_err(|error| LogError::io("cannot write", path, error))
+}
+
+/// The first half of `replace`: the new file is to be synced, then put in place.
+pub(in crate::log) fn write_aside(disk: &dyn Disk, path: &Path, text: &str) -> io::Result<SharedFile> {
+    let aside = layout::temporary(path);
+    // What a crash left behind may still owe the report of a failed write-back.
+    match disk.unlink(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&aside)?;
+    file.write_at(text.as_bytes(), &[], 0)?;
+    Ok(file)
+}
+
+/// The second half of `replace`, once the new file is synced.
+pub(in crate::log) fn put_in_place(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.rename(&layout::temporary(path), path)
 }
 
 /// Replaces a small file in `dir`, durably.

@@ -15,7 +15,7 @@ use crate::log::io::{Disk, SharedFile};
 use crate::log::layout::{SegmentFile, segment_file};
 use crate::log::partition::Partition;
 use crate::log::positions::Reach;
-use crate::log::state::{View, Writer};
+use crate::log::state::{Pending, View, Writer};
 use crate::log::sync::commit::{Step, Way};
 use crate::log::sync::counts::SyncCounts;
 use crate::log::sync::queue::FlushQueue;
@@ -24,11 +24,13 @@ use crate::tasks::{Pulse, Tasks, Vital, VitalThread};
 
 /// What one partition has to sync, taken at one moment.
 #[derive(Debug)]
-struct Dirt {
+pub(super) struct Dirt {
     files: Vec<SharedFile>,
     snapshots: Vec<(Offset, Vec<u8>)>,
-    dir: bool,
-    reach: Reach,
+    /// What the file of leader epochs is to say.
+    pub(super) epochs: Option<String>,
+    pub(super) dir: bool,
+    pub(super) reach: Reach,
     sealed: bool,
 }
 
@@ -41,10 +43,10 @@ pub(in crate::log) struct Flusher {
 }
 
 #[derive(Debug)]
-struct Worker {
-    queue: Arc<FlushQueue<Partition>>,
-    disk: Arc<dyn Disk>,
-    root: PathBuf,
+pub(super) struct Worker {
+    pub(super) queue: Arc<FlushQueue<Partition>>,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) root: PathBuf,
     registry: Arc<Registry>,
     clock: SharedClock,
     counts: Arc<SyncCounts>,
@@ -102,9 +104,9 @@ impl Worker {
                     self.sync(group);
                 }
                 Step::Checkpoint => self.checkpoint(),
+                Step::RecoveryPoints => self.write_recovery_points(Points::Rolled),
                 Step::Wait(_) => {}
                 Step::Stop => return,
-                Step::RecoveryPoints => self.write_recovery_points(Points::Rolled),
             }
         }
     }
@@ -139,7 +141,7 @@ impl Worker {
     }
 
     fn sync(&self, group: Vec<Arc<Partition>>) {
-        let dirty: Vec<(Arc<Partition>, Dirt)> = group
+        let mut dirty: Vec<(Arc<Partition>, Dirt)> = group
             .into_iter()
             .filter_map(|partition| {
                 let mut dirt = partition.take_dirt()?;
@@ -150,13 +152,14 @@ impl Worker {
         if dirty.is_empty() {
             return;
         }
+        let (partitions, began) = (dirty.len(), self.clock.monotonic());
+        let noted = self.write_epochs(&mut dirty);
         let files = dirty.iter().map(|(_, dirt)| dirt.files.len() + usize::from(dirt.dir)).sum();
         let way = self.queue.state.lock().commit.way(files);
-        let (partitions, began) = (dirty.len(), self.clock.monotonic());
-        let whole = match way {
+        let whole = noted.and_then(|()| match way {
             Way::FileSystem => self.disk.sync_all_dirty(&self.root),
             Way::Nothing | Way::OneFile | Way::EachFile => Ok(()),
-        };
+        });
         // A failed syncfs concerns every partition, even if those in the group are deleted by now.
         let mut failed = whole.as_ref().err().map(ToString::to_string);
         let (mut moved, mut sealed) = (false, false);
@@ -183,7 +186,7 @@ impl Worker {
         self.counts.group(way, partitions, took, failed.is_some());
         if let Some(cause) = failed {
             self.queue.state.lock().commit.failed();
-            if way == Way::FileSystem {
+            if whole.is_err() {
                 // The lost page may belong to what became dirty since, and the next sync would not report it.
                 self.registry
                     .open()
@@ -250,15 +253,18 @@ impl Partition {
         if view.trouble.is_some() && !closing {
             return None;
         }
-        let pending = std::mem::take(&mut view.pending);
-        let mut files = pending.files;
+        let mut pending = std::mem::take(&mut view.pending);
+        let mut files = std::mem::take(&mut pending.files);
         let active = view.active.as_ref()?;
         let reach = view.positions.reach(sync, active.base);
         if reach.takes_active {
             files.push(Arc::clone(&active.log));
         }
-        let dirt = Dirt { files, snapshots: pending.snapshots, dir: pending.dir, reach, sealed: pending.sealed };
-        let any = reach.moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty();
+        let epochs = pending.epochs.then(|| view.epochs.text());
+        let Pending { snapshots, dir, sealed, .. } = pending;
+        let dirt = Dirt { files, snapshots, epochs, dir, reach, sealed };
+        let any =
+            reach.moves || dirt.dir || !dirt.files.is_empty() || !dirt.snapshots.is_empty() || dirt.epochs.is_some();
         view.flushing = any;
         any.then_some(dirt)
     }
@@ -269,20 +275,20 @@ impl Partition {
             let mut view = self.view();
             view.positions.sync_completed(dirt.reach);
             view.flushing = false;
+            view.rolled |= dirt.sealed;
             (view.positions.synced(), view.positions.hw().offset)
         };
         self.synced.reach(synced);
         self.shown.reach(hw);
         self.watchers.wake();
     }
-            view.rolled |= dirt.sealed;
 
     fn unsynced(&self) -> bool {
         let view = self.view();
         view.positions.leo().offset > view.positions.synced() && !matches!(view.trouble, Some(LogError::Corrupt { .. }))
     }
 
-    fn deleted(&self) -> bool {
+    pub(super) fn deleted(&self) -> bool {
         matches!(self.view().trouble, Some(LogError::Deleted { .. }))
     }
 

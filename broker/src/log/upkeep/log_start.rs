@@ -83,13 +83,15 @@ impl Partition {
     pub(in crate::log) async fn settle(&self, until: Offset) -> Result<(), LogError> {
         let news = Arc::new(Notify::new());
         let _watching = self.watch(&news);
+        let mut asked = false;
         loop {
             {
                 let mut view = self.view();
                 if view.positions.recovery_point() >= until {
                     return Ok(());
                 }
-                if let Some(trouble) = &view.trouble {
+                let failed = view.epochs_failed.as_ref().filter(|_| asked);
+                if let Some(trouble) = view.trouble.as_ref().or(failed) {
                     return Err(trouble.clone());
                 }
                 view.positions.want(until);
@@ -97,6 +99,7 @@ impl Partition {
             // What keeps the recovery point back is an index entry that is in memory only.
             self.write_out_indexes()?;
             self.mark_dirty();
+            asked = true;
             news.notified().await;
         }
     }
