@@ -262,7 +262,22 @@ impl<M: Machine> Shard<M> {
         let ticket = self.partition.append(batch, Origin::Broker);
         let base = ticket.placed().map_err(|refused| ShardError::Append(refused.clone()))?.base_offset;
         loaded.last = Some(ticket);
+        if self.partition.wants_roll() {
+            self.roll_ahead();
+        }
         Ok(base)
+    }
+
+    /// Commands append under the shard's lock on network threads: the next segment's files are created before one needs them.
+    fn roll_ahead(&self) {
+        let (partition, shard) = (Arc::clone(&self.partition), self.name());
+        self.around.under_way.spawn(async move {
+            match tasks::blocking("log-roll", move || partition.roll_ahead()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%shard, %error, "the next segment was not begun ahead of need"),
+                Err(failure) => tracing::warn!(%shard, %failure, "the next segment was not begun ahead of need"),
+            }
+        });
     }
 
     /// A task, so that the machine goes on when the client whose command this was has gone away. Ends with the next sync.

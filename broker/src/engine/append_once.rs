@@ -110,7 +110,7 @@ impl Engine {
 async fn append_all(target: &Arc<Partition>, batches: Vec<ProducedBatch>) -> Result<AppendOnce, EngineError> {
     let mut tickets = Vec::with_capacity(batches.len());
     for batch in batches {
-        let ticket = target.append(batch, Origin::Stream);
+        let ticket = target.append_async(batch, Origin::Stream, ()).await;
         let refused = ticket.placed().is_err();
         tickets.push(ticket);
         if refused {
@@ -127,7 +127,8 @@ async fn append_all(target: &Arc<Partition>, batches: Vec<ProducedBatch>) -> Res
 /// The first offset of records that an earlier call wrote: the partition remembers the last few batches. Never appends, since
 /// the caller has seen that the sequence is old and is the only writer of the stream.
 async fn known_offset(target: &Arc<Partition>, again: Vec<ProducedBatch>) -> Option<Offset> {
-    let appended = target.append(again.into_iter().next()?, Origin::Stream).synced().await.ok()?;
+    let again = again.into_iter().next()?;
+    let appended = target.append_async(again, Origin::Stream, ()).await.synced().await.ok()?;
     Some(appended.base_offset)
 }
 

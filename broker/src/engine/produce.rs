@@ -90,7 +90,8 @@ struct Queued {
     turn: Turn,
     partition: Arc<Partition>,
     batch: ProducedBatch,
-    rules: AppendRules,
+    /// What is still to be done to it.
+    rules: Option<AppendRules>,
     origin: Origin,
 }
 
@@ -202,7 +203,9 @@ impl Engine {
         let topic = self.writable(ctx, topic.resource(), None).await?;
         let partition = topic.partition(partition)?;
         let batch = self.as_asked(topic.append_rules(), batch).await?;
-        Ok(partition.append_if_end(batch, origin(ctx), expected).durable().await?)
+        let origin = origin(ctx);
+        let append = move || partition.append_if_end(batch, origin, expected);
+        Ok(tasks::blocking("conditional-append", append).await?.durable().await?)
     }
 
     /// Checks the batch and appends it at once when there is nothing to wait for; else takes its place.
@@ -219,16 +222,22 @@ impl Engine {
         };
         let (rules, now) = (topic.append_rules(), self.clock.wall());
         if partition.turns().free() && !rules.is_heavy(&batch, now) {
-            return Ok(Part::Ended(Pending::Appended(partition.append(rules.apply(batch, now)?, origin))));
+            return Ok(match partition.append_at_once(rules.apply(batch, now)?, origin) {
+                Ok(ticket) => Part::Ended(Pending::Appended(ticket)),
+                // The next segment is begun on another thread: who comes meanwhile queues behind.
+                Err(batch) => Part::Queued(Queued::new(partition, batch, None, origin)),
+            });
         }
-        let turn = partition.turns().take();
-        Ok(Part::Queued(Queued { turn, partition, batch, rules, origin }))
+        Ok(Part::Queued(Queued::new(partition, batch, Some(rules), origin)))
     }
 
     /// The place of the chain: the batch as the topic wants it. Asynchronous; the place in the queue stays.
     async fn intercept(&self, queued: Queued) -> Result<Intercepted, EngineError> {
         let Queued { turn, partition, batch, rules, origin } = queued;
-        let batch = self.as_asked(rules, batch).await?;
+        let batch = match rules {
+            Some(rules) => self.as_asked(rules, batch).await?,
+            None => batch,
+        };
         Ok(Intercepted { turn, partition, batch, origin })
     }
 
@@ -266,11 +275,18 @@ impl Engine {
     }
 }
 
+impl Queued {
+    /// Takes the next place.
+    fn new(partition: Arc<Partition>, batch: ProducedBatch, rules: Option<AppendRules>, origin: Origin) -> Queued {
+        Queued { turn: partition.turns().take(), partition, batch, rules, origin }
+    }
+}
+
 /// Waits for the turn and appends. The log checks epoch and sequence again, under the writer's lock.
 async fn append(intercepted: Intercepted) -> Pending {
     let Intercepted { turn, partition, batch, origin } = intercepted;
     turn.begins().await;
-    Pending::Appended(partition.append(batch, origin))
+    Pending::Appended(partition.append_async(batch, origin, turn).await)
 }
 
 fn failed(error: EngineError) -> Part {

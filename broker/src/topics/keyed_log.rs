@@ -82,7 +82,7 @@ impl KeyedLog {
         let log = self.log.get_or_try_init(|| self.open()).await?;
         let message = Message { key: Some(key), value, ..Message::default() };
         let batch = record::build(&[message], self.clock.wall(), Compression::None, None)?;
-        log.append(batch, Origin::Broker).durable().await?;
+        log.append_async(batch, Origin::Broker, ()).await.durable().await?;
         Ok(())
     }
 

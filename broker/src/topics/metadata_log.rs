@@ -63,7 +63,7 @@ impl MetadataLog {
             batch.iter().map(|record| Message { value: Some(record.encode()), ..Message::default() }).collect();
         let too_large = |cause| TopicError::from(Refused::TooLarge { cause });
         let batch = build(&messages, self.clock.wall(), Compression::None, None).map_err(too_large)?;
-        let appended = self.partition.append(batch, Origin::Broker).durable().await;
+        let appended = self.partition.append_async(batch, Origin::Broker, ()).await.durable().await;
         appended.map(|_| ()).map_err(|error| match error {
             AppendError::Log(cause) => TopicError::Log(cause),
             AppendError::Record(cause) => too_large(cause),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::disk::{DirEntry, DirLock, Disk, DiskFile, SharedFile};
+use super::disk::{DirEntry, DirLock, Disk, DiskFile, OpenFiles, SharedFile};
 use crate::tasks;
 
 /// A disk over another. Clones share what was noted.
@@ -100,6 +100,10 @@ impl Disk for WatchedDisk {
     fn sync_all_dirty(&self, dir: &Path) -> io::Result<()> {
         self.noted.call("sync_all_dirty", dir);
         self.inner.sync_all_dirty(dir)
+    }
+
+    fn open_files(&self) -> Option<OpenFiles> {
+        self.inner.open_files()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {

@@ -11,6 +11,7 @@ mod names;
 mod replaying;
 mod retention;
 mod starting;
+mod threads;
 
 use std::path::PathBuf;
 use std::sync::Arc;

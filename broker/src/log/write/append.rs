@@ -1,41 +1,86 @@
 //! Append: checks sequences and policy, assigns the offset, stamps the batch in place, writes it, rolls the segment
 //! when it is full. In order of the writer's lock; answers with a ticket, which opens when the answer is durable. Cost of an
-//! append: one write of the batch's own bytes; no copy, no sync but for a term's first append (rule 5).
+//! append: one write of the batch's own bytes; no copy, no sync.
 
 use std::sync::Arc;
 
 use crate::ids::{LeaderEpoch, Offset, ProducerId, TimestampMs};
 use crate::log::config::LogConfig;
 use crate::log::error::{AppendError, ConditionalAppendError, LogError, Refused};
-use crate::log::layout::LEADER_EPOCHS;
 use crate::log::partition::Partition;
 use crate::log::positions::Mark;
 use crate::log::state::Writer;
-use crate::log::sync::checkpoint;
 use crate::log::ticket::Appended;
 use crate::log::ticket::Ticket;
-use crate::log::write::producer_snapshot;
 use crate::log::write::producers::Verdict;
 use crate::log::write::producers::{Origin, StreamLast};
-use crate::log::write::segment::{ActiveSegment, RollLimits};
 use crate::record::{BatchHeader, Compression, ProducedBatch, RecordError, TimestampType};
+use crate::tasks;
 
 /// What an append did, and where HW has to be before it is answered.
 type Placed = (Appended, Option<Offset>);
 
 impl Partition {
-    /// Appends one batch to the page cache and hands the partition to the flusher; does not wait. Appends are in the
-    /// order of these calls. After a refusal the log is as it was.
+    /// Appends one batch to the page cache and hands the partition to the flusher; does not wait for a sync. Appends are in
+    /// the order of these calls. After a refusal the log is as it was. Blocking where the segment is full: the next one's
+    /// files are created. A network thread calls `append_at_once` or `append_async`.
     pub fn append(self: &Arc<Self>, batch: ProducedBatch, origin: Origin) -> Ticket {
         let config = self.config.load_full();
-        let placed = check_policy(&config, &batch, origin)
-            .map_err(Refused::reveals_nothing)
-            .and_then(|()| self.append_locked(&mut self.writer(), &config, batch, origin));
+        let placed = check_policy(&config, &batch, origin).map_err(Refused::reveals_nothing).and_then(|()| {
+            let mut writer = self.writer();
+            self.append_locked(&mut writer, &config, batch, origin, self.around.clock.wall())
+        });
         self.after_append(&config, &placed);
         Ticket::new(self, placed)
     }
 
-    /// Appends only if the log ends at `expected`: else the ticket holds `WrongEnd`.
+    /// As `append`, if the active segment takes the batch: else it is returned, for `append` on a blocking thread.
+    pub(crate) fn append_at_once(
+        self: &Arc<Self>,
+        batch: ProducedBatch,
+        origin: Origin,
+    ) -> Result<Ticket, ProducedBatch> {
+        let config = self.config.load_full();
+        let placed = match check_policy(&config, &batch, origin) {
+            Err(error) => Err(Refused::reveals_nothing(error)),
+            Ok(()) => {
+                let (mut writer, now) = (self.writer(), self.around.clock.wall());
+                let time = append_time(&config, &writer, now);
+                if self.must_roll(&writer, &config, batch.header(), time, now) {
+                    return Err(batch);
+                }
+                self.append_locked(&mut writer, &config, batch, origin, now)
+            }
+        };
+        self.after_append(&config, &placed);
+        Ok(Ticket::new(self, placed))
+    }
+
+    /// As `append`, never blocking the caller's thread. `held` is what keeps others from appending before this batch; it is
+    /// kept until the append has ended, also when the caller has gone.
+    pub(crate) async fn append_async<H: Send + 'static>(
+        self: &Arc<Self>,
+        batch: ProducedBatch,
+        origin: Origin,
+        held: H,
+    ) -> Ticket {
+        let batch = match self.append_at_once(batch, origin) {
+            Ok(ticket) => return ticket,
+            Err(batch) => batch,
+        };
+        let me = Arc::clone(self);
+        let append = move || {
+            let ticket = me.append(batch, origin);
+            drop(held);
+            ticket
+        };
+        match tasks::blocking("log-roll", append).await {
+            Ok(ticket) => ticket,
+            Err(failure) => Ticket::new(self, Err(Refused::reveals_nothing(LogError::from(failure).into()))),
+        }
+    }
+
+    /// Appends only if the log ends at `expected`: else the ticket holds `WrongEnd`. Blocking, as `append`.
     pub(crate) fn append_if_end(
         self: &Arc<Self>,
         batch: ProducedBatch,
@@ -51,7 +96,8 @@ impl Partition {
                 if end != expected {
                     return Err(Refused { error: ConditionalAppendError::WrongEnd { end }, reveals: Some(end) });
                 }
-                self.append_locked(&mut writer, &config, batch, origin).map_err(Refused::into)
+                let now = self.around.clock.wall();
+                self.append_locked(&mut writer, &config, batch, origin, now).map_err(Refused::into)
             });
         self.after_append(&config, &placed);
         Ticket::new(self, placed)
@@ -72,8 +118,12 @@ impl Partition {
         } else {
             self.show_everything();
             self.flush_in_time(config.flush);
-            // A sealed segment is flushed in the background.
-            if self.view().pending.sealed {
+            // A sealed segment and a new epoch are flushed in the background.
+            let due = {
+                let pending = &self.view().pending;
+                pending.sealed || pending.epochs
+            };
+            if due {
                 self.mark_dirty();
             }
         }
@@ -85,6 +135,7 @@ impl Partition {
         config: &LogConfig,
         batch: ProducedBatch,
         origin: Origin,
+        now: TimestampMs,
     ) -> Result<Placed, Refused> {
         let (base, epoch, log_start, new_epoch) = {
             let view = self.view();
@@ -97,25 +148,18 @@ impl Partition {
         if let Some(duplicate) = check_sequences(writer, batch.header(), origin, log_start)? {
             return Ok(duplicate);
         }
-        let now = self.around.clock.wall();
-        let append_time = match config.timestamp_type {
-            TimestampType::CreateTime => None,
-            TimestampType::LogAppendTime => Some(now.max(writer.last_append_time.unwrap_or(now))),
-        };
+        let append_time = append_time(config, writer, now);
         let delta = i64::from(batch.header().last_offset_delta);
         // The end too: it is the next LEO, which every append moves.
         let end = base.checked_add(delta + 1).ok_or_else(|| Refused::reveals_nothing(end_of_numbers(base).into()))?;
         let last = Offset(end.0 - 1);
-        let stamped = batch.stamp(base, epoch, append_time);
-        // As Kafka's `LogConfig.maxSegmentMs`: what is in the active segment cannot be compacted.
-        let lag = config.cleanup.compact.as_ref().map_or(i64::MAX, |compact| compact.max_lag_ms);
-        let limits = RollLimits { bytes: config.segment_bytes, ms: config.segment_ms.min(lag) };
         let log = |error| Refused::reveals_nothing(AppendError::Log(error));
-        if writer.active.as_ref().is_some_and(|active| active.must_roll(&stamped.header, last, limits, now)) {
+        if self.must_roll(writer, config, batch.header(), append_time, now) {
             self.roll(writer, base, now).map_err(log)?;
         }
+        let stamped = batch.stamp(base, epoch, append_time);
         if new_epoch {
-            self.begin_epoch(epoch, base).map_err(log)?;
+            self.begin_epoch(epoch, base);
         }
         let active = writer.active.as_mut().ok_or_else(|| log(self.read_only()))?;
         let written = active
@@ -127,68 +171,32 @@ impl Partition {
         {
             let mut view = self.view();
             view.positions.appended(Mark { offset: end, segment, position: written.size }, written.indexed);
+            if let Some(mut files) = written.out {
+                view.positions.indexed();
+                view.pending.files.append(&mut files);
+            }
         }
         let appended = Appended { base_offset: base, last_offset: last, append_time, log_start, duplicate: false };
         Ok((appended, Some(end)))
     }
 
-    /// Seals the active segment and begins a new one at `base`; the flusher syncs both before HW passes `base`.
-    pub(in crate::log) fn roll(&self, writer: &mut Writer, base: Offset, now: TimestampMs) -> Result<(), LogError> {
-        let Some(active) = writer.active.as_mut() else { return Err(self.read_only()) };
-        let mut files = Vec::new();
-        let fresh = active
-            .finish(&mut files)
-            .and_then(|()| ActiveSegment::create(&*self.around.disk, &self.dir, &self.dir, base, now));
-        self.view().pending.files.append(&mut files);
-        let fresh = fresh.map_err(|error| LogError::io("cannot begin a new segment in", &self.dir, error))?;
-        let shared = Arc::clone(fresh.shared());
-        let Some(full) = writer.active.replace(fresh) else { return Err(self.read_only()) };
-        let sealed = full.seal();
-        self.queue_snapshot(writer, base);
+    /// Rule 5: the entry of a term begins with its first append. The flusher writes it, and the recovery point waits for
+    /// that; the append does not: above the recovery point a start finds the epochs in the batches themselves.
+    fn begin_epoch(&self, epoch: LeaderEpoch, start: Offset) {
         let mut view = self.view();
-        view.pending.files.push(Arc::clone(&sealed.segment.log));
-        view.pending.dir = true;
-        view.pending.sealed = true;
-        view.positions.rolled();
-        view.sealed.push(sealed);
-        view.active = Some(shared);
-        Ok(())
+        view.pending.epochs |= view.epochs.begin(epoch, start);
     }
 
-    /// The producers as they are before `at`, for the flusher to write: a start reads no batches before it.
-    pub(in crate::log) fn queue_snapshot(&self, writer: &mut Writer, at: Offset) {
-        let bytes = producer_snapshot::encode(&writer.producers.entries());
-        let mut view = self.view();
-        let at_base = |before: &Offset| view.sealed.iter().any(|sealed| sealed.segment.base == *before);
-        let active = view.active.as_ref().map(|active| active.base);
-        // A newer snapshot replaces one that was taken at a stop; those at a segment's base are removed with the segment.
-        let before = writer.snapshot_at.filter(|before| *before != at && Some(*before) != active && !at_base(before));
-        view.obsolete = match view.obsolete {
-            Some((older, _)) => Some((older, at)),
-            None => before.map(|before| (before, at)),
-        };
-        view.pending.snapshots.push((at, bytes));
-        writer.snapshot_at = Some(at);
-    }
-
-            if let Some(mut files) = written.out {
-                view.positions.indexed();
-                view.pending.files.append(&mut files);
-            }
-    /// Rule 5: the entry of a term is in the file before its first append is in the log; the name is synced with it.
-    fn begin_epoch(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
-        let mut epochs = self.view().epochs.clone();
-        if epochs.begin(epoch, start) {
-            checkpoint::replace(&*self.around.disk, &self.dir.join(LEADER_EPOCHS), &epochs.text())?;
-            let mut view = self.view();
-            view.epochs = epochs;
-            view.pending.dir = true;
-        }
-        Ok(())
-    }
-
-    fn read_only(&self) -> LogError {
+    pub(super) fn read_only(&self) -> LogError {
         LogError::Offline { partition: self.label(), reason: "it is read-only".to_owned() }
+    }
+}
+
+/// Under LogAppendTime: now, and never before an earlier append.
+fn append_time(config: &LogConfig, writer: &Writer, now: TimestampMs) -> Option<TimestampMs> {
+    match config.timestamp_type {
+        TimestampType::CreateTime => None,
+        TimestampType::LogAppendTime => Some(now.max(writer.last_append_time.unwrap_or(now))),
     }
 }
 

@@ -4,4 +4,5 @@ pub(in crate::log) mod append;
 pub(in crate::log) mod epochs;
 pub mod producer_snapshot;
 pub(in crate::log) mod producers;
+mod roll;
 pub(in crate::log) mod segment;
