@@ -67,6 +67,16 @@ pub(crate) const PRODUCER_BATCHES_KEPT: usize = 5;
 /// A client's producer that has written nothing to a partition for so long is forgotten there: Kafka's
 /// `producer.id.expiration.ms`. A producer that comes back later goes on as one that is new to the partition.
 pub(crate) const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
+/// Producers that all partitions remember together, at some 300 bytes each, before partitions that have their share refuse
+/// more. Any client can invent producer ids; Kafka has no bound.
+pub(crate) const PRODUCERS_MAX: usize = 200_000;
+/// Producers that one partition remembers.
+pub(crate) const PRODUCERS_PER_PARTITION_MAX: usize = 20_000;
+/// The share that each partition has, however many the others remember.
+pub(crate) const PRODUCERS_PER_PARTITION_MIN: usize = 32;
+/// A producer that has been idle for so long is forgotten where room is needed: no client tries a batch again after
+/// `delivery.timeout.ms`, which is two minutes by default, and what comes later goes on as a new producer's.
+pub(crate) const PRODUCER_IDLE_MS_MIN: i64 = 900_000;
 /// Bytes of a segment of the broker's own compacted topics: Kafka's `offsets.topic.segment.bytes`. What is in the active
 /// segment is read at every start and cannot be compacted.
 pub(crate) const COMPACTED_SEGMENT_BYTES: i64 = 100 * 1024 * 1024;
@@ -153,6 +163,9 @@ const _: () = assert!(MESSAGE_BYTES_MAX <= GROUP_BATCH_BYTES_MAX && GROUP_BATCH_
 const _: () = assert!(REQUEST_TOPIC_BYTES_MAX <= REQUEST_STRING_BYTES_MAX);
 const _: () = assert!(CLIENT_ID_BYTES_MAX <= REQUEST_STRING_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX < ANSWER_BYTES_MAX);
+const _: () = assert!(PRODUCER_IDLE_MS_MIN < PRODUCER_ID_EXPIRATION_MS);
+const _: () =
+    assert!(PRODUCERS_PER_PARTITION_MIN < PRODUCERS_PER_PARTITION_MAX && PRODUCERS_PER_PARTITION_MAX < PRODUCERS_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_COPIED_BYTES_MAX < SEND_STEP_BYTES);

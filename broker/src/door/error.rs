@@ -206,6 +206,14 @@ pub enum ProducerFailure {
         /// The newest epoch.
         current: ProducerEpoch,
     },
+    /// The partition remembers as many producers as it may.
+    #[error("producer {producer} is new to a partition that remembers {known} producers already")]
+    TooMany {
+        /// The newcomer.
+        producer: ProducerId,
+        /// How many are remembered.
+        known: usize,
+    },
     /// Only the broker's own streams may use this id.
     #[error("producer id {producer} is reserved for the broker")]
     ReservedId {

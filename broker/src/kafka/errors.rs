@@ -139,6 +139,8 @@ fn of_append(error: &AppendError) -> Code {
         AppendError::DuplicateSequence { .. } => Code::DuplicateSequenceNumber,
         AppendError::StaleProducerEpoch { .. } => Code::InvalidProducerEpoch,
         AppendError::ReservedProducerId { .. } => Code::InvalidRecord,
+        // Not retriable: it would fill the connection's queue for a quarter of an hour.
+        AppendError::TooManyProducers { .. } => Code::PolicyViolation,
     }
 }
 

@@ -204,6 +204,17 @@ pub enum AppendError {
         /// The newest known.
         current: ProducerEpoch,
     },
+    /// The partition remembers as many producers as it may, and all of them have written lately.
+    #[error(
+        "producer {producer} is new to a partition that remembers {known} producers already: too many write to it at once \
+         (has a client no end of producer ids?)"
+    )]
+    TooManyProducers {
+        /// The newcomer.
+        producer: ProducerId,
+        /// How many are remembered.
+        known: usize,
+    },
     /// A client used an id of the range that internal streams have (rule 19).
     #[error("producer id {producer} is reserved for the broker")]
     ReservedProducerId {

@@ -27,6 +27,7 @@ use crate::log::sync::durability::Waits;
 use crate::log::sync::failure::FirstFailure;
 use crate::log::sync::queue::FlushQueue;
 use crate::log::turn::Turns;
+use crate::log::write::producers::AllProducers;
 
 /// What every partition of a data directory shares with it.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ pub(in crate::log) struct Surroundings {
     /// Where each log begins, on disk.
     pub(in crate::log) starts: Arc<CheckpointFile>,
     pub(in crate::log) failure: Arc<FirstFailure>,
+    pub(in crate::log) producers: AllProducers,
 }
 
 /// One partition's log. Verbs may be called from any thread.
@@ -73,9 +75,10 @@ impl Partition {
         dir: PathBuf,
         config: LogConfig,
         around: Surroundings,
-        writer: Writer,
+        mut writer: Writer,
         view: View,
     ) -> Arc<Partition> {
+        writer.producers.count_with(&around.producers);
         let trouble = view.trouble.clone();
         let partition = Arc::new_cyclic(|me| Partition {
             me: Weak::clone(me),

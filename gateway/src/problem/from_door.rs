@@ -76,7 +76,7 @@ fn producer(failure: &ProducerFailure, text: String) -> Problem {
         ProducerFailure::OutOfOrderSequence { .. } | ProducerFailure::DuplicateSequence { .. } => {
             Problem::new(StatusCode::CONFLICT, text)
         }
-        ProducerFailure::StaleEpoch { .. } | ProducerFailure::ReservedId { .. } => {
+        ProducerFailure::StaleEpoch { .. } | ProducerFailure::ReservedId { .. } | ProducerFailure::TooMany { .. } => {
             Problem::coded(StatusCode::FORBIDDEN, 40301, text)
         }
     }

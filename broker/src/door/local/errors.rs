@@ -111,6 +111,7 @@ impl From<AppendError> for DoorError {
                 ProducerFailure::StaleEpoch { producer, got, current }
             }
             AppendError::ReservedProducerId { producer } => ProducerFailure::ReservedId { producer },
+            AppendError::TooManyProducers { producer, known } => ProducerFailure::TooMany { producer, known },
         };
         DoorError::Producer(failure)
     }

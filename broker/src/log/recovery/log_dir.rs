@@ -145,8 +145,16 @@ impl LogDir {
         )
         .map_err(|error| LogError::io("cannot start the flusher of", &path, error))?;
         let indexes = Arc::new(OpenIndexes::new(Arc::clone(&disk)));
-        let around =
-            Surroundings { disk: Arc::clone(&disk), indexes, clock, queue, term: Arc::default(), starts, failure };
+        let around = Surroundings {
+            disk: Arc::clone(&disk),
+            indexes,
+            clock,
+            queue,
+            term: Arc::default(),
+            starts,
+            failure,
+            producers: Arc::default(),
+        };
         let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry), cleaned));
         Ok(Arc::new(LogDir {
             path,

@@ -145,7 +145,7 @@ impl Partition {
             let epoch = self.epoch_now(&view);
             (view.positions.leo().offset, epoch, view.positions.log_start(), view.epochs.last() != Some(epoch))
         };
-        if let Some(duplicate) = check_sequences(writer, batch.header(), origin, log_start)? {
+        if let Some(duplicate) = check_sequences(writer, batch.header(), origin, log_start, now)? {
             return Ok(duplicate);
         }
         let append_time = append_time(config, writer, now);
@@ -206,17 +206,18 @@ fn end_of_numbers(base: Offset) -> RecordError {
 
 /// A batch that is there already, or a refusal; `None`: to be appended.
 fn check_sequences(
-    writer: &Writer,
+    writer: &mut Writer,
     header: &BatchHeader,
     origin: Origin,
     log_start: Offset,
+    now: TimestampMs,
 ) -> Result<Option<Placed>, Refused> {
     let Some(stamp) = header.producer else {
         return Ok(None);
     };
     // Sequences are counted like offsets, by the delta: a batch that lost records to a filter keeps all its sequences.
     match writer.producers.check(stamp, header.last_offset_delta.saturating_add(1), origin)? {
-        Verdict::Append => Ok(None),
+        Verdict::Append => writer.producers.admit(stamp.id, origin, now).map(|()| None),
         Verdict::Duplicate { base_offset, last_offset, append_time, durable_at } => {
             let appended = Appended { base_offset, last_offset, append_time, log_start, duplicate: true };
             Ok(Some((appended, Some(durable_at))))

@@ -3,9 +3,14 @@
 //! calls `record` for every batch header of the log. Sources: Kafka's `ProducerAppendInfo`, `ProducerStateEntry`.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
-use crate::limits::PRODUCER_BATCHES_KEPT;
+use crate::limits::{
+    PRODUCER_BATCHES_KEPT, PRODUCER_IDLE_MS_MIN, PRODUCERS_MAX, PRODUCERS_PER_PARTITION_MAX,
+    PRODUCERS_PER_PARTITION_MIN,
+};
 use crate::log::error::{AppendError, Refused};
 use crate::log::write::producer_snapshot::SnapshotEntry;
 use crate::record::{BatchHeader, ProducerStamp};
@@ -36,10 +41,16 @@ pub struct StreamLast {
     pub offset: Offset,
 }
 
+/// How many producers all partitions of a data directory remember.
+pub(in crate::log) type AllProducers = Arc<AtomicUsize>;
+
 /// The known producers of one partition.
 #[derive(Debug, Default)]
 pub(in crate::log) struct Producers {
     known: HashMap<ProducerId, Producer>,
+    all: AllProducers,
+    /// All that are known have written too lately to be forgotten before this time.
+    full_until: Option<TimestampMs>,
 }
 
 #[derive(Debug)]
@@ -79,6 +90,36 @@ pub(in crate::log) enum Verdict {
 }
 
 impl Producers {
+    /// Counts these, and those to come, with those of other partitions.
+    pub(in crate::log) fn count_with(&mut self, all: &AllProducers) {
+        all.fetch_add(self.known.len(), Ordering::Relaxed);
+        self.all.fetch_sub(self.known.len(), Ordering::Relaxed);
+        self.all = Arc::clone(all);
+    }
+
+    /// Makes room for a client's producer that is new here. Where there is none, those are forgotten that have been idle for
+    /// longer than any client tries a batch again; what a producer wrote lately is a promise, and newcomers are refused.
+    pub(in crate::log) fn admit(&mut self, id: ProducerId, origin: Origin, now: TimestampMs) -> Result<(), Refused> {
+        if origin != Origin::Client || self.known.contains_key(&id) || !self.is_full() {
+            return Ok(());
+        }
+        if self.full_until.is_none_or(|until| now >= until) {
+            self.expire(now, PRODUCER_IDLE_MS_MIN);
+            if !self.is_full() {
+                return Ok(());
+            }
+            // Looked through once until the first of them may go.
+            let oldest = self.known.values().map(|producer| producer.last_seen.0).min().unwrap_or(now.0);
+            self.full_until = Some(TimestampMs(oldest.saturating_add(PRODUCER_IDLE_MS_MIN).max(now.0 + 1)));
+        }
+        Err(Refused::reveals_nothing(AppendError::TooManyProducers { producer: id, known: self.known.len() }))
+    }
+
+    fn is_full(&self) -> bool {
+        let (known, all) = (self.known.len(), self.all.load(Ordering::Relaxed));
+        known >= PRODUCERS_PER_PARTITION_MAX || (known >= PRODUCERS_PER_PARTITION_MIN && all >= PRODUCERS_MAX)
+    }
+
     /// Decides about a batch of `count` sequences; `Append` changes nothing until `record`.
     pub(in crate::log) fn check(&self, stamp: ProducerStamp, count: i32, origin: Origin) -> Result<Verdict, Refused> {
         let known = self.known.get(&stamp.id);
@@ -139,7 +180,10 @@ impl Producers {
     }
 
     fn remember(&mut self, stamp: ProducerStamp, batch: BatchKept, now: TimestampMs) {
-        let producer = self.known.entry(stamp.id).or_insert_with(|| Producer::new(stamp, now));
+        let producer = self.known.entry(stamp.id).or_insert_with(|| {
+            self.all.fetch_add(1, Ordering::Relaxed);
+            Producer::new(stamp, now)
+        });
         if producer.epoch != stamp.epoch && stamp.id < RESERVED_PRODUCER_IDS {
             *producer = Producer::new(stamp, now);
         }
@@ -202,9 +246,17 @@ impl Producers {
     /// Forgets clients that have written nothing for `expiration_ms` (Kafka's `producer.id.expiration.ms`); streams
     /// never (rule 19).
     pub(in crate::log) fn expire(&mut self, now: TimestampMs, expiration_ms: i64) {
+        let before = self.known.len();
         self.known.retain(|id, producer| {
             *id >= RESERVED_PRODUCER_IDS || now.0.saturating_sub(producer.last_seen.0) < expiration_ms
         });
+        self.all.fetch_sub(before - self.known.len(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Producers {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.known.len(), Ordering::Relaxed);
     }
 }
 

@@ -157,3 +157,53 @@ fn what_came_before_the_first_batch_that_was_seen_is_not_called_written() {
         "{early:?}"
     );
 }
+
+/// As many of them as may be, the first at time 0, one a millisecond.
+fn full() -> Producers {
+    let mut producers = Producers::default();
+    for id in 0..PRODUCERS_PER_PARTITION_MAX as i64 {
+        producers.record(&header(stamp(id, 0, 0), 1, id), None, TimestampMs(id));
+    }
+    producers
+}
+
+#[test]
+fn where_there_is_no_room_who_wrote_lately_stays_and_newcomers_are_refused() {
+    let mut producers = full();
+    let now = TimestampMs(PRODUCER_IDLE_MS_MIN - 1);
+    let newcomer = ProducerId(1 << 40);
+    let Refused { error, reveals } = producers.admit(newcomer, Origin::Client, now).unwrap_err();
+    assert!(matches!(error, AppendError::TooManyProducers { known: PRODUCERS_PER_PARTITION_MAX, .. }), "{error}");
+    assert_eq!(reveals, None);
+    assert_eq!(duplicate_at(producers.check(stamp(0, 0, 0), 1, Origin::Client)), 0, "nobody was forgotten");
+    for (known, origin) in
+        [(ProducerId(5), Origin::Client), (newcomer, Origin::Broker), (ProducerId(STREAM), Origin::Stream)]
+    {
+        assert!(producers.admit(known, origin, now).is_ok());
+    }
+    // The first hundred have been idle for so long that nobody tries their batches again.
+    producers.admit(newcomer, Origin::Client, TimestampMs(PRODUCER_IDLE_MS_MIN + 99)).unwrap();
+    assert_eq!(producers.known.len(), PRODUCERS_PER_PARTITION_MAX - 100);
+    assert_eq!(duplicate_at(producers.check(stamp(100, 0, 0), 1, Origin::Client)), 100);
+}
+
+#[test]
+fn when_all_partitions_together_are_full_each_still_has_its_share() {
+    let all = AllProducers::default();
+    let mut crowded = full();
+    crowded.count_with(&all);
+    assert_eq!(all.load(Ordering::Relaxed), PRODUCERS_PER_PARTITION_MAX);
+    all.fetch_add(PRODUCERS_MAX - PRODUCERS_PER_PARTITION_MAX, Ordering::Relaxed);
+    let mut quiet = Producers::default();
+    quiet.count_with(&all);
+    for id in 0..PRODUCERS_PER_PARTITION_MIN as i64 {
+        quiet.admit(ProducerId(id), Origin::Client, TimestampMs(0)).unwrap();
+        quiet.record(&header(stamp(id, 0, 0), 1, id), None, TimestampMs(0));
+    }
+    assert!(quiet.admit(ProducerId(1 << 40), Origin::Client, TimestampMs(0)).is_err());
+    // What one partition forgets, or takes with it, is room for the others.
+    drop(crowded);
+    quiet.admit(ProducerId(1 << 40), Origin::Client, TimestampMs(PRODUCER_IDLE_MS_MIN - 1)).unwrap();
+    drop(quiet);
+    assert_eq!(all.load(Ordering::Relaxed), PRODUCERS_MAX - PRODUCERS_PER_PARTITION_MAX);
+}
