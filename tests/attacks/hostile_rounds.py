@@ -141,23 +141,45 @@ class Rounds:
                 self.exchange(connection, liar, seed, api, version)
 
     def group_life(self, liar, seed):
-        group, dice = liar.dice.choice(GROUPS), liar.dice
+        """Members who come, are promised ids, go and come back, with and without a name that stays."""
+        dice = liar.dice
+        # Mostly a group that nobody is in yet: strangers who left without a word keep the others waiting.
+        group, members = dice.choice([*GROUPS[:2], *(f"fuzz-group-{dice.randrange(500)}" for _ in range(6))]), [""]
+        asking = ["DescribeGroups", "ListGroups", "FindCoordinator"]
+        living = ["JoinGroup", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch"]
         with self.connect() as first, self.connect() as second:
-            asking = ["DescribeGroups", "ListGroups", "FindCoordinator"]
-            living = ["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch"]
-            for api in ["JoinGroup", *dice.choices(living + asking, k=dice.randint(3, 20))]:
-                given = {"GroupId": group} if api in living and dice.random() < 0.95 else {}
-                if api == "SyncGroup" and dice.random() < 0.7:
-                    given["Assignments"] = [{"MemberId": liar.learnt.get("MemberId", ""), "Assignment": b"some"}]
+            for api in ["JoinGroup", *dice.choices(living * 2 + asking, k=dice.randint(3, 20))]:
+                given = {}
+                if api in living and dice.random() < 0.95:
+                    given = {"GroupId": group} | self.member_moves(liar, api, members)
                 try:
-                    self.exchange(dice.choice([first, second]), liar, seed, api, **given)
+                    answer = self.exchange(dice.choice([first, second]), liar, seed, api, **given)
                 except TimeoutError:
                     # A join that waits: others of this group may go on meanwhile.
                     first.close()
                     second.close()
                     first, second = self.connect(), self.connect()
+                    continue
+                if answer.get("MemberId"):
+                    members.append(answer["MemberId"])
             first.close()
             second.close()
+
+    @staticmethod
+    def member_moves(liar, api, members):
+        """Fields that fit together, so that a group comes further than its first check."""
+        dice, member = liar.dice, liar.dice.choice(members)
+        if api == "JoinGroup":
+            return {
+                "version": dice.choice([3, 5, 5, 9]), "MemberId": dice.choice([member, ""]), "GroupInstanceId": dice.choice([None, "a", "b"]),
+                "SessionTimeoutMs": dice.choice([6_000, 6_000, 60_000]), "RebalanceTimeoutMs": dice.choice([0, 0, 1, 60_000]),
+                "ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": dice.choice([b"", b"", bytes(1_000)])}],
+            }
+        if api == "SyncGroup":
+            return {"MemberId": member, "GroupInstanceId": None, "Assignments": [{"MemberId": member, "Assignment": b"some"}]}
+        if api == "LeaveGroup":
+            return {"version": dice.choice([1, 3]), "MemberId": member, "Members": [{"MemberId": member, "GroupInstanceId": dice.choice([None, None, "a"])}]}
+        return {"MemberId": member} if api == "Heartbeat" else {}
 
     def producer_life(self, liar, seed):
         dice, topic = liar.dice, liar.dice.choice(TOPICS[:8])
