@@ -58,6 +58,9 @@ def tools(scenarios, jvm, broker):
         expect("cleanup.policy=delete" in every and "DEFAULT_CONFIG" in every, f"defaults do not show: {every}")
         run(jvm, CONFIGS, *server, "--alter", *topic, "--delete-config", "max.message.bytes")
         expect("max.message.bytes=20000" not in run(jvm, CONFIGS, *server, "--describe", *topic), "a config that was removed still shows")
+        own = run(jvm, CONFIGS, *server, "--describe", "--all", "--entity-type", "brokers", "--entity-name", "1")
+        for key in ("advertised.listeners=PLAINTEXT://", "log.retention.ms=604800000", "log.cleaner.backoff.ms=15000"):
+            expect(key in own, f"the broker's own configs lack {key}: {own}")
 
     def offsets_and_groups():
         fill(broker.bootstrap, "grouped", 300)

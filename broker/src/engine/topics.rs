@@ -10,6 +10,7 @@ use crate::chain::plugin_of;
 use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicName, TopicRef};
 use crate::log::Partition;
+use crate::refusals::RefusalClass;
 use crate::topics::{DelayName, NewTopic, Refused, Topic, TopicConfigs, TopicError};
 
 /// A topic as it was when it was described. Describing takes no lock of a partition.
@@ -162,6 +163,13 @@ impl Engine {
             return Err(TopicError::from(Refused::OwnTopic { topic: topic.name().clone() }).into());
         }
         Ok(self.catalog.grow(topic.name().as_str(), count, validate_only).await?)
+    }
+
+    /// Counts and logs that somebody's topic would have passed the limit of open files.
+    pub(crate) fn note_too_many_files(&self, ctx: &Context, error: &EngineError) {
+        if let EngineError::Topic(TopicError::Refused(refused @ Refused::TooManyFiles { .. })) = error {
+            self.refusals().note(RefusalClass::OpenFiles, ctx, refused);
+        }
     }
 
     /// The topic that a request names.

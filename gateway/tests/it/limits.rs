@@ -90,6 +90,19 @@ async fn one_connection_too_many_is_told_so_and_a_freed_place_is_given_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_no_more_connections_than_its_share() {
+    let broker = Broker::start_with(|http| http.connections_max_per_address = 1, |_| {}).await;
+    let mut kept = TcpStream::connect(&broker.address).await.expect("connected");
+    let head = format!("GET /health/live HTTP/1.1\r\nHost: {}\r\n\r\n", broker.address);
+    kept.write_all(head.as_bytes()).await.expect("sent");
+    let mut first = [0u8; 12];
+    kept.read_exact(&mut first).await.expect("an answer");
+    assert_eq!((&first, broker.get("/topics").await.status), (b"HTTP/1.1 200", 503));
+    drop(kept);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kept_connection_answers_one_request_after_the_other_and_a_stop_closes_it() {
     let broker = Broker::start().await;
     let mut stream = TcpStream::connect(&broker.address).await.expect("connected");

@@ -63,7 +63,8 @@ impl Door {
         let NewTopic { name, partitions, replication, configs } = request;
         let permit = self.engine.auth().ask(ctx, TopicRef::name(&name))?;
         let request = topics::NewTopic { name: name.clone(), partitions, replication, configs, internal: false };
-        match self.engine.create_topic(&permit, request, false).await? {
+        let made = self.engine.create_topic(&permit, request, false).await;
+        match made.inspect_err(|error| self.engine.note_too_many_files(ctx, error))? {
             Some(topic) => Ok(info(topic)),
             None => Err(TopicFailure::NotFound { name }.into()),
         }

@@ -176,6 +176,36 @@ async fn connections_above_the_limit_are_closed_and_find_room_when_others_leave(
 }
 
 #[tokio::test]
+async fn one_address_has_no_more_connections_than_its_share() {
+    let limits = ConnectionsConfig { max_connections_per_address: 2, ..ConnectionsConfig::default() };
+    let broker = start(limits).await;
+    let (mut first, mut second) = (broker.client().await, broker.client().await);
+    first.ask(12, &MetadataRequest::default()).await;
+    second.ask(12, &MetadataRequest::default()).await;
+    broker.client().await.closed().await;
+    first.ask(12, &MetadataRequest::default()).await;
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_opens_connections_too_fast_is_refused() {
+    let limits = ConnectionsConfig { connections_per_second_per_address: 2, ..ConnectionsConfig::default() };
+    let broker = start(limits).await;
+    let mut clients = Vec::new();
+    // Faster than two a second, however slow the machine is: the answers to the first two are not waited for.
+    for _ in 0..20 {
+        clients.push(broker.client().await);
+    }
+    let mut refused = 0;
+    for client in &mut clients {
+        let sent = client.stream.write_all(b"\0\0\0\x0a\0\x12\0\0\0\0\0\x07\xff\xff").await;
+        refused += usize::from(sent.is_err() || client.read_frame().await.is_none());
+    }
+    assert!((1..=18).contains(&refused), "{refused} of 20");
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn a_silent_connection_is_closed_after_the_idle_time() {
     let broker = start(ConnectionsConfig { connections_max_idle_ms: 50, ..ConnectionsConfig::default() }).await;
     let mut client = broker.client().await;
