@@ -68,6 +68,8 @@ pub struct ConnectionsConfig {
     pub connections_per_second_per_address: u32,
     /// A connection that sends nothing for so long is closed, in ms (Kafka's `connections.max.idle.ms`).
     pub connections_max_idle_ms: u64,
+    /// A connection that has sent a part of a request and then nothing for so long is closed, in ms.
+    pub frame_pause_max_ms: u64,
 }
 
 impl Default for ConnectionsConfig {
@@ -78,6 +80,7 @@ impl Default for ConnectionsConfig {
             connections_per_second: 5_000,
             connections_per_second_per_address: 0,
             connections_max_idle_ms: 600_000,
+            frame_pause_max_ms: 30_000,
         }
     }
 }

@@ -22,6 +22,14 @@ pub(crate) const REQUEST_STRING_BYTES_MAX: usize = 32_767;
 pub(crate) const REQUEST_TOPIC_BYTES_MAX: usize = 1_000;
 /// Bytes of a client id: logs and group descriptions repeat it, groups keep it for each member. Real ones have some fifty.
 pub(crate) const CLIENT_ID_BYTES_MAX: usize = 4_096;
+/// What an unknown tagged field costs when it is decoded: a node of a map, whatever it holds.
+pub(crate) const TAGGED_FIELD_BYTES: usize = 512;
+/// A long poll of so many partitions costs about what its connection does, and is not counted.
+pub(crate) const POLLED_PARTITIONS_FREE: usize = 16;
+/// What one more of them holds while it waits: its place in the request, in the answer, and on the partition.
+pub(crate) const POLLED_PARTITION_BYTES: usize = 256;
+/// A client above its share of what waits gets its answer at once, and is not read for so long (KIP-219).
+pub(crate) const POLL_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Bytes of an answer on the Kafka port, file ranges and all: clients refuse a larger one (Java's `receive` takes what an `int`
 /// says, librdkafka's `receive.message.max.bytes` is 100 MB), and nothing in it could be used. Fetch and requests with a
 /// cursor stay below; any other answer that would pass it ends its connection.

@@ -88,6 +88,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "A connection that sends nothing for so long is closed, in ms.",
     ),
     setting(
+        "frame_pause_max_ms",
+        Kind::Number(10, HOUR_MS),
+        "A connection that has sent a part of a request and then nothing for so long is closed, in ms.",
+    ),
+    setting(
         "group_initial_rebalance_delay_ms",
         Kind::Number(0, HOUR_MS),
         "How long an empty group waits for more members at its first rebalance, in ms. Kafka's default is 3000.",

@@ -111,7 +111,8 @@ async fn serve(
     let idle = Duration::from_millis(shared.engine.config().connections.connections_max_idle_ms);
     let (reading, writing) = stream.into_split();
     let (budget, line) = (shared.engine.memory().kafka(), Line::default());
-    let frames = FrameReader::new(reading, budget.clone(), line.clone(), idle);
+    let pause = Duration::from_millis(shared.engine.config().connections.frame_pause_max_ms);
+    let frames = FrameReader::new(reading, budget.clone(), line.clone(), idle).pausing(pause);
     let sending = Sending::new(writing, budget.clone(), line.clone(), idle);
     let (engine, metering) = (Arc::clone(&shared.engine), Arc::clone(&shared.metering));
     let dispatcher = Dispatcher { engine, metering, peer, listener: listener.name, advertised };

@@ -12,9 +12,11 @@ use super::connection::{Answering, InFlight, Outcome};
 use super::header::Request;
 use super::metering::Metering;
 use super::throttle::Throttle;
-use super::{bounds, handlers, versions};
+use super::{bounds, costs, handlers, versions};
 use crate::context::Context;
 use crate::engine::Engine;
+use crate::memory::WorkPermit;
+use crate::refusals::RefusalClass;
 
 /// The handlers over the engine, for one connection.
 pub(super) struct Dispatcher {
@@ -44,10 +46,23 @@ impl Dispatcher {
 /// Decodes and calls a handler that puts its answer together itself.
 macro_rules! outcome {
     ($request:ident, $call:ident, $handler:path) => {
-        match decode(&$request) {
-            Ok(body) => {
+        match decode(&$call, &$request) {
+            Ok((body, _work)) => {
                 drop($request);
                 $handler(&$call, body).await
+            }
+            Err(reason) => Outcome::Close(reason),
+        }
+    };
+}
+
+/// As `answer`, for a handler that may wait for minutes: it has made what it keeps its own (STATE), and holds no WORK.
+macro_rules! waits {
+    ($request:ident, $call:ident, $handler:path) => {
+        match decode(&$call, &$request) {
+            Ok((body, work)) => {
+                drop((work, $request));
+                $call.encode($handler(&$call, body).await)
             }
             Err(reason) => Outcome::Close(reason),
         }
@@ -57,8 +72,8 @@ macro_rules! outcome {
 /// Decodes, calls the handler and encodes what it returns.
 macro_rules! answer {
     ($request:ident, $call:ident, $handler:path) => {
-        match decode(&$request) {
-            Ok(body) => {
+        match decode(&$call, &$request) {
+            Ok((body, _work)) => {
                 // The frame's memory goes as soon as nothing of the decoded request needs it.
                 drop($request);
                 $call.encode($handler(&$call, body).await)
@@ -72,10 +87,11 @@ impl Answering for Dispatcher {
     async fn produce(&self, mut request: Request) -> InFlight {
         let measured = self.metering.begin(request.key, request.body.len());
         let call = self.call(&mut request);
-        let decoded = decode(&request);
+        let decoded = decode(&call, &request);
         drop(request);
         let in_flight = match decoded {
-            Ok(body) => handlers::produce::begin(&call, body).await,
+            // WORK is given back before the produce waits for its turn.
+            Ok((body, _work)) => handlers::produce::begin(&call, body).await,
             Err(reason) => std::future::ready(Outcome::Close(reason)).boxed(),
         };
         async move {
@@ -106,16 +122,22 @@ impl Dispatcher {
                 answer_unknown_api_versions(&call)
             }
             ApiKey::ApiVersions => answer!(request, call, handlers::api_versions::handle),
-            ApiKey::Fetch => outcome!(request, call, handlers::fetch::handle),
+            ApiKey::Fetch => match decode(&call, &request) {
+                Ok((body, work)) => {
+                    drop(request);
+                    handlers::fetch::handle(&call, body, work).await
+                }
+                Err(reason) => Outcome::Close(reason),
+            },
             ApiKey::ListOffsets => answer!(request, call, handlers::list_offsets::handle),
             ApiKey::Metadata => outcome!(request, call, handlers::metadata::handle),
             ApiKey::OffsetCommit => answer!(request, call, handlers::offset_commit::handle),
             ApiKey::OffsetFetch => answer!(request, call, handlers::offset_fetch::handle),
             ApiKey::FindCoordinator => answer!(request, call, handlers::find_coordinator::handle),
-            ApiKey::JoinGroup => answer!(request, call, handlers::join_group::handle),
+            ApiKey::JoinGroup => waits!(request, call, handlers::join_group::handle),
             ApiKey::Heartbeat => answer!(request, call, handlers::heartbeat::handle),
             ApiKey::LeaveGroup => answer!(request, call, handlers::leave_group::handle),
-            ApiKey::SyncGroup => answer!(request, call, handlers::sync_group::handle),
+            ApiKey::SyncGroup => waits!(request, call, handlers::sync_group::handle),
             ApiKey::DescribeGroups => answer!(request, call, handlers::describe_groups::handle),
             ApiKey::ListGroups => answer!(request, call, handlers::list_groups::handle),
             ApiKey::CreateTopics => outcome!(request, call, handlers::create_topics::handle),
@@ -144,9 +166,16 @@ fn answer_unknown_api_versions(call: &Call<'_>) -> Outcome {
     Envelope { version: 0, ..call.envelope() }.seal(handlers::api_versions::unsupported())
 }
 
-fn decode<R: Decodable>(request: &Request) -> Result<R, String> {
+/// The request, and its memory while it is at work.
+fn decode<R: Decodable>(call: &Call<'_>, request: &Request) -> Result<(R, WorkPermit), String> {
     let Request { key, version, body, .. } = request;
     let refused = |error: &dyn std::fmt::Display| format!("{key:?} version {version} cannot be decoded: {error}");
-    bounds::check(*key, *version, body).map_err(|error| refused(&error))?;
-    R::decode(&mut body.clone(), *version).map_err(|error| refused(&error))
+    let walked = bounds::check(*key, *version, body).map_err(|error| refused(&error))?;
+    let work = call.engine.memory().work(call.ctx.source(), "a decoded request", costs::of(*key, walked));
+    let work = work.map_err(|over| {
+        call.engine.refusals().note(RefusalClass::MemoryWork, &call.ctx, &over);
+        refused(&over)
+    })?;
+    let decoded = R::decode(&mut body.clone(), *version).map_err(|error| refused(&error))?;
+    Ok((decoded, work))
 }

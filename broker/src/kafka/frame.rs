@@ -79,11 +79,15 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         FrameReader { stream, ahead: BytesMut::new(), body: None, budget, line, idle, pause_max, ended: false }
     }
 
+    /// The same, of a peer that may stop for `pause_max` in the middle of a request.
+    pub(super) fn pausing(self, pause_max: Duration) -> FrameReader<R> {
+        FrameReader { pause_max, ..self }
+    }
+
     /// The next frame, without its length, which holds its share of IN; `None` when the peer closed between two frames.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
         if self.body.is_none() {
-            let idle = self.idle;
-            if !timeout(idle, self.prefix()).await.map_err(|_| FrameError::Idle(idle))?? {
+            if !self.prefix().await? {
                 return Ok(None);
             }
             self.begin_body()?;
@@ -119,7 +123,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             if self.ended {
                 return if self.ahead.is_empty() { Ok(false) } else { Err(FrameError::Truncated) };
             }
-            self.read_ahead().await?;
+            // A request that has begun with a byte or two is no idle connection.
+            let wait = if self.ahead.is_empty() { self.idle } else { self.pause_max.min(self.idle) };
+            timeout(wait, self.read_ahead()).await.map_err(|_| FrameError::Idle(wait))??;
         }
         Ok(true)
     }

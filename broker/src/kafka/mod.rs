@@ -2,7 +2,7 @@
 //! group coordinator's records aside).
 //!
 //! ```text
-//! listener ─ accept ─ connection ─ frame (admitted by bytes) ─ header (versions) ─ dispatch ─ bounds ─ decode ─ handlers/ ─ engine
+//! listener ─ accept ─ connection ─ frame (admitted by bytes) ─ header (versions) ─ dispatch ─ bounds, costs ─ decode ─ handlers/ ─ engine
 //!                         └ write ◁───────────────────────────────────────────── encode, answer ◁──────────────────┘
 //! ```
 
@@ -11,6 +11,7 @@ mod answer;
 mod bounds;
 mod call;
 mod connection;
+mod costs;
 mod dispatch;
 mod errors;
 mod frame;

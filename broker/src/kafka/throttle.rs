@@ -14,6 +14,11 @@ impl Throttle {
     /// No wait.
     pub(super) const NONE: Throttle = Throttle(Duration::ZERO);
 
+    /// Of that length.
+    pub(super) fn of(duration: Duration) -> Throttle {
+        Throttle(duration)
+    }
+
     /// For how long the connection is not read.
     pub(super) fn duration(self) -> Duration {
         self.0
@@ -22,14 +27,6 @@ impl Throttle {
     /// `throttle_time_ms` of an answer.
     pub(super) fn ms(self) -> i32 {
         i32::try_from(self.0.as_millis()).unwrap_or(i32::MAX)
-    }
-}
-
-#[cfg(test)]
-impl Throttle {
-    /// For tests, until there are quotas.
-    pub(super) fn of(duration: Duration) -> Throttle {
-        Throttle(duration)
     }
 }
 

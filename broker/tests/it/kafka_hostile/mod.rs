@@ -206,6 +206,18 @@ async fn an_address_that_opens_connections_too_fast_is_refused() {
 }
 
 #[tokio::test]
+async fn a_half_sent_request_is_closed_long_before_a_silent_connection() {
+    let broker = start(ConnectionsConfig { frame_pause_max_ms: 50, ..ConnectionsConfig::default() }).await;
+    for half in [&b"\0"[..], b"\0\0\0", b"\0\0\0\x0a\0\x12"] {
+        let mut client = broker.client().await;
+        client.stream.write_all(half).await.expect("the connection takes it");
+        client.closed().await;
+    }
+    serves(&broker).await;
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn a_silent_connection_is_closed_after_the_idle_time() {
     let broker = start(ConnectionsConfig { connections_max_idle_ms: 50, ..ConnectionsConfig::default() }).await;
     let mut client = broker.client().await;

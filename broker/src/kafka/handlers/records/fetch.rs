@@ -18,8 +18,11 @@ use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
+use crate::kafka::throttle::Throttle;
 use crate::kafka::write::{EncodeError, Reply, ReplyBuilder};
 use crate::limits;
+use crate::memory::{Owner, StatePermit, WorkPermit};
+use crate::refusals::RefusalClass;
 use crate::varint;
 
 /// Topics are named by id (KIP-516).
@@ -39,18 +42,43 @@ struct Asked {
     denied: Option<Denied>,
 }
 
-pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest) -> Outcome {
+/// `work`: what the request has of WORK, given back before it waits.
+pub(in crate::kafka) async fn handle(call: &Call<'_>, request: FetchRequest, work: WorkPermit) -> Outcome {
     if request.session_id != 0 && !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
         let code = ResponseError::FetchSessionIdNotFound.code();
         return call.encode(FetchResponse::default().with_error_code(code));
     }
     let (asked, topics) = split(call, &request);
-    let fetch = limited(&request, topics);
+    let mut fetch = limited(&request, topics);
     let committed = request.isolation_level == 1;
     // A long poll does not hold its frame.
     drop(request);
+    let partitions = asked.iter().map(|topic| topic.partitions.len()).sum();
+    let polled = poll(call, partitions, fetch.max_wait);
+    if polled.is_err() {
+        fetch.max_wait = Duration::ZERO;
+    }
+    let work = fetch.max_wait.is_zero().then_some(work);
     let outcomes = call.engine.fetch(&call.ctx, fetch).await;
-    call.envelope().reply(encode(call.envelope(), committed, &asked, outcomes))
+    let empty = outcomes.iter().all(|outcome| matches!(outcome, Ok(fetched) if fetched.records.is_empty()));
+    let throttle = if empty { polled.err().unwrap_or(Throttle::NONE) } else { Throttle::NONE };
+    let envelope = Envelope { throttle: throttle.max(call.throttle), ..call.envelope() };
+    let outcome = envelope.reply(encode(envelope, committed, &asked, outcomes));
+    drop(work);
+    outcome
+}
+
+/// What a long poll holds while it waits, of its owner's share of STATE. An owner above its share does not wait here: it is
+/// answered at once, and its connection is not read for a moment instead, which costs no memory.
+fn poll(call: &Call<'_>, partitions: usize, max_wait: Duration) -> Result<Option<StatePermit>, Throttle> {
+    if max_wait.is_zero() || partitions <= limits::POLLED_PARTITIONS_FREE {
+        return Ok(None);
+    }
+    let bytes = partitions * limits::POLLED_PARTITION_BYTES;
+    call.engine.memory().state().hold(Owner::of(&call.ctx), bytes).map(Some).map_err(|over| {
+        call.engine.refusals().note(RefusalClass::MemoryState, &call.ctx, &over);
+        Throttle::of(max_wait.min(limits::POLL_PAUSE_MAX))
+    })
 }
 
 fn split(call: &Call<'_>, request: &FetchRequest) -> (Vec<Asked>, Vec<FetchTopic>) {
