@@ -163,12 +163,6 @@ impl Connections {
             tracing::warn!("{count} times no {} connection could be accepted, the last time: {error}", self.port);
         }
     }
-
-    /// How many are open.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.inner.lock().open
-    }
 }
 
 impl Drop for Place {
@@ -346,7 +340,7 @@ mod tests {
             drop(connections.admit(SocketAddr::new(IpAddr::V4(n.into()), 1), now).unwrap());
         }
         assert!(connections.inner.lock().addresses.len() <= IDLE_ADDRESSES_MAX + 1);
-        assert_eq!(connections.open(), 0);
+        assert_eq!(connections.inner.lock().open, 0);
     }
 
     #[test]
