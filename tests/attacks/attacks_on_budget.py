@@ -30,7 +30,10 @@ def drip(scene, sockets, data=b"\0"):
     while alive and time.monotonic() < deadline:
         for sock in list(alive):
             try:
+                sock.setblocking(False)
                 sock.send(data)
+            except BlockingIOError:
+                continue
             except OSError:
                 alive.remove(sock)
         time.sleep(DRIP_SECONDS)
@@ -251,7 +254,7 @@ BOUNDED = {
 @attack("one-address-floods", "one address opens more connections than there are, where each address has a bound", settings=BOUNDED, files_max=16_000)
 def one_address_floods(scene):
     def open_all(port):
-        flood(scene, port, scene.size(6_000, 12_000))
+        flood(scene, port, scene.size(1_500, 12_000))
 
     scene.together([lambda: open_all(scene.port), lambda: open_all(scene.http_port)], 60)
     with open(f"/proc/{scene.broker.process.pid}/limits") as limits:

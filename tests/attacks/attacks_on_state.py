@@ -45,7 +45,7 @@ def join_metadata(scene):
         scene.together([lambda n=number: join(n) for number in range(14)], 60)
 
 
-@attack("join-metadata-piled", "members with a megabyte of metadata each, until somebody says no", stays_mb=64)
+@attack("join-metadata-piled", "members with a megabyte of metadata each, until somebody says no")
 def join_metadata_piled(scene):
     def join(number):
         with scene.connect(timeout=10) as connection:
@@ -81,7 +81,7 @@ def sync_assignments(scene):
     scene.together([lambda n=number: lead(n) for number in range(8)], 60)
 
 
-@attack("promised-ids", "ids are promised to members of very many groups, and never used", stays_mb=80)
+@attack("promised-ids", "ids are promised to members of very many groups, and never used")
 def promised_ids(scene):
     def ask(lane, groups):
         pipelined(scene, "JoinGroup", 5, (join_body(f"promised-{lane}-{number}") for number in groups))
@@ -90,7 +90,7 @@ def promised_ids(scene):
     scene.together([lambda n=lane, g=groups: ask(n, g) for lane, groups in enumerate(share(range(count), 8))], scene.size(60, 240))
 
 
-@attack("promised-ids-one-group", "ids are promised to very many members of one group", stays_mb=64)
+@attack("promised-ids-one-group", "ids are promised to very many members of one group")
 def promised_ids_one_group(scene):
     count = scene.size(30_000, 200_000)
     scene.together([lambda: pipelined(scene, "JoinGroup", 5, (join_body("promised", member="") for _ in range(count // 8)))] * 8, scene.size(60, 240))
@@ -101,7 +101,7 @@ def commit_body(group, metadata=None, partitions=(0,), topic="bystander"):
     return {"GroupId": group, "GenerationIdOrMemberEpoch": -1, "Topics": [{"Name": topic, "Partitions": parts}]}
 
 
-@attack("simple-commits", "commits of very many groups that nobody is a member of", stays_mb=80)
+@attack("simple-commits", "commits of very many groups that nobody is a member of")
 def simple_commits(scene):
     def commit(lane, groups):
         pipelined(scene, "OffsetCommit", 7, (commit_body(f"simple-{lane}-{number}") for number in groups))
@@ -110,7 +110,7 @@ def simple_commits(scene):
     scene.together([lambda n=lane, g=groups: commit(n, g) for lane, groups in enumerate(share(range(count), 16))], scene.size(60, 300))
 
 
-@attack("simple-commits-long-ids", "commits of groups whose names have thirty kilobytes", stays_mb=64)
+@attack("simple-commits-long-ids", "commits of groups whose names have thirty kilobytes")
 def simple_commits_long_ids(scene):
     def commit(lane, groups):
         pipelined(scene, "OffsetCommit", 7, (commit_body(f"{lane}-{number}-" + "g" * 30_000) for number in groups), 8)
@@ -119,7 +119,7 @@ def simple_commits_long_ids(scene):
     scene.together([lambda n=lane, g=groups: commit(n, g) for lane, groups in enumerate(share(range(count), 8))], scene.size(60, 240))
 
 
-@attack("commit-metadata", "300,000 commits with metadata", stays_mb=80, prepare=lambda scene: scene.make_topic("wide", 1_000))
+@attack("commit-metadata", "300,000 commits with metadata", prepare=lambda scene: scene.make_topic("wide", 1_000))
 def commit_metadata(scene):
     def commit(groups):
         bodies = (commit_body(f"noted-{number}", "m" * 440, range(1_000), "wide") for number in groups)
@@ -128,7 +128,7 @@ def commit_metadata(scene):
     scene.together([lambda g=groups: commit(g) for groups in share(range(scene.size(200, 600)), 4)], scene.size(60, 240))
 
 
-@attack("producer-ids", "batches of very many producer ids", stays_mb=64, prepare=lambda scene: scene.make_topic("crowded", 100))
+@attack("producer-ids", "batches of very many producer ids", prepare=lambda scene: scene.make_topic("crowded", 100))
 def producer_ids(scene):
     value = batches_made.record(0)
 

@@ -113,7 +113,7 @@ def ten_thousand_partitions(scene):
     expect("ten-thousand" not in [topic["Name"] for topic in topics], "the refused topic is listed")
 
 
-@attack("list-groups", "ListGroups and DescribeGroups, over and over, where groups have large members", stays_mb=64)
+@attack("list-groups", "ListGroups and DescribeGroups, over and over, where groups have large members")
 def list_groups(scene):
     def join(numbers):
         with scene.connect(timeout=30) as connection:
