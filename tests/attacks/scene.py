@@ -34,8 +34,9 @@ SAMPLE_SECONDS = 0.05
 TOO_MUCH_MB = 2_000
 # The bystander has to have been beside the attack for at least so long.
 WATCHED_SECONDS_MIN = 3
-# What one frame and one body over HTTP may have, in 64ths of the budget (docs/security.md), a little below the limits.
-FULL_FRAME_PARTS, FULL_BODY_PARTS = 13, 7
+# What one frame may have, and a body over HTTP that is decoded into records, in 64ths of the budget, a little below the
+# limits: the frame's is IN, the records' is WORK (`broker/src/memory/split.rs`).
+FULL_FRAME_PARTS, FULL_BODY_PARTS = 13, 4
 # A body over HTTP has another limit of its own.
 FULL_BODY_RECORDS_MAX = 9
 
