@@ -43,10 +43,12 @@ pub(super) struct Shared {
     pub(super) topics: RwLock<Index>,
     /// Changes of topics take turns. Producer ids do not wait for them.
     pub(super) turn: tokio::sync::Mutex<()>,
-    next_ids: Mutex<NextIds>,
+    pub(super) next_ids: Mutex<NextIds>,
+    /// Deleted, and some of their directories could not be removed: the next start does that, if it knows of them.
+    pub(super) lingering: Mutex<Vec<Arc<Topic>>>,
     changes: watch::Sender<u64>,
-    cluster_id: String,
-    term: LeaderEpoch,
+    pub(super) cluster_id: String,
+    pub(super) term: LeaderEpoch,
 }
 
 /// The settings that decide what may be made.
@@ -65,9 +67,9 @@ pub(super) struct Index {
 }
 
 #[derive(Debug)]
-struct NextIds {
-    clients: i64,
-    streams: i64,
+pub(super) struct NextIds {
+    pub(super) clients: i64,
+    pub(super) streams: i64,
 }
 
 impl Catalog {
@@ -101,10 +103,12 @@ impl Catalog {
             topics: RwLock::new(topics),
             turn: tokio::sync::Mutex::new(()),
             next_ids: Mutex::new(next_ids),
+            lingering: Mutex::default(),
             changes: watch::Sender::new(0),
             cluster_id,
             term,
         };
+        shared.snapshot_if_due().await;
         Ok(Arc::new(Catalog { shared: Arc::new(shared), under_way }))
     }
 
@@ -227,6 +231,16 @@ impl Shared {
 }
 
 impl Index {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// In order of names.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Topic> {
+        self.by_name.values().map(|topic| &**topic)
+    }
+
     fn insert(&mut self, topic: Arc<Topic>) {
         self.by_id.insert(topic.id(), Arc::clone(&topic));
         self.by_name.insert(topic.name().as_str().to_owned(), topic);

@@ -69,6 +69,7 @@ impl Shared {
         partitions.extend(fresh);
         topic.set_partitions(partitions);
         self.changed();
+        self.snapshot_if_due().await;
         Ok(())
     }
 
@@ -93,6 +94,7 @@ impl Shared {
             // What was appended meanwhile: whoever has the answer may rely on all that was there before.
             sync_all(&topic).await?;
         }
+        self.snapshot_if_due().await;
         Ok(())
     }
 
@@ -103,11 +105,10 @@ impl Shared {
         topic.mark_deleted();
         self.withdraw(&topic);
         let (dir, partitions) = (Arc::clone(&self.dir), topic.partitions());
-        blocking(move || {
-            partition_logs::remove_all(&dir, &partitions);
-            Ok(())
-        })
-        .await?;
+        if !blocking(move || Ok(partition_logs::remove_all(&dir, &partitions))).await? {
+            self.lingering.lock().push(Arc::clone(&topic));
+        }
+        self.snapshot_if_due().await;
         Ok(topic)
     }
 }

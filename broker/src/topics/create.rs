@@ -96,6 +96,7 @@ impl Shared {
             })
             .collect();
         self.publish(&made);
+        self.snapshot_if_due().await;
         made.into_iter().next().ok_or_else(|| TopicError::NotFound { name: request.name.as_str().into() })
     }
 

@@ -1,10 +1,14 @@
 //! The broker's own log of what exists: an ordinary partition, opened before every other, always synced. It reads all
 //! records at start and appends new ones; nobody acts on a change, or answers for it, before `write` has returned.
-//! It never interprets records (`metadata_state.rs` does) and is never rewritten.
+//! It never interprets records (`metadata_state.rs` does). When there are many more records than things, it writes everything
+//! anew as a snapshot, and begins there.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::RwLock;
 
 use super::error::{Refused, TopicError};
 use super::metadata_record::MetadataRecord;
@@ -14,6 +18,7 @@ use crate::ids::{PartitionId, TopicId, TopicName};
 use crate::limits;
 use crate::log::{AppendError, Cleanup, FlushEvery, LogConfig, LogDir, Origin, Partition, PartitionIdent, Replayed};
 use crate::record::{Compression, Message, TimestampType, build};
+use crate::tasks;
 
 /// The name of the log's directory, before the partition number.
 const NAME: &str = "__sluice_metadata";
@@ -26,6 +31,10 @@ pub(super) const METADATA_TOPIC_ID: TopicId = TopicId(uuid::Uuid::from_u128(0x73
 pub(super) struct MetadataLog {
     partition: Arc<Partition>,
     clock: SharedClock,
+    /// Records since the last snapshot.
+    records: AtomicU64,
+    /// Held by whoever writes a snapshot, whose parts nothing may come between; shared by all others who write.
+    parts: RwLock<()>,
 }
 
 impl MetadataLog {
@@ -51,7 +60,8 @@ impl MetadataLog {
             });
         };
         let state = replay(&partition)?;
-        Ok((MetadataLog { partition, clock }, state))
+        let records = AtomicU64::new(state.records);
+        Ok((MetadataLog { partition, clock, records, parts: RwLock::default() }, state))
     }
 
     /// Appends the records as one batch, all or none, and returns once they are durable.
@@ -59,6 +69,36 @@ impl MetadataLog {
     /// # Errors
     /// The log's. When a sync failed it is unknown whether the records survive, and the log takes no more until restart.
     pub(super) async fn write(&self, batch: &[MetadataRecord]) -> Result<(), TopicError> {
+        let _between_snapshots = self.parts.read().await;
+        self.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.append(batch).await
+    }
+
+    /// Records since the last snapshot.
+    pub(super) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Writes `everything` as a snapshot, and lets the log begin with it. A crash in between finds the old records, and a
+    /// snapshot that is whole or stands for nothing. `everything` is asked when no record is on its way.
+    ///
+    /// # Errors
+    /// As `write`; the log is as good as before.
+    pub(super) async fn write_anew(&self, everything: impl FnOnce() -> Vec<MetadataRecord>) -> Result<(), TopicError> {
+        let _alone = self.parts.write().await;
+        // Whatever comes of it, the next try is not at once.
+        self.records.store(0, Ordering::Relaxed);
+        let partition = Arc::clone(&self.partition);
+        let base = tasks::blocking("metadata-snapshot", move || partition.seal()).await??;
+        let parts = in_parts(everything());
+        let of = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        for (part, records) in (0..).zip(parts) {
+            self.append(&[MetadataRecord::Snapshot { part, of, records }]).await?;
+        }
+        Ok(self.partition.forget_below(base).await?)
+    }
+
+    async fn append(&self, batch: &[MetadataRecord]) -> Result<(), TopicError> {
         let messages: Vec<Message> =
             batch.iter().map(|record| Message { value: Some(record.encode()), ..Message::default() }).collect();
         let too_large = |cause| TopicError::from(Refused::TooLarge { cause });
@@ -78,6 +118,24 @@ impl MetadataLog {
     }
 }
 
+/// Each part fits a batch: half of one, since a record may have almost that much by itself. At least one part.
+fn in_parts(records: Vec<MetadataRecord>) -> Vec<Vec<MetadataRecord>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = 0;
+    for record in records {
+        let size = record.encode().len();
+        if bytes > 0 && bytes + size > limits::METADATA_BATCH_BYTES_MAX / 2 {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(part) = parts.last_mut() {
+            part.push(record);
+        }
+    }
+    parts
+}
+
 fn log_config() -> LogConfig {
     LogConfig {
         segment_bytes: 1 << 30,
@@ -87,7 +145,7 @@ fn log_config() -> LogConfig {
         timestamp_type: TimestampType::CreateTime,
         sync: true,
         flush: FlushEvery::NEVER,
-        // Nothing is ever removed: a change that is taken back is a later record.
+        // Nothing is removed by age or size, only what a snapshot stands for.
         cleanup: Cleanup::default(),
     }
 }

@@ -13,8 +13,8 @@ use crate::ids::{LeaderEpoch, TopicId, TopicName};
 const VERSION: u32 = 1;
 
 /// The records that this version knows.
-const KINDS: [&str; 8] =
-    ["cluster", "term", "topic", "partitions", "configs", "topic-deleted", "producer-ids", "stream-ids"];
+const KINDS: [&str; 9] =
+    ["cluster", "term", "topic", "partitions", "configs", "topic-deleted", "producer-ids", "stream-ids", "snapshot"];
 
 /// One change of what exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub(super) enum MetadataRecord {
     ProducerIds { next: i64 },
     /// The same for the broker's own streams (rule 19).
     StreamIds { next: i64 },
+    /// A part of everything that is remembered, written anew. When all parts, from 0 on, have come one after another, they
+    /// stand for all records before the first of them; parts that something else interrupts stand for nothing.
+    Snapshot { part: u32, of: u32, records: Vec<MetadataRecord> },
 }
 
 /// A record as it is written.
@@ -114,6 +117,11 @@ mod tests {
             MetadataRecord::TopicDeleted { topic },
             MetadataRecord::ProducerIds { next: 2_000 },
             MetadataRecord::StreamIds { next: i64::MAX },
+            MetadataRecord::Snapshot {
+                part: 1,
+                of: 2,
+                records: vec![MetadataRecord::TopicDeleted { topic }, MetadataRecord::Term { term: LeaderEpoch(3) }],
+            },
         ]
     }
 

@@ -25,9 +25,20 @@ pub(super) struct MetadataState {
     pub(super) topics: HashMap<TopicId, TopicState>,
     pub(super) next_producer_id: i64,
     pub(super) next_stream_id: i64,
-    /// Every topic that ever was and is no more: its directories may have outlived a crash.
+    /// Topics that are no more: their directories may have outlived a crash.
     pub(super) deleted: HashMap<TopicId, TopicName>,
+    /// How many records there were since the last snapshot.
+    pub(super) records: u64,
     names: HashMap<TopicName, TopicId>,
+    /// What the parts of a snapshot add up to that is not complete.
+    begun: Option<Box<Begun>>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    next_part: u32,
+    of: u32,
+    state: MetadataState,
 }
 
 impl MetadataState {
@@ -40,13 +51,21 @@ impl MetadataState {
             next_producer_id: 0,
             next_stream_id: RESERVED_PRODUCER_IDS.0,
             deleted: HashMap::new(),
+            records: 0,
             names: HashMap::new(),
+            begun: None,
         }
     }
 
     /// Takes the next record, or says what it contradicts.
     pub(super) fn apply(&mut self, record: MetadataRecord) -> Result<(), String> {
+        if !matches!(record, MetadataRecord::Snapshot { .. }) {
+            // A crash, or a full disk, has ended it half way.
+            self.begun = None;
+            self.records += 1;
+        }
         match record {
+            MetadataRecord::Snapshot { part, of, records } => return self.take_part(part, of, records),
             MetadataRecord::Cluster { id } => self.cluster_id = Some(id),
             MetadataRecord::Term { term } => {
                 if self.term.is_some_and(|known| term <= known) {
@@ -83,9 +102,32 @@ impl MetadataState {
         Ok(())
     }
 
+    fn take_part(&mut self, part: u32, of: u32, records: Vec<MetadataRecord>) -> Result<(), String> {
+        let mut begun = match self.begun.take() {
+            _ if part == 0 => Box::new(Begun { next_part: 0, of, state: MetadataState::new() }),
+            Some(begun) => begun,
+            None => return Err(alone(part, of)),
+        };
+        if (begun.next_part, begun.of) != (part, of) || part >= of {
+            return Err(alone(part, of));
+        }
+        records.into_iter().try_for_each(|record| begun.state.apply(record))?;
+        begun.next_part += 1;
+        if begun.next_part == of {
+            *self = MetadataState { records: 0, ..begun.state };
+        } else {
+            self.begun = Some(begun);
+        }
+        Ok(())
+    }
+
     fn known(&mut self, id: TopicId) -> Result<&mut TopicState, String> {
         self.topics.get_mut(&id).ok_or_else(|| format!("a record is about topic id {id}, which does not exist"))
     }
+}
+
+fn alone(part: u32, of: u32) -> String {
+    format!("part {part} of {of} of a snapshot does not follow the part before it")
 }
 
 #[cfg(test)]
@@ -133,6 +175,35 @@ mod tests {
             state.apply(MetadataRecord::Term { term: LeaderEpoch(0) }).unwrap();
             assert!(state.apply(wrong.clone()).is_err(), "{wrong:?}");
         }
+    }
+
+    fn part(part: u32, of: u32, records: Vec<MetadataRecord>) -> MetadataRecord {
+        MetadataRecord::Snapshot { part, of, records }
+    }
+
+    #[test]
+    fn a_snapshot_counts_when_all_its_parts_came_one_after_another() {
+        let (old, new, late) = (TopicId::random(), TopicId::random(), TopicId::random());
+        let term = |term| MetadataRecord::Term { term: LeaderEpoch(term) };
+        let mut state = MetadataState::new();
+        for record in [term(3), topic(old, "a"), MetadataRecord::TopicDeleted { topic: old }, topic(new, "a")] {
+            state.apply(record).unwrap();
+        }
+        assert_eq!((state.records, state.deleted.len()), (4, 1));
+        state.apply(part(0, 2, vec![term(3)])).unwrap();
+        state.apply(topic(late, "b")).unwrap();
+        assert_eq!((state.records, state.topics.len()), (5, 2), "half a snapshot is none");
+        assert!(state.apply(part(1, 2, vec![])).is_err(), "it was interrupted");
+        // The next one begins again, also where the one before was not finished.
+        state.apply(part(0, 3, vec![])).unwrap();
+        state.apply(part(0, 2, vec![term(3), topic(new, "a")])).unwrap();
+        assert_eq!(state.topics.len(), 2, "not yet");
+        state.apply(part(1, 2, vec![MetadataRecord::ProducerIds { next: 7 }])).unwrap();
+        assert_eq!((state.records, state.deleted.len(), state.next_producer_id), (0, 0, 7));
+        assert_eq!(state.topics.keys().collect::<Vec<_>>(), [&new]);
+        assert!(state.apply(topic(late, "a")).is_err(), "the name is taken");
+        state.apply(term(4)).unwrap();
+        assert_eq!(state.records, 1);
     }
 
     #[test]

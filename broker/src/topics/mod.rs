@@ -11,6 +11,7 @@ pub mod error;
 pub mod keyed_log;
 mod metadata_log;
 mod metadata_record;
+mod metadata_snapshot;
 mod metadata_state;
 mod partition_logs;
 pub mod topic;

@@ -65,14 +65,17 @@ pub(super) fn open_all(
     results.into_iter().collect()
 }
 
-/// Rule 16, after the topic's delete record is durable. What fails stays on disk and is set aside at the next start.
-pub(super) fn remove_all(dir: &LogDir, partitions: &[Arc<Partition>]) {
+/// Rule 16, after the topic's delete record is durable. `false`: something stays on disk, for the next start.
+pub(super) fn remove_all(dir: &LogDir, partitions: &[Arc<Partition>]) -> bool {
+    let mut all = true;
     for partition in partitions {
         if let Err(cause) = dir.remove(partition) {
             let ident = partition.ident();
             tracing::warn!("the files of {}-{} could not be removed: {cause}", ident.topic, ident.partition);
+            all = false;
         }
     }
+    all
 }
 
 /// Results in the order of the items. `progress` hears how many are done, on the calling thread, at least once a second.

@@ -64,11 +64,20 @@ impl Partition {
         if until <= offsets.log_start {
             return Ok(offsets.log_start);
         }
+        self.forget_below(until).await?;
+        Ok(self.offsets().log_start)
+    }
+
+    /// Moves the log start, durably, for an owner that has written anew what it needs of the records below. `until` is at most
+    /// HW.
+    ///
+    /// # Errors
+    /// The log's.
+    pub(crate) async fn forget_below(&self, until: Offset) -> Result<(), LogError> {
         // Rule 1: a power cut must not leave a log that ends before it begins.
         self.settle(until).await?;
-        let Some(me) = self.me() else { return Ok(offsets.log_start) };
-        tasks::blocking("delete-records", move || me.move_start(until)).await.map_err(LogError::from)??;
-        Ok(self.offsets().log_start)
+        let Some(me) = self.me() else { return Ok(()) };
+        tasks::blocking("delete-records", move || me.move_start(until)).await.map_err(LogError::from)?
     }
 
     fn move_start(&self, to: Offset) -> Result<(), LogError> {

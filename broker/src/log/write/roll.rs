@@ -74,6 +74,22 @@ impl Partition {
         writer.snapshot_at = Some(at);
     }
 
+    /// Begins a new segment where the log ends, unless one begins there already; returns that offset. Blocking.
+    ///
+    /// # Errors
+    /// The log's.
+    pub(crate) fn seal(&self) -> Result<Offset, LogError> {
+        let mut writer = self.writer();
+        self.usable()?;
+        let leo = self.view().positions.leo();
+        if leo.position > 0 {
+            self.roll(&mut writer, leo.offset, self.around.clock.wall())?;
+            drop(writer);
+            self.mark_dirty();
+        }
+        Ok(leo.offset)
+    }
+
     /// The active segment is nearly full, and nobody was told yet: `roll_ahead` is due on a thread that may wait for the disk.
     /// For a caller that cannot leave the append itself to such a thread.
     pub(crate) fn wants_roll(&self) -> bool {

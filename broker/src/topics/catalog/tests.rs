@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+mod snapshots;
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::log::{LogDirSettings, LogError};
