@@ -78,7 +78,7 @@ pub fn check(source: &Source) -> Vec<Finding> {
 /// An append to a partition takes a batch and says who writes it; a vector's takes one thing, and `self.append(…)` is a
 /// step of the file's own.
 fn appends_to_partition(text: &str) -> bool {
-    [".append(", ".append_if_end("].iter().any(|call| {
+    [".append(", ".append_at_once(", ".append_async(", ".append_if_end("].iter().any(|call| {
         text.match_indices(call).any(|(at, _)| {
             let on_self = text[..at].ends_with("self") && !text[..at].ends_with("_self");
             !on_self && has_two_arguments(&text[at + call.len()..])

@@ -145,16 +145,8 @@ impl LogDir {
         )
         .map_err(|error| LogError::io("cannot start the flusher of", &path, error))?;
         let indexes = Arc::new(OpenIndexes::new(Arc::clone(&disk)));
-        let around = Surroundings {
-            disk: Arc::clone(&disk),
-            indexes,
-            clock,
-            queue,
-            term: Arc::default(),
-            starts,
-            failure,
-            producers: Arc::default(),
-        };
+        let (term, producers) = Default::default();
+        let around = Surroundings { disk: Arc::clone(&disk), indexes, clock, queue, term, starts, failure, producers };
         let upkeep = Arc::new(Upkeep::new(around.clone(), Arc::clone(&registry), cleaned));
         Ok(Arc::new(LogDir {
             path,

@@ -52,7 +52,7 @@ impl OnDisk {
 
     fn topics(&self) -> Vec<Seen> {
         let topic = |topic: &Arc<Topic>| {
-            let bytes = topic.configs().get("segment.bytes").map(str::to_owned);
+            let bytes = topic.configs().set().get("segment.bytes").cloned();
             (topic.name().to_string(), topic.id(), topic.partition_count(), bytes)
         };
         self.catalog.topics().iter().map(topic).collect()
