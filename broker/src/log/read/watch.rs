@@ -58,7 +58,7 @@ impl Moved {
     fn note(&self, which: usize) {
         {
             let mut state = self.state.lock();
-            if !state.noted.get_mut(which).is_some_and(|noted| !std::mem::replace(noted, true)) {
+            if state.noted.get_mut(which).is_none_or(|noted| std::mem::replace(noted, true)) {
                 return;
             }
             state.list.push(which);
