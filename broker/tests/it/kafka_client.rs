@@ -16,6 +16,7 @@ use sluice_broker::config::{BrokerConfig, KafkaListener};
 use sluice_broker::door::Door;
 use sluice_broker::ids::TimestampMs;
 use sluice_broker::node::{Node, NodeError};
+use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::record::{Compression, Message, ProducerStamp, build};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,6 +28,7 @@ pub(crate) struct Broker {
     pub(crate) port: u16,
     pub(crate) folder: Arc<tempfile::TempDir>,
     pub(crate) door: Door,
+    pub(crate) facts: NodeFacts,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), NodeError>>,
 }
@@ -47,8 +49,8 @@ impl Broker {
         let node = Node::open(Arc::new(config), &[listener]).await.expect("the broker opens");
         let address = node.kafka_addresses().remove(0);
         let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the address has a port");
-        let (stop, door) = (node.stop_token(), node.door());
-        Broker { port, folder, door, stop, serving: tokio::spawn(node.serve()) }
+        let (stop, door, facts) = (node.stop_token(), node.door(), node.facts());
+        Broker { port, folder, door, facts, stop, serving: tokio::spawn(node.serve()) }
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -20,6 +20,7 @@ mod kafka_versions;
 mod log_power_cut;
 mod lookups;
 mod messages;
+mod metrics;
 mod network_threads;
 mod produce_turns;
 mod rooms;

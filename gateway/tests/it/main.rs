@@ -9,6 +9,7 @@ mod fetch;
 mod groups;
 mod guard;
 mod limits;
+mod metrics;
 mod pages;
 mod plugins;
 mod produce;

@@ -1,0 +1,139 @@
+//! The page of `/metrics` after real clients have worked: it shows exactly what they did.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::{GroupId, OffsetCommitRequest, RequestHeader};
+use kafka_protocol::protocol::{Encodable, Request, StrBytes};
+use sluice_broker::config::BrokerConfig;
+use sluice_broker::metrics::Bounds;
+
+use crate::kafka_client::{Broker, Client, batch, name, produce};
+
+const BOUNDS: Bounds = Bounds { partitions_max: 100, groups_max: 100 };
+
+/// The values of one page, by what stands in front of them.
+struct Scrape(BTreeMap<String, f64>);
+
+impl Scrape {
+    async fn of(broker: &Broker, bounds: Bounds) -> Scrape {
+        let page = broker.facts.metrics().page(bounds).await.expect("a page");
+        let page = std::str::from_utf8(&page).expect("text");
+        let samples = page.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let (sample, value) = line.rsplit_once(' ').expect("a value");
+            (sample.to_owned(), value.parse().expect("a number"))
+        });
+        Scrape(samples.collect())
+    }
+
+    #[track_caller]
+    fn value(&self, sample: &str) -> f64 {
+        *self.0.get(sample).unwrap_or_else(|| panic!("no {sample} among {:#?}", self.0.keys()))
+    }
+
+    fn has(&self, sample: &str) -> bool {
+        self.0.contains_key(sample)
+    }
+}
+
+/// A request as bytes behind its length, and how many of them are the header.
+fn frame<R: Request>(version: i16, request: &R) -> (BytesMut, usize) {
+    let header = RequestHeader::default().with_request_api_key(R::KEY).with_request_api_version(version);
+    let mut bytes = BytesMut::new();
+    header.encode(&mut bytes, R::header_version(version)).expect("the header encodes");
+    let header = bytes.len();
+    request.encode(&mut bytes, version).expect("the request encodes");
+    (bytes, header)
+}
+
+/// Sends a request; returns the bytes of its body and of its answer with the length.
+async fn counted<R: Request>(client: &mut Client, version: i16, request: &R) -> (f64, f64) {
+    let (bytes, header) = frame(version, request);
+    client.send_frame(&bytes).await;
+    let answer: Bytes = client.read_frame().await.expect("an answer");
+    let number = |length: usize| f64::from(u32::try_from(length).expect("small"));
+    (number(bytes.len() - header), number(answer.len() + 4))
+}
+
+fn commit(offset: i64) -> OffsetCommitRequest {
+    let part = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
+    let topic = OffsetCommitRequestTopic::default().with_name(name("orders")).with_partitions(vec![part]);
+    OffsetCommitRequest::default()
+        .with_group_id(GroupId(StrBytes::from_static_str("billing")))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_did_is_shown_exactly() {
+    let broker = Broker::start().await;
+    let mut client = broker.client().await;
+    client.topic("orders").await;
+    let batches = [batch(&["a", "b", "c"]), batch(&["d", "e"])];
+    let (mut sent, mut answered) = (0.0, 0.0);
+    for records in &batches {
+        let (body, answer) = counted(&mut client, 9, &produce("orders", records.clone(), -1)).await;
+        (sent, answered) = (sent + body, answered + answer);
+    }
+    counted(&mut client, 8, &commit(2)).await;
+
+    let scrape = Scrape::of(&broker, BOUNDS).await;
+    for (api, times) in [("Metadata", 1.0), ("Produce", 2.0), ("OffsetCommit", 1.0), ("Fetch", 0.0)] {
+        assert_eq!(scrape.value(&format!("sluice_kafka_requests_total{{api=\"{api}\"}}")), times, "{api}");
+        assert_eq!(scrape.value(&format!("sluice_kafka_requests_under_way{{api=\"{api}\"}}")), 0.0, "{api}");
+        let timed = format!("sluice_kafka_request_duration_seconds_count{{api=\"{api}\"}}");
+        assert_eq!(scrape.value(&timed), times, "{api}");
+    }
+    assert_eq!(scrape.value("sluice_kafka_request_bytes_total{api=\"Produce\"}"), sent);
+    assert_eq!(scrape.value("sluice_kafka_response_bytes_total{api=\"Produce\"}"), answered);
+    assert_eq!(scrape.value("sluice_kafka_connections"), 1.0);
+    let of_partition = |metric: &str| scrape.value(&format!("{metric}{{topic=\"orders\",partition=\"0\"}}"));
+    assert_eq!(of_partition("sluice_partition_start_offset"), 0.0);
+    assert_eq!(of_partition("sluice_partition_high_watermark"), 5.0);
+    assert_eq!(of_partition("sluice_partition_unsynced_records"), 0.0);
+    let stored: usize = batches.iter().map(Bytes::len).sum();
+    assert_eq!(of_partition("sluice_partition_log_bytes"), f64::from(u32::try_from(stored).expect("small")));
+    assert_eq!(scrape.value("sluice_groups{state=\"Empty\"}"), 1.0);
+    assert_eq!(scrape.value("sluice_group_members{group=\"billing\"}"), 0.0);
+    assert_eq!(scrape.value("sluice_group_lag_records{group=\"billing\",topic=\"orders\"}"), 3.0);
+    assert!(scrape.value("sluice_log_sync_duration_seconds_count") >= 3.0, "two appends and a commit were synced");
+    assert!(scrape.value("sluice_task_polls_total{task=\"kafka-connection\"}") >= 4.0);
+    assert_eq!(scrape.value("sluice_ready"), 1.0);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_bounds_is_in_the_sums_alone() {
+    let broker = Broker::start_with(BrokerConfig { num_partitions: 3, ..BrokerConfig::default() }).await;
+    let mut client = broker.client().await;
+    client.topic("orders").await;
+    counted(&mut client, 8, &commit(0)).await;
+    let scrape = Scrape::of(&broker, Bounds { partitions_max: 2, groups_max: 0 }).await;
+    let named = |partition| {
+        let labels = format!("{{topic=\"orders\",partition=\"{partition}\"}}");
+        scrape.has(&format!("sluice_partition_high_watermark{labels}"))
+    };
+    assert_eq!([named(0), named(1), named(2)], [true, true, false], "a client's topic comes before the broker's own");
+    let all = scrape.value("sluice_partitions");
+    assert_eq!(scrape.value("sluice_partitions_not_named"), all - 2.0);
+    assert_eq!(scrape.value("sluice_groups{state=\"Empty\"}"), 1.0);
+    assert_eq!(scrape.value("sluice_groups_not_named"), 1.0);
+    assert!(!scrape.has("sluice_group_members{group=\"billing\"}"));
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_connection_is_counted_by_its_reason() {
+    let broker = Broker::start_with(BrokerConfig { max_connections: 1, ..BrokerConfig::default() }).await;
+    let mut first = broker.client().await;
+    first.topic("orders").await;
+    let mut second = broker.client().await;
+    // The refusal is counted before the socket is closed.
+    second.closed().await;
+    let scrape = Scrape::of(&broker, BOUNDS).await;
+    assert_eq!(scrape.value("sluice_refusals_total{class=\"connections\"}"), 1.0);
+    assert_eq!(scrape.value("sluice_refusals_total{class=\"frame_length\"}"), 0.0);
+    assert_eq!(scrape.value("sluice_kafka_connections_accepted_total"), 1.0);
+    broker.stop().await;
+}
