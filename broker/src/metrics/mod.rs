@@ -15,6 +15,6 @@ mod process;
 mod scrape;
 
 pub use counts::{Counter, Histogram, Level, Up};
-pub use page::{Bounds, Labels, Page, Rows, Section};
+pub use page::{Bounds, Labels, Page, Rows, Section, Written};
 pub(crate) use process::Process;
 pub use scrape::{Metrics, NoPage};

@@ -3,13 +3,13 @@
 //! Never a label whose text a stranger chooses without a bound.
 
 use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-
-use std::sync::Arc;
 
 use super::counts::{Counter, Histogram};
 
@@ -142,13 +142,46 @@ impl Collector for Collected {
     }
 }
 
+/// One page in both forms. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The text format of OpenMetrics 1.0.
+    pub open_metrics: Bytes,
+    /// Prometheus' text format 0.0.4.
+    pub prometheus: Bytes,
+}
+
 /// The whole page.
-pub(super) fn write(sections: Vec<Arc<dyn Section>>, bounds: Bounds) -> Result<String, fmt::Error> {
+pub(super) fn write(sections: Vec<Arc<dyn Section>>, bounds: Bounds) -> Result<Written, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Collected { sections, bounds }));
     let mut page = String::new();
     text::encode(&mut page, &registry)?;
-    Ok(page)
+    let prometheus = older(&page).into();
+    Ok(Written { open_metrics: page.into(), prometheus })
+}
+
+/// The same page in the older format, in which a counter's help and type stand under the name of its samples: it would have
+/// neither otherwise.
+fn older(page: &str) -> String {
+    let mut older = String::with_capacity(page.len());
+    let mut lines = page.lines().peekable();
+    while let Some(line) = lines.next() {
+        let help = line.strip_prefix("# HELP ").and_then(|help| help.split_once(' '));
+        let mut of_counter = |name: &str| lines.peek().is_some_and(|next| *next == format!("# TYPE {name} counter"));
+        match help.filter(|(name, _)| of_counter(name)) {
+            Some((name, help)) => {
+                lines.next();
+                older.push_str(&format!("# HELP {name}_total {help}\n# TYPE {name}_total counter\n"));
+            }
+            None if line == "# EOF" => {}
+            None => {
+                older.push_str(line);
+                older.push('\n');
+            }
+        }
+    }
+    older
 }
 
 #[cfg(test)]
@@ -175,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_page_is_the_text_format_and_what_a_label_says_cannot_end_it() {
-        let page = write(vec![Arc::new(Shown)], Bounds { partitions_max: 7, groups_max: 1 }).unwrap();
+        let written = write(vec![Arc::new(Shown)], Bounds { partitions_max: 7, groups_max: 1 }).unwrap();
+        let page = std::str::from_utf8(&written.open_metrics).unwrap();
         let lines: Vec<&str> = page.lines().collect();
         assert_eq!(
             lines[..4],
@@ -191,5 +225,10 @@ mod tests {
         assert!(lines.contains(&"sluice_c_bucket{le=\"+Inf\",way=\"x\"} 1"), "{page}");
         assert!(lines.contains(&"sluice_c_count{way=\"x\"} 1"), "{page}");
         assert_eq!(lines[lines.len() - 2..], ["# TYPE sluice_d gauge", "# EOF"]);
+        let older = std::str::from_utf8(&written.prometheus).unwrap();
+        assert!(older.starts_with("# HELP sluice_a_total Counted.\n# TYPE sluice_a_total counter\nsluice_a_total{"));
+        assert!(older.contains("\n# HELP sluice_b Now.\n# TYPE sluice_b gauge\nsluice_b 7.0\n"), "{older}");
+        assert!(older.ends_with("# TYPE sluice_d gauge\n"), "{older}");
+        assert_eq!(older.lines().count(), lines.len() - 1);
     }
 }

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::page::{self, Bounds, Section};
+use super::page::{self, Bounds, Section, Written};
 use crate::clock::{self, SharedClock};
 use crate::tasks::{self, Changes, TaskFailure, Tasks};
 
@@ -31,7 +30,7 @@ impl From<TaskFailure> for NoPage {
     }
 }
 
-type Outcome = Result<Bytes, NoPage>;
+type Outcome = Result<Written, NoPage>;
 
 /// What one broker shows of itself. Clones share it.
 #[derive(Clone, Debug)]
@@ -71,7 +70,7 @@ impl Metrics {
     ///
     /// # Errors
     /// A section panicked: a bug.
-    pub async fn page(&self, bounds: Bounds) -> Result<Bytes, NoPage> {
+    pub async fn page(&self, bounds: Bounds) -> Result<Written, NoPage> {
         let mut page = self.written(bounds);
         let ended = page.wait_for(Option::is_some).await;
         let ended = ended.map_err(|_| NoPage { reason: "the broker stops".to_owned() })?;
@@ -115,7 +114,7 @@ impl Shared {
             writing.rest_until = Some(ended + rest);
         }
         match written? {
-            Ok(page) => Ok(Bytes::from(page)),
+            Ok(page) => Ok(page),
             Err(error) => Err(NoPage { reason: error.to_string() }),
         }
     }
@@ -166,13 +165,16 @@ mod tests {
         at_barrier(&asked, |asked| &asked.may_end).await;
         let mut second = second;
         let page = second.wait_for(Option::is_some).await.unwrap().clone().unwrap().unwrap();
-        assert!(std::str::from_utf8(&page).unwrap().contains("sluice_asked_total 1\n"));
+        assert!(std::str::from_utf8(&page.open_metrics).unwrap().contains("sluice_asked_total 1\n"));
         assert_eq!(asked.times.load(Ordering::SeqCst), 1);
         let third = tokio::spawn(async move { metrics.page(BOUNDS).await.unwrap() });
         at_barrier(&asked, |asked| &asked.begun).await;
         at_barrier(&asked, |asked| &asked.may_end).await;
         let page = third.await.unwrap();
-        assert!(std::str::from_utf8(&page).unwrap().contains("sluice_asked_total 2\n"), "a later one is written anew");
+        assert!(
+            std::str::from_utf8(&page.open_metrics).unwrap().contains("sluice_asked_total 2\n"),
+            "a later one is written anew"
+        );
     }
 
     #[derive(Debug)]

@@ -13,7 +13,6 @@ use crate::app::App;
 use crate::problem::Problem;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The same text: what the older format does not know stands in comments.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Counters, gauges and histograms of the broker, in the text format of OpenMetrics.
@@ -26,7 +25,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let page = page.map_err(|error| Problem::coded(StatusCode::INTERNAL_SERVER_ERROR, 50002, error.to_string()))?;
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let open = accepted.into_iter().any(|value| value.contains("application/openmetrics-text"));
-    let mut response = with_body(StatusCode::OK, if open { OPEN_METRICS } else { PROMETHEUS }, page);
+    let (kind, text) = if open { (OPEN_METRICS, page.open_metrics) } else { (PROMETHEUS, page.prometheus) };
+    let mut response = with_body(StatusCode::OK, kind, text);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

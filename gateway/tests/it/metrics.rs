@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::broker::Broker;
 use crate::client::Ask;
 
+/// What Prometheus sends, shortened.
+const ACCEPTS: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
 /// One line of a page that is no comment.
 #[derive(Debug)]
 struct Sample {
@@ -81,7 +84,7 @@ impl Sample {
 }
 
 async fn scrape(broker: &Broker) -> BTreeMap<String, Family> {
-    let answer = broker.get("/metrics").await;
+    let answer = Ask::new("GET", "/metrics").header("Accept", ACCEPTS).send(&broker.address).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     parse(answer.text())
 }
@@ -159,8 +162,8 @@ async fn the_type_of_the_answer_is_what_the_scraper_accepts() {
     let plain = broker.get("/metrics").await;
     assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert_eq!(plain.header("cache-control"), Some("no-store"));
-    let accepts = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-    let open = Ask::new("GET", "/metrics").header("Accept", accepts).send(&broker.address).await;
+    assert!(plain.text().contains("\n# TYPE sluice_refusals_total counter\n"), "counters have a type in this one too");
+    let open = Ask::new("GET", "/metrics").header("Accept", ACCEPTS).send(&broker.address).await;
     assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     parse(open.text());
     broker.stop().await;

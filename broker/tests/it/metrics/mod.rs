@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{GroupId, OffsetCommitRequest, RequestHeader};
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
-use sluice_broker::config::BrokerConfig;
+use sluice_broker::config::{BrokerConfig, ConnectionsConfig};
 use sluice_broker::metrics::Bounds;
 
 use crate::kafka_client::{Broker, Client, batch, name, produce};
@@ -19,7 +19,7 @@ struct Scrape(BTreeMap<String, f64>);
 impl Scrape {
     async fn of(broker: &Broker, bounds: Bounds) -> Scrape {
         let page = broker.facts.metrics().page(bounds).await.expect("a page");
-        let page = std::str::from_utf8(&page).expect("text");
+        let page = std::str::from_utf8(&page.open_metrics).expect("text");
         let samples = page.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (sample, value) = line.rsplit_once(' ').expect("a value");
             (sample.to_owned(), value.parse().expect("a number"))
@@ -125,7 +125,8 @@ async fn what_is_beyond_the_bounds_is_in_the_sums_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_connection_is_counted_by_its_reason() {
-    let broker = Broker::start_with(BrokerConfig { max_connections: 1, ..BrokerConfig::default() }).await;
+    let connections = ConnectionsConfig { max_connections: 1, ..ConnectionsConfig::default() };
+    let broker = Broker::start_with(BrokerConfig { connections, ..BrokerConfig::default() }).await;
     let mut first = broker.client().await;
     first.topic("orders").await;
     let mut second = broker.client().await;
