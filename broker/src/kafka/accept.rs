@@ -138,8 +138,8 @@ fn refused(ended: &Ended) -> Option<RefusalClass> {
         Ended::Frame(FrameError::BadLength { .. }) => Some(RefusalClass::FrameLength),
         Ended::Frame(FrameError::Slow { .. }) => Some(RefusalClass::SlowSender),
         Ended::Header(_) => Some(RefusalClass::Header),
-        Ended::Refused(_) => Some(RefusalClass::BadRequest),
-        Ended::NoMemory(_) => Some(RefusalClass::AnswerTooLarge),
+        Ended::Refused(closing) => closing.class,
+        Ended::NoMemory(_) => Some(RefusalClass::MemoryOut),
         Ended::Slow(slow) if slow.reads => Some(RefusalClass::SlowReader),
         Ended::Slow(_) => Some(RefusalClass::SlowSender),
     }

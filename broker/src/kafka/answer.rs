@@ -12,10 +12,12 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use super::call::Call;
 use super::connection::Outcome;
+use super::refusing::Closing;
 use super::throttle::Throttled;
 use super::write::{EncodeError, ReplyBuilder};
 use crate::limits;
 use crate::memory::WorkPermit;
+use crate::refusals::RefusalClass;
 use crate::varint;
 
 /// Rows are encoded into pieces, the first of so many bytes, each as large as all before it.
@@ -32,7 +34,7 @@ pub(super) struct Rows<'a> {
     admitted: Option<WorkPermit>,
     bytes: usize,
     count: usize,
-    refused: Option<String>,
+    refused: Option<Closing>,
 }
 
 impl<'a> Rows<'a> {
@@ -45,29 +47,30 @@ impl<'a> Rows<'a> {
     pub(super) fn push<M: Encodable>(&mut self, row: &M) -> bool {
         match self.try_push(row) {
             Ok(()) => true,
-            Err(reason) => {
-                self.refused.get_or_insert(reason);
+            Err(closing) => {
+                self.refused.get_or_insert(closing);
                 false
             }
         }
     }
 
-    fn try_push<M: Encodable>(&mut self, row: &M) -> Result<(), String> {
-        let size = row.compute_size(self.call.version).map_err(|error| EncodeError::new(&error).to_string())?;
+    fn try_push<M: Encodable>(&mut self, row: &M) -> Result<(), Closing> {
+        let size = row.compute_size(self.call.version).map_err(|error| not_encoded(&error))?;
         self.bytes += size;
         if self.refused.is_some() || self.bytes > limits::ANSWER_BYTES_MAX {
             let (max, rows) = (limits::ANSWER_BYTES_MAX, self.count);
-            return Err(format!("the answer would be larger than {max} bytes after {rows} rows"));
+            let reason = format!("the answer would be larger than {max} bytes after {rows} rows");
+            return Err(Closing::refused(RefusalClass::AnswerTooLarge, reason));
         }
         if self.open.capacity() - self.open.len() < size {
             self.begin_piece(size.max(self.bytes.clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)))?;
         }
-        row.encode(&mut self.open, self.call.version).map_err(|error| EncodeError::new(&error).to_string())?;
+        row.encode(&mut self.open, self.call.version).map_err(|error| not_encoded(&error))?;
         self.count += 1;
         Ok(())
     }
 
-    fn begin_piece(&mut self, bytes: usize) -> Result<(), String> {
+    fn begin_piece(&mut self, bytes: usize) -> Result<(), Closing> {
         if self.bytes > PIECE_BYTES_MAX {
             let admitted = match &mut self.admitted {
                 Some(admitted) => admitted.grow(bytes),
@@ -77,7 +80,7 @@ impl<'a> Rows<'a> {
                     taken.map(|permit| self.admitted = Some(permit))
                 }
             };
-            admitted.map_err(|over| over.to_string())?;
+            admitted.map_err(|over| Closing::refused(RefusalClass::MemoryWork, over.to_string()))?;
         }
         let full = std::mem::replace(&mut self.open, BytesMut::with_capacity(bytes));
         if !full.is_empty() {
@@ -90,14 +93,14 @@ impl<'a> Rows<'a> {
     /// follow the list in this version, tagged fields aside.
     pub(super) fn finish<M: Encodable + HeaderVersion + Throttled>(self, mut response: M, behind: usize) -> Outcome {
         let envelope = self.call.envelope();
-        if let Some(reason) = self.refused {
-            return Outcome::Close(reason);
+        if let Some(closing) = self.refused {
+            return Outcome::Close(closing);
         }
         response.set_throttle(envelope.throttle);
         let flexible = M::header_version(envelope.version) >= 1;
         let mut whole = BytesMut::new();
         if let Err(error) = response.encode(&mut whole, envelope.version) {
-            return Outcome::Close(EncodeError::new(&error).to_string());
+            return Outcome::Close(not_encoded(&error));
         }
         // An empty list is a count: four bytes, or one.
         let (count_bytes, behind) = if flexible { (1, behind + 1) } else { (4, behind) };
@@ -113,6 +116,11 @@ impl<'a> Rows<'a> {
         reply.buffer().put_slice(&behind);
         envelope.reply(reply.finish().map(|reply| reply.built_with(self.admitted)))
     }
+}
+
+/// A bug of ours.
+fn not_encoded(error: &dyn std::fmt::Display) -> Closing {
+    Closing::ours(EncodeError::new(error).to_string())
 }
 
 /// The count in front of a list.

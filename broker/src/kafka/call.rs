@@ -6,11 +6,12 @@ use std::sync::Arc;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use super::connection::Outcome;
+use super::refusing::{Closing, Refusing};
 use super::throttle::{Throttle, Throttled};
 use super::write::{EncodeError, Reply};
 use crate::auth::{Denied, Granted, Resource, Right};
 use crate::context::Context;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 
 /// What clients of a connection are to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,16 @@ impl Call<'_> {
         self.engine.auth().ask(&self.ctx, resource)
     }
 
+    /// Counts and logs an error, if it is a refusal: its answer is a code alone.
+    pub(super) fn note(&self, error: &EngineError) {
+        self.refusing().note(error);
+    }
+
+    /// For errors that are known when this call has ended.
+    pub(super) fn refusing(&self) -> Refusing {
+        Refusing::new(self.engine.refusals().clone(), self.ctx.clone())
+    }
+
     /// The response in the version of the request.
     pub(super) fn encode<M: Encodable + HeaderVersion + Throttled + Send + 'static>(&self, response: M) -> Outcome {
         self.envelope().seal(response)
@@ -82,7 +93,7 @@ impl Envelope {
     pub(super) fn reply(self, encoded: Result<Reply, EncodeError>) -> Outcome {
         match encoded {
             Ok(reply) => Outcome::Reply(reply.throttled(self.throttle)),
-            Err(error) => Outcome::Close(error.to_string()),
+            Err(error) => Outcome::Close(Closing::ours(error.to_string())),
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{FrameError, FrameReader};
 use super::header::{self, HeaderError, Request};
 use super::outlet::Outlet;
+use super::refusing::Closing;
 use super::sending::Sending;
 use super::throttle::Throttle;
 use super::write::Reply;
@@ -33,7 +34,7 @@ pub(super) enum Outcome {
     /// Nothing is sent (acks=0).
     Silent,
     /// The connection ends: the request cannot be answered, or Kafka says so by closing.
-    Close(String),
+    Close(Closing),
 }
 
 /// A produce that has appended or holds its places; its outcome comes when it is durable.
@@ -61,8 +62,8 @@ pub(super) enum Ended {
     #[error(transparent)]
     Header(#[from] HeaderError),
     /// By a handler.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", .0.reason)]
+    Refused(Closing),
     /// The peer does not take its answers.
     #[error("cannot write: {0}")]
     Write(#[from] std::io::Error),

@@ -11,6 +11,7 @@ use super::call::{Advertised, Call, Envelope};
 use super::connection::{Answering, InFlight, Outcome};
 use super::header::Request;
 use super::metering::Metering;
+use super::refusing::Closing;
 use super::throttle::Throttle;
 use super::{bounds, costs, handlers, versions};
 use crate::context::Context;
@@ -51,7 +52,7 @@ macro_rules! outcome {
                 drop($request);
                 $handler(&$call, body).await
             }
-            Err(reason) => Outcome::Close(reason),
+            Err(closing) => Outcome::Close(closing),
         }
     };
 }
@@ -78,7 +79,7 @@ macro_rules! answer {
                 drop($request);
                 $call.encode($handler(&$call, body).await)
             }
-            Err(reason) => Outcome::Close(reason),
+            Err(closing) => Outcome::Close(closing),
         }
     };
 }
@@ -92,7 +93,7 @@ impl Answering for Dispatcher {
         let in_flight = match decoded {
             // WORK is given back before the produce waits for its turn.
             Ok((body, _work)) => handlers::produce::begin(&call, body).await,
-            Err(reason) => std::future::ready(Outcome::Close(reason)).boxed(),
+            Err(closing) => std::future::ready(Outcome::Close(closing)).boxed(),
         };
         async move {
             let outcome = in_flight.await;
@@ -156,7 +157,7 @@ impl Dispatcher {
                 answer!(request, call, handlers::describe_topic_partitions::handle)
             }
             // The header parser lets no key through that has no row in `versions`, and each row has an arm (tested).
-            other => Outcome::Close(format!("{other:?} is not offered")),
+            other => Outcome::Close(Closing::ours(format!("{other:?} is not offered"))),
         }
     }
 }
@@ -167,15 +168,13 @@ fn answer_unknown_api_versions(call: &Call<'_>) -> Outcome {
 }
 
 /// The request, and its memory while it is at work.
-fn decode<R: Decodable>(call: &Call<'_>, request: &Request) -> Result<(R, WorkPermit), String> {
+fn decode<R: Decodable>(call: &Call<'_>, request: &Request) -> Result<(R, WorkPermit), Closing> {
     let Request { key, version, body, .. } = request;
-    let refused = |error: &dyn std::fmt::Display| format!("{key:?} version {version} cannot be decoded: {error}");
+    let text = |error: &dyn std::fmt::Display| format!("{key:?} version {version} cannot be decoded: {error}");
+    let refused = |error: &dyn std::fmt::Display| Closing::refused(RefusalClass::BadRequest, text(error));
     let walked = bounds::check(*key, *version, body).map_err(|error| refused(&error))?;
     let work = call.engine.memory().work(call.ctx.source(), "a decoded request", costs::of(*key, walked));
-    let work = work.map_err(|over| {
-        call.engine.refusals().note(RefusalClass::MemoryWork, &call.ctx, &over);
-        refused(&over)
-    })?;
+    let work = work.map_err(|over| Closing::refused(RefusalClass::MemoryWork, text(&over)))?;
     let decoded = R::decode(&mut body.clone(), *version).map_err(|error| refused(&error))?;
     Ok((decoded, work))
 }

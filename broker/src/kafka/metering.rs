@@ -148,6 +148,7 @@ impl Section for Metering {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use crate::kafka::refusing::Closing;
     use crate::kafka::write::Reply;
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!((heartbeats.response_bytes.get(), heartbeats.under_way.get()), (10, 1));
         drop(second);
         assert_eq!(heartbeats.under_way.get(), 0, "given up");
-        metering.begin(ApiKey::Heartbeat, 0).unwrap().end(&Outcome::Close("a reason".into()));
+        metering.begin(ApiKey::Heartbeat, 0).unwrap().end(&Outcome::Close(Closing::ours("a reason")));
         assert_eq!(heartbeats.closed.get(), 1);
         assert!(metering.begin(ApiKey::Vote, 0).is_none());
     }

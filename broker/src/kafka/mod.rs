@@ -20,6 +20,7 @@ mod header;
 mod listener;
 mod metering;
 mod outlet;
+mod refusing;
 mod sending;
 mod throttle;
 mod versions;

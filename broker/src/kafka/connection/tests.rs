@@ -222,7 +222,7 @@ async fn a_refused_produce_ends_the_connection_after_the_answers_before_it() {
         it.send(ApiKey::Produce, 3, correlation).await;
         it.event().await;
     }
-    it.script.finish(2, Outcome::Close("no".into()));
+    it.script.finish(2, Outcome::Close(Closing::ours("no")));
     it.script.finish(1, reply(1));
     assert_eq!(it.answered().await, 1);
     assert!(matches!(it.running.await.unwrap(), Ended::Refused(_)));
@@ -235,7 +235,7 @@ async fn rule_7_a_refused_produce_gives_up_the_produces_behind_it() {
         it.send(ApiKey::Produce, 3, correlation).await;
         it.event().await;
     }
-    it.script.finish(1, Outcome::Close("no".into()));
+    it.script.finish(1, Outcome::Close(Closing::ours("no")));
     assert!(matches!(it.running.await.unwrap(), Ended::Refused(_)));
     assert!(it.script.ends.lock()[&2].is_closed(), "nobody polls the second any more");
 }

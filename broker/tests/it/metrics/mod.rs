@@ -138,3 +138,27 @@ async fn a_refused_connection_is_counted_by_its_reason() {
     assert_eq!(scrape.value("sluice_kafka_connections_accepted_total"), 1.0);
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_a_client_meets_is_counted_although_its_answer_is_a_code_alone() {
+    let broker = Broker::start().await;
+    let mut client = broker.client().await;
+    client.topic("orders").await;
+    let large = "x".repeat(1_100_000);
+    assert_eq!(client.produce("orders", batch(&[&large])).await.error_code, 10, "MESSAGE_TOO_LARGE");
+    assert_eq!(client.produce("orders", batch(&["small"])).await.error_code, 0);
+    let mut other = broker.client().await;
+    other.send_frame(b"\0\x03\0\x0c\0\0\0\x07\xff\xff\0garbage").await;
+    other.closed().await;
+    let counted = |scrape: &Scrape, class| scrape.value(&format!("sluice_refusals_total{{class=\"{class}\"}}"));
+    let mut scrape = Scrape::of(&broker, BOUNDS).await;
+    assert_eq!(counted(&scrape, "too_large"), 1.0);
+    // The end of a connection is noted behind the close that its client sees.
+    let noted = async {
+        while counted(&scrape, "bad_request") < 1.0 {
+            scrape = Scrape::of(&broker, BOUNDS).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), noted).await.expect("the refused request is counted");
+    broker.stop().await;
+}

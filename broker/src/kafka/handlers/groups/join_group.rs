@@ -28,6 +28,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: JoinGroupRequest)
     match call.engine.join_group(group, translate(call, &request)).await {
         Ok(answer) => joined(call, answer),
         Err(error) => {
+            call.refusing().note_group(&error);
             let member = match &error {
                 GroupError::MemberIdRequired { member } => member.as_str(),
                 _ => &member,

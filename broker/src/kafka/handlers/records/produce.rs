@@ -20,9 +20,11 @@ use crate::kafka::call::{Call, Envelope};
 use crate::kafka::connection::{InFlight, Outcome};
 use crate::kafka::errors;
 use crate::kafka::handlers::wire::{self, Told};
+use crate::kafka::refusing::Closing;
 use crate::log::Appended;
 use crate::record::raw::RawHeader;
 use crate::record::{Compression, RecordError};
+use crate::refusals::RefusalClass;
 use crate::tasks::Parts;
 
 /// Topics are named by id (KIP-516).
@@ -60,7 +62,11 @@ pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest) ->
             .map(|topic| topic_response(topic, topic.partitions.iter().map(|part| failed(part.index, code)).collect()));
         return std::future::ready(respond(envelope, acks, topics.collect())).boxed();
     }
-    let answer = move |outcomes| respond(envelope, acks, topic_responses(version, &asked, outcomes));
+    let refusing = call.refusing();
+    let answer = move |outcomes: Vec<Result<Appended, EngineError>>| {
+        outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).for_each(|error| refusing.note(error));
+        respond(envelope, acks, topic_responses(version, &asked, outcomes))
+    };
     match call.engine.begin_produce(&call.ctx, topics).await {
         BegunProduce::Appended(in_flight) => async move { answer(in_flight.outcome().await) }.boxed(),
         BegunProduce::Queued(queued) => {
@@ -73,7 +79,7 @@ pub(in crate::kafka) async fn begin(call: &Call<'_>, request: ProduceRequest) ->
                 match task.next_ended().await {
                     Some(in_flight) => answer(in_flight.outcome().await),
                     // Only the end of the runtime.
-                    None => Outcome::Close("the broker is shutting down".into()),
+                    None => Outcome::Close(Closing::ours("the broker is shutting down")),
                 }
             }
             .boxed()
@@ -206,7 +212,10 @@ fn respond(envelope: Envelope, acks: i16, responses: Vec<TopicProduceResponse>) 
         // Nothing is sent; a failure closes the connection, as in Kafka, so that the client looks at its metadata again.
         let failure = responses.iter().flat_map(|topic| &topic.partition_responses).find(|part| part.error_code != 0);
         return match failure {
-            Some(part) => Outcome::Close(format!("a produce without acks failed with error {}", part.error_code)),
+            Some(part) => {
+                let reason = format!("a produce without acks failed with error {}", part.error_code);
+                Outcome::Close(Closing::refused(RefusalClass::BadRequest, reason))
+            }
             None => Outcome::Silent,
         };
     }

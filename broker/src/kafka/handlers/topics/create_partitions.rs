@@ -37,7 +37,10 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsR
 }
 
 async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), (i16, String)> {
-    let refused = |error: &EngineError| (errors::code(error), errors::text(error).to_string());
+    let refused = |error: &EngineError| {
+        call.note(error);
+        (errors::code(error), errors::text(error).to_string())
+    };
     let named = TopicRef::name(&topic.name);
     let permit = call.ask(named.clone()).map_err(|denied| refused(&denied.into()))?;
     if let Some(assignments) = &topic.assignments {

@@ -43,7 +43,10 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreateTopicsReque
 
 async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refused> {
     let new = new_topic(call, topic)?;
-    let refused = |error: &EngineError| (errors::code(error), errors::text(error).to_string());
+    let refused = |error: &EngineError| {
+        call.note(error);
+        (errors::code(error), errors::text(error).to_string())
+    };
     let planned = new.partitions.unwrap_or(call.engine.config().num_partitions);
     let set = new.configs.clone();
     let permit = call.ask(TopicRef::name(&topic.name)).map_err(|denied| refused(&denied.into()))?;

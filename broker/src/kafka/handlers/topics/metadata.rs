@@ -96,6 +96,7 @@ fn failed(
     named: &TopicRef,
     error: &EngineError,
 ) -> MetadataResponseTopic {
+    call.note(error);
     // Names are nullable from version 12 on only.
     let name = match named {
         TopicRef::Id(_) if call.version >= BY_ID_SINCE => None,
