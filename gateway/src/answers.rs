@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use sluice_broker::memory::{OverBudget, WorkPermit};
+use sluice_broker::refusals::RefusalClass;
 
 use crate::app::{App, Peer};
 use crate::problem::Problem;
@@ -65,5 +66,5 @@ fn broken() -> Problem {
 }
 
 fn too_large(over: &OverBudget) -> Problem {
-    Problem::coded(StatusCode::INTERNAL_SERVER_ERROR, 50002, over.to_string())
+    Problem::coded(StatusCode::INTERNAL_SERVER_ERROR, 50002, over.to_string()).refused(RefusalClass::MemoryOut)
 }

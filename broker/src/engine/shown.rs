@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Engine;
 use crate::ids::{Offset, TopicName, TopicPartition};
 use crate::log::{LogError, Offsets, Partition};
+use crate::memory::PoolUse;
 use crate::metrics::{Page, Rows, Section};
 use crate::refusals::RefusalClass;
 use crate::topics::Topic;
@@ -26,6 +27,7 @@ impl Section for Engine {
                 rows.count(&[("class", class.label())], self.refusals.count(*class));
             }
         });
+        self.show_memory(page);
         self.show_partitions(page);
         self.show_groups(page);
         self.show_plugins(page);
@@ -62,6 +64,29 @@ impl Sums {
 }
 
 impl Engine {
+    fn show_memory(&self, page: &mut Page<'_>) {
+        let pools = self.memory.pools();
+        let mut of_each = |name, help, value: fn(&PoolUse) -> usize| {
+            page.gauges(name, help, |rows| {
+                for pool in &pools {
+                    rows.number(&[("door", pool.door), ("pool", pool.pool)], signed(value(&pool.usage)));
+                }
+            });
+        };
+        of_each("sluice_memory_pool_max_bytes", "Bytes of a pool of the memory budget.", |pool| pool.max);
+        of_each("sluice_memory_pool_held_bytes", "Bytes of it that are held.", |pool| pool.held);
+        of_each("sluice_memory_pool_waiting", "Requests that wait for bytes of it.", |pool| pool.waiting);
+        let mut count = |name, help, value: fn(&PoolUse) -> u64| {
+            page.counters(name, help, |rows| {
+                for pool in &pools {
+                    rows.count(&[("door", pool.door), ("pool", pool.pool)], value(&pool.usage));
+                }
+            });
+        };
+        count("sluice_memory_pool_refused", "Requests that it refused.", |pool| pool.refused);
+        count("sluice_memory_pool_ended", "Connections that it ended: slow while others waited.", |pool| pool.ended);
+    }
+
     fn show_partitions(&self, page: &mut Page<'_>) {
         let mut topics = self.catalog.topics();
         // Those of clients first: the others are few, and always there.

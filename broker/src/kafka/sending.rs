@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connection::{Ended, Outcome};
 use super::outlet::Outlet;
+use super::refusing::Closing;
 use super::throttle::Throttle;
 use super::write::{self, Pieces, Reply};
 use crate::memory::{DoorBudget, Line, OutPermit};
@@ -39,7 +40,7 @@ impl<W: Outlet> Sending<W> {
                 self.write(ready).await
             }
             Outcome::Silent => Ok(Throttle::NONE),
-            Outcome::Close(reason) => Err(Ended::Refused(reason)),
+            Outcome::Close(closing) => Err(Ended::Refused(closing)),
         }
     }
 
@@ -82,7 +83,7 @@ impl<W: Outlet> Sending<W> {
 impl Ready {
     fn encoded(reply: Reply, permit: OutPermit, copies: bool) -> Result<Ready, Ended> {
         let throttle = reply.throttle();
-        let mut pieces = reply.encode().map_err(|error| Ended::Refused(error.to_string()))?;
+        let mut pieces = reply.encode().map_err(|error| Ended::Refused(Closing::ours(error.to_string())))?;
         if copies {
             pieces.copy_small();
         }

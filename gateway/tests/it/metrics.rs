@@ -221,3 +221,17 @@ async fn the_page_in_the_docs_lists_every_metric_with_its_type_and_labels_and_no
     }
     broker.stop().await;
 }
+
+#[test]
+fn the_alerts_use_documented_metrics_only() {
+    let (documented, mut used) = (documented(), 0);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for word in include_str!("../../../docs/alerts.yml").split(|c| !is_name(c)) {
+        if word.starts_with("sluice_") || word.starts_with("process_") {
+            let family = word.strip_suffix("_bucket").unwrap_or(word);
+            assert!(documented.contains_key(family), "docs/metrics.md does not list {family}");
+            used += 1;
+        }
+    }
+    assert!(used >= 10, "{used}");
+}
