@@ -62,6 +62,7 @@ fn class(error: &EngineError) -> Option<RefusalClass> {
     match error {
         EngineError::Record(RecordError::TooLarge { .. })
         | EngineError::Append(AppendError::Record(RecordError::TooLarge { .. })) => Some(RefusalClass::TooLarge),
+        EngineError::Append(AppendError::TooManyProducers { .. }) => Some(RefusalClass::Producers),
         EngineError::OverBudget(_) => Some(RefusalClass::MemoryWork),
         EngineError::OverShare(_) => Some(RefusalClass::MemoryState),
         EngineError::Topic(error) => class_of_topic(error),
