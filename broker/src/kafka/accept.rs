@@ -13,7 +13,7 @@ use super::dispatch::Dispatcher;
 use super::frame::{FrameError, FrameReader};
 use super::listener::advertised_locally;
 use super::metering::Metering;
-use super::sending::Sending;
+use super::sending::{SendError, Sending};
 use crate::clock;
 use crate::connections::{ConnectionLimits, Connections, Place};
 use crate::engine::Engine;
@@ -133,13 +133,13 @@ async fn serve(
 fn refused(ended: &Ended) -> Option<RefusalClass> {
     match ended {
         Ended::Closed
-        | Ended::Write(_)
+        | Ended::Send(SendError::Write(_) | SendError::Encode(_))
         | Ended::Frame(FrameError::Read(_) | FrameError::Truncated | FrameError::Idle(_)) => None,
         Ended::Frame(FrameError::BadLength { .. }) => Some(RefusalClass::FrameLength),
         Ended::Frame(FrameError::Slow { .. }) => Some(RefusalClass::SlowSender),
         Ended::Header(_) => Some(RefusalClass::Header),
         Ended::Refused(closing) => closing.class,
-        Ended::NoMemory(_) => Some(RefusalClass::MemoryOut),
+        Ended::Send(SendError::NoMemory(_)) => Some(RefusalClass::MemoryOut),
         Ended::Slow(slow) if slow.reads => Some(RefusalClass::SlowReader),
         Ended::Slow(_) => Some(RefusalClass::SlowSender),
     }

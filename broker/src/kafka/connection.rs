@@ -19,12 +19,12 @@ use super::frame::{FrameError, FrameReader};
 use super::header::{self, HeaderError, Request};
 use super::outlet::Outlet;
 use super::refusing::Closing;
-use super::sending::Sending;
+use super::sending::{SendError, Sending};
 use super::throttle::Throttle;
 use super::write::Reply;
 use crate::clock;
 use crate::limits;
-use crate::memory::{OverBudget, SlowPeer};
+use crate::memory::SlowPeer;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -64,15 +64,12 @@ pub(super) enum Ended {
     /// By a handler.
     #[error("{}", .0.reason)]
     Refused(Closing),
-    /// The peer does not take its answers.
-    #[error("cannot write: {0}")]
-    Write(#[from] std::io::Error),
+    /// An answer could not be sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
     /// By the memory budget.
     #[error(transparent)]
     Slow(SlowPeer),
-    /// An answer that is larger than any may be.
-    #[error(transparent)]
-    NoMemory(OverBudget),
 }
 
 /// A produce whose answer waits.
@@ -160,7 +157,7 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
                 outcome = front(&mut self.waiting) => outcome,
             };
             self.waiting_bytes -= pop(&mut self.waiting);
-            let throttle = self.sending.send(outcome).await?;
+            let throttle = send(&mut self.sending, outcome).await?;
             mute(&mut self.muted, throttle);
         }
     }
@@ -219,7 +216,7 @@ impl<R: AsyncRead + Unpin, W: Outlet, A: Answering> Connection<R, W, A> {
     }
 
     async fn send(&mut self, outcome: Outcome) -> Result<(), Ended> {
-        let throttle = self.sending.send(outcome).await?;
+        let throttle = send(&mut self.sending, outcome).await?;
         mute(&mut self.muted, throttle);
         Ok(())
     }
@@ -242,6 +239,15 @@ async fn front(waiting: &mut VecDeque<Waiting>) -> Outcome {
 /// Takes the oldest produce away and returns its bytes.
 fn pop(waiting: &mut VecDeque<Waiting>) -> usize {
     waiting.pop_front().map_or(0, |waiting| waiting.bytes)
+}
+
+/// Sends an outcome; returns how long the peer is not to be read after it.
+async fn send<W: Outlet>(sending: &mut Sending<W>, outcome: Outcome) -> Result<Throttle, Ended> {
+    match outcome {
+        Outcome::Reply(reply) => Ok(sending.send(reply).await?),
+        Outcome::Silent => Ok(Throttle::NONE),
+        Outcome::Close(reason) => Err(Ended::Refused(reason)),
+    }
 }
 
 /// Mutes for that time from now on, and never ends an earlier one too soon.

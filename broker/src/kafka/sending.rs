@@ -3,12 +3,24 @@
 
 use std::time::Duration;
 
-use super::connection::{Ended, Outcome};
 use super::outlet::Outlet;
-use super::refusing::Closing;
 use super::throttle::Throttle;
-use super::write::{self, Pieces, Reply};
-use crate::memory::{DoorBudget, Line, OutPermit};
+use super::write::{self, EncodeError, Pieces, Reply};
+use crate::memory::{DoorBudget, Line, OutPermit, OverBudget};
+
+/// Why an answer was not sent. The connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// A bug of ours, or a text too long for its field.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// It is larger than any may be.
+    #[error(transparent)]
+    NoMemory(#[from] OverBudget),
+    /// The peer does not take it.
+    #[error("cannot write: {0}")]
+    Write(#[from] std::io::Error),
+}
 
 /// The half of a connection that answers are written to.
 pub(super) struct Sending<W> {
@@ -32,32 +44,25 @@ impl<W: Outlet> Sending<W> {
         Sending { stream, budget, line, stall }
     }
 
-    /// Sends an outcome; returns how long the peer is not to be read after it.
-    pub(super) async fn send(&mut self, outcome: Outcome) -> Result<Throttle, Ended> {
-        match outcome {
-            Outcome::Reply(reply) => {
-                let ready = self.ready(reply).await?;
-                self.write(ready).await
-            }
-            Outcome::Silent => Ok(Throttle::NONE),
-            Outcome::Close(closing) => Err(Ended::Refused(closing)),
-        }
+    /// Sends an answer; returns how long the peer is not to be read after it.
+    pub(super) async fn send(&mut self, reply: Reply) -> Result<Throttle, SendError> {
+        let ready = self.ready(reply).await?;
+        self.write(ready).await
     }
 
     /// The answer, encoded as soon as there is memory for it. The caller holds no other.
-    pub(super) async fn ready(&self, reply: Reply) -> Result<Ready, Ended> {
+    pub(super) async fn ready(&self, reply: Reply) -> Result<Ready, SendError> {
         match self.ready_now(reply)? {
             Ok(ready) => Ok(ready),
             Err(reply) => {
-                let permit = self.budget.output(&self.line, reply.size()).await;
-                let permit = permit.map_err(Ended::NoMemory)?;
+                let permit = self.budget.output(&self.line, reply.size()).await?;
                 Ready::encoded(reply, permit, false)
             }
         }
     }
 
     /// The answer if there is memory for it now; else as it was. Copies are made only where they are free.
-    pub(super) fn ready_now(&self, reply: Reply) -> Result<Result<Ready, Reply>, Ended> {
+    pub(super) fn ready_now(&self, reply: Reply) -> Result<Result<Ready, Reply>, SendError> {
         let (size, copyable) = (reply.size(), reply.copyable());
         if copyable > 0
             && let Some(permit) = self.budget.try_output(&self.line, size + copyable)
@@ -71,7 +76,7 @@ impl<W: Outlet> Sending<W> {
     }
 
     /// Writes it and gives its memory back; returns how long the peer is not to be read after it.
-    pub(super) async fn write(&mut self, ready: Ready) -> Result<Throttle, Ended> {
+    pub(super) async fn write(&mut self, ready: Ready) -> Result<Throttle, SendError> {
         let Ready { pieces, throttle, held } = ready;
         let at_peer = self.line.at_peer();
         write::write_all(&mut self.stream, pieces, self.stall, &self.line).await?;
@@ -81,9 +86,9 @@ impl<W: Outlet> Sending<W> {
 }
 
 impl Ready {
-    fn encoded(reply: Reply, permit: OutPermit, copies: bool) -> Result<Ready, Ended> {
+    fn encoded(reply: Reply, permit: OutPermit, copies: bool) -> Result<Ready, SendError> {
         let throttle = reply.throttle();
-        let mut pieces = reply.encode().map_err(|error| Ended::Refused(Closing::ours(error.to_string())))?;
+        let mut pieces = reply.encode()?;
         if copies {
             pieces.copy_small();
         }

@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::class::Class;
 use super::line::{AtPeer, Line, SlowPeer};
-use super::pool::{Class, Grant, PATIENCE, Pool, PoolUse, Request, Shares, Ticket};
+use super::pool::{Grant, PATIENCE, Pool, PoolUse, Request, Shares, Ticket};
 use super::split::DoorSplit;
 use crate::clock;
 

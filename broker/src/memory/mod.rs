@@ -32,6 +32,7 @@
 //!
 //! The property test in `tests.rs` plays this with random peers and its own clock.
 
+mod class;
 mod door;
 mod line;
 mod pool;
@@ -46,15 +47,13 @@ pub(crate) use door::STEP_BYTES;
 pub use door::{DoorBudget, OutPermit, OverBudget, Receipt, WorkPermit};
 pub use line::{AtPeer, Line, SlowPeer};
 pub use pool::PoolUse;
+pub use split::MEMORY_BYTES_MIN;
 pub use state::{OverShare, Owner, StateBudget, StatePermit};
 
 use door::WorkPool;
 use split::Split;
 
 use crate::context::Source;
-
-/// The smallest budget with which every request of a default client can be served.
-pub const MEMORY_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// The budget. Clones share it.
 #[derive(Clone, Debug)]

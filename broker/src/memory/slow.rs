@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::class::{CLASSES, Class};
 use super::line::{Line, Phase};
-use super::pool::{CLASSES, Class};
 
 /// A peer that moves so many bytes a second is not slow.
 pub(super) const SLOW_BYTES_PER_S: u64 = 256 * 1024;

@@ -14,9 +14,12 @@
 //! So the largest frame has 14/64 of the budget (56 MiB at the default, 14 MiB at the smallest; Kafka's own bound of 100 MiB
 //! is met from 460 MiB on), and the largest HTTP body 8/64.
 
-use super::pool::{CLASSES, MIDDLE_BYTES_MAX, Shares};
+use super::class::{CLASSES, MIDDLE_BYTES_MAX};
+use super::pool::Shares;
 use crate::limits;
 
+/// The smallest budget with which every request of a default client can be served.
+pub const MEMORY_BYTES_MIN: u64 = 64 * 1024 * 1024;
 const PARTS: usize = 64;
 const KAFKA: Parts = Parts { input: 4, largest: 14, work: 7, output: 5 };
 const HTTP: Parts = Parts { input: 2, largest: 8, work: 6, output: 4 };
@@ -27,7 +30,7 @@ const MIDDLE: usize = 1;
 
 const _: () =
     assert!(KAFKA.total() + HTTP.total() + OWN_WORK + STATE == PARTS, "the pools are the budget, no more and no less");
-const _: () = assert!(super::MEMORY_BYTES_MIN as usize / PARTS * MIDDLE >= MIDDLE_BYTES_MAX);
+const _: () = assert!(MEMORY_BYTES_MIN as usize / PARTS * MIDDLE >= MIDDLE_BYTES_MAX);
 
 /// One door, in 64ths.
 #[derive(Clone, Copy)]
@@ -90,8 +93,7 @@ fn shares(pool: usize, reserved: [usize; CLASSES]) -> Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MEMORY_BYTES_MIN;
-    use crate::memory::pool::SMALL_BYTES_MAX;
+    use crate::memory::class::SMALL_BYTES_MAX;
 
     #[test]
     fn the_pools_together_are_the_budget() {

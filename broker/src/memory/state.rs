@@ -14,7 +14,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::pool::PoolUse;
-use crate::context::{Context, Principal};
+use crate::context::{Context, Principal, Source};
 
 /// One owner may have this part of STATE.
 const OWNERS: usize = 16;
@@ -22,11 +22,11 @@ const OWNERS: usize = 16;
 /// Who is charged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// Somebody who has authenticated, or a service of the broker.
+    /// Somebody who has authenticated.
     Principal(Principal),
     /// Everybody at one address (IPv6: in one network of 64 bits, which one person has all of).
     Address(IpAddr),
-    /// The broker itself, for what it has read from its logs.
+    /// The broker itself, for its services and for what it has read from its logs: it has no share, and is never refused.
     Broker,
 }
 
@@ -35,6 +35,8 @@ impl Owner {
     #[must_use]
     pub fn of(ctx: &Context) -> Owner {
         match ctx.peer() {
+            // Its services wait and read for everybody.
+            _ if ctx.source() == Source::Internal => Owner::Broker,
             Some(peer) if ctx.is_anonymous() => Owner::Address(network(peer.ip())),
             _ => Owner::Principal(ctx.principal().clone()),
         }
@@ -250,6 +252,15 @@ mod tests {
         assert_eq!(state.usage().held, 1_000_000);
         drop(loaded);
         assert_eq!(state.usage().held, 0);
+    }
+
+    #[test]
+    fn the_brokers_own_services_are_counted_and_never_refused() {
+        let state = StateBudget::new(1_600);
+        let own = state.hold(Owner::of(&Context::internal("delay")), 5_000).unwrap();
+        assert!(state.hold(at("10.0.0.1"), 100).is_ok(), "they take nobody's share");
+        assert_eq!(state.usage().held, 5_000);
+        drop(own);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use futures::poll;
 use proptest::prelude::*;
 
-use super::pool::{Class, Grant, MIDDLE_BYTES_MAX, Pool, Request, Shares, Ticket};
+use super::class::{Class, MIDDLE_BYTES_MAX};
+use super::pool::{Grant, Pool, Request, Shares, Ticket};
 use super::*;
 use crate::clock::timeout;
 

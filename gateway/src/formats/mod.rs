@@ -9,11 +9,21 @@ use sluice_broker::door::Message;
 
 use crate::problem::Problem;
 
-/// Refuses a message over the limit: key, value and headers together.
-pub(crate) fn check_size(message: &Message, limit: usize) -> Result<(), Problem> {
+/// Bytes of a message: key, value and headers together.
+pub(crate) fn size(message: &Message) -> usize {
     let of = |bytes: &Option<::bytes::Bytes>| bytes.as_ref().map_or(0, ::bytes::Bytes::len);
     let headers: usize = message.headers.iter().map(|header| header.key.len() + of(&header.value)).sum();
-    if of(&message.key) + of(&message.value) + headers > limit {
+    of(&message.key) + of(&message.value) + headers
+}
+
+/// Bytes that a message takes in memory.
+pub(crate) fn cost(message: &Message) -> usize {
+    size_of::<Message>() + size_of_val(message.headers.as_slice()) + size(message)
+}
+
+/// Refuses a message over the limit.
+pub(crate) fn check_size(message: &Message, limit: usize) -> Result<(), Problem> {
+    if size(message) > limit {
         return Err(Problem::too_large("a record", limit));
     }
     Ok(())

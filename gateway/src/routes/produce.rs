@@ -15,7 +15,7 @@ use sluice_broker::memory::Line;
 use super::{answer, nothing};
 use crate::app::{App, Caller, Segments};
 use crate::body::{self, Limit};
-use crate::formats::{check_size, raw, v2};
+use crate::formats::{check_size, cost, raw, v2};
 use crate::media::{ProduceBody, produce_body};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -141,13 +141,16 @@ async fn produce(
             (read.into_iter().map(place).collect::<Result<_, Problem>>()?, held)
         }
     };
+    // A raw record is its body, which is counted already.
+    let decoded = if raw { 0 } else { messages.iter().map(|(_, message)| cost(message)).sum() };
+    let decoded = app.memory.work("a decoded request", decoded)?;
     let request = ProduceRequest { topic, messages, acks, compression, expected_offset };
     let door = app.door.clone();
     let outcome = app
         .finish(async move {
             let outcome = door.produce(&caller.0, request).await;
             // Messages may be copies of the body: they count as long as they are there.
-            drop(held);
+            drop((held, decoded));
             Ok(outcome?)
         })
         .await?;

@@ -143,3 +143,34 @@ async fn localhost_answers_on_both_families() {
     }
     broker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_trickle_stop_nobody() {
+    let broker = Broker::start_with(|_| {}, |broker| broker.memory_max_bytes = 64 << 20).await;
+    let mut uploads = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(&broker.address).await.expect("connected");
+        let head = format!(
+            "POST /topics/t HTTP/1.1\r\nHost: {}\r\nContent-Type: {V2_BINARY}\r\nContent-Length: 8000000\r\n\r\n",
+            broker.address
+        );
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        uploads.push(tokio::spawn(async move {
+            // The gateway reads as much as it admits, and may close it.
+            let _ = stream.write_all(&[b' '; 1 << 20]).await;
+            std::future::pending::<()>().await;
+        }));
+    }
+    let bystander = async {
+        broker.post("/topics/t", "small").await.expect(200);
+        broker.post("/topics/t", vec![b'x'; 1_000_000]).await.expect(200);
+        assert_eq!(broker.get("/topics").await.status, 200);
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), bystander).await.expect("the bystander is served");
+    // A large one waits for those that do not come; each is ended when it is in the way.
+    let record = format!(r#"{{"records":[{}{{"value":"AAAA"}}]}}"#, " ".repeat(3_000_000));
+    let large = broker.send("POST", "/topics/t", V2_BINARY, record);
+    let large = tokio::time::timeout(std::time::Duration::from_secs(60), large).await.expect("it is served");
+    large.expect(200);
+    broker.stop().await;
+}

@@ -342,3 +342,56 @@ async fn a_muted_connection_still_ends_when_the_broker_stops() {
     assert!(matches!(it.running.await.unwrap(), Ended::Closed));
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
+
+/// A connection over this budget, as the listener owns it: ended with all that it holds when the budget says so.
+fn start_over(budget: &Budget) -> (DuplexStream, Script, mpsc::Receiver<Event>, tokio::task::JoinHandle<Ended>) {
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let (reading, writing) = tokio::io::split(server);
+    let (sender, events) = mpsc::channel(100);
+    let script = Script { events: sender, ends: Arc::default() };
+    let (long, line, door) = (Duration::from_secs(600), Line::default(), budget.kafka().clone());
+    let frames = FrameReader::new(reading, door.clone(), line.clone(), long);
+    let sending = Sending::new(writing, door, line.clone(), long);
+    let connection = Connection::new(frames, sending, script.clone());
+    let running = tokio::spawn(async move {
+        tokio::select! {
+            ended = connection.run(CancellationToken::new()) => ended,
+            slow = line.ended() => Ended::Slow(slow),
+        }
+    });
+    (client, script, events, running)
+}
+
+/// Asks for an answer of so many bytes, and does not read it.
+async fn asks_for(bytes: usize, over: &Budget) -> (DuplexStream, tokio::task::JoinHandle<Ended>) {
+    let (mut client, script, mut events, running) = start_over(over);
+    client.write_all(b"\0\0\0\x0a\0\x03\0\0\0\0\0\x01\xff\xff").await.unwrap();
+    assert_eq!(events.recv().await, Some(Event::OtherBegins(1)));
+    let mut reply = ReplyBuilder::new(1, false, 0);
+    reply.buffer().put_bytes(7, bytes);
+    script.finish(1, Outcome::Reply(reply.finish().unwrap()));
+    (client, running)
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_that_do_not_read_hold_up_nobody_small_and_are_ended_when_somebody_large_has_waited_for_a_second() {
+    let budget = Budget::new(64 * 1024 * 1024);
+    let share = budget.kafka().output_share();
+    let mut unread = Vec::new();
+    for _ in 0..5 {
+        unread.push(asks_for(share, &budget).await);
+    }
+    let (mut small, _running) = asks_for(1_000, &budget).await;
+    assert_eq!(small.read_i32().await.unwrap(), 1_004, "its share is its own");
+    let (mut large, _running) = asks_for(share, &budget).await;
+    let reads = async {
+        let mut answer = vec![0; share + 8];
+        large.read_exact(&mut answer).await.unwrap();
+    };
+    // The five, and whoever comes next, one after the other: a second each for the first, then as they are found.
+    clock::timeout(Duration::from_secs(30), reads).await.expect("it is answered");
+    for (_client, running) in unread {
+        assert!(matches!(running.await, Ok(Ended::Slow(slow)) if slow.reads));
+    }
+    assert_eq!(budget.pools()[2].usage.ended, 5);
+}

@@ -224,3 +224,71 @@ async fn a_silent_connection_is_closed_after_the_idle_time() {
     client.closed().await;
     broker.stop().await;
 }
+
+const MIB: usize = 1024 * 1024;
+
+/// A broker with the smallest budget.
+async fn small_broker() -> Broker {
+    Broker::start_with(BrokerConfig { memory_max_bytes: 64 * MIB as u64, ..BrokerConfig::default() }).await
+}
+
+/// Connections that announce a frame of `announced` bytes, send so many of it, and then nothing.
+async fn half_sent(
+    broker: &Broker,
+    connections: usize,
+    announced: usize,
+    sent: usize,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let mut all = Vec::new();
+    for _ in 0..connections {
+        let mut client = broker.client().await;
+        let announced = u32::try_from(announced).expect("a frame is smaller");
+        client.stream.write_all(&announced.to_be_bytes()).await.expect("the connection takes it");
+        all.push(tokio::spawn(async move {
+            // The broker reads as much as it admits, and may close it.
+            let _ = client.stream.write_all(&vec![0; sent]).await;
+            std::future::pending::<()>().await;
+        }));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_frames_that_are_announced_and_never_sent_stop_nobody() {
+    let broker = small_broker().await;
+    let _attack = half_sent(&broker, 50, 14 * MIB, 0).await;
+    let bystander = async {
+        let mut client = broker.client().await;
+        client.topic("t").await;
+        for value in ["small".to_owned(), "v".repeat(900_000)] {
+            assert_eq!(client.produce("t", batch(&[&value])).await.error_code, 0);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), bystander).await.expect("the bystander is served");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_sent_frames_that_fill_the_memory_stop_nobody_small_and_end_when_somebody_large_waits() {
+    let broker = small_broker().await;
+    let mut client = broker.client().await;
+    client.topic("t").await;
+    let _attack = half_sent(&broker, 40, 10 * MIB, MIB).await;
+    let (small, middle) = (batch(&["small"]), batch(&[&"v".repeat(900_000)]));
+    for batch in [small, middle] {
+        let mut client = broker.client().await;
+        let produced = tokio::time::timeout(Duration::from_secs(10), client.produce("t", batch)).await;
+        assert_eq!(produced.expect("the others' memory is not its").error_code, 0);
+    }
+    // A large frame waits behind those that do not come; each is ended when it is in the way.
+    let mut large = broker.client().await;
+    let mut frame = header(key(ApiKey::Metadata), 0);
+    frame.put_i32(0);
+    frame.put_bytes(0, 8 * MIB);
+    let sent = async {
+        large.send_frame(&frame).await;
+        large.read_frame().await.expect("an answer");
+    };
+    tokio::time::timeout(Duration::from_secs(60), sent).await.expect("it is served");
+    broker.stop().await;
+}
