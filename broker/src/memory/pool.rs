@@ -188,13 +188,11 @@ impl Pool {
         if !self.lines.is_time(now) {
             return Vec::new();
         }
-        let impatient = |class: Class| {
-            self.queues[class as usize].values().any(|waiter| now.saturating_duration_since(waiter.since) >= PATIENCE)
-        };
-        let waiting: Vec<Class> = Class::ALL.into_iter().filter(|class| impatient(*class)).collect();
+        let impatient = |waiter: &&Waiter| now.saturating_duration_since(waiter.since) >= PATIENCE;
+        let waiting = std::array::from_fn(|class| self.queues[class].values().filter(impatient).count());
         // What a class holds of the common share would help every other one.
         let beyond = std::array::from_fn(|class| self.used[class] > self.shares.reserved[class]);
-        self.lines.check(now, &waiting, beyond)
+        self.lines.check(now, waiting, beyond)
     }
 
     pub(super) fn note_refused(&mut self) {

@@ -1,5 +1,5 @@
-//! Who holds bytes of a pool, connection by connection, and which of them is ended when others have waited too long: the one
-//! that holds most among those whose peer is slow. Pure; part of `pool.rs`. Never ends a connection for which the broker
+//! Who holds bytes of a pool, connection by connection, and which of them are ended when others have waited too long: for
+//! each waiter one, those first that hold most among those whose peer is slow. Pure; part of `pool.rs`. Never ends a connection for which the broker
 //! itself is at work, nor anybody while nobody waits.
 
 use std::collections::HashMap;
@@ -69,8 +69,9 @@ impl Lines {
         self.ended
     }
 
-    /// `waiting`: classes in which somebody has waited too long. `beyond`: classes that hold some of what is common.
-    pub(super) fn check(&mut self, now: Instant, waiting: &[Class], beyond: [bool; CLASSES]) -> Vec<Line> {
+    /// `waiting`: how many of each class have waited too long; at most so many are ended for them at once. `beyond`: classes
+    /// that hold some of what is common.
+    pub(super) fn check(&mut self, now: Instant, waiting: [usize; CLASSES], beyond: [bool; CLASSES]) -> Vec<Line> {
         // Nobody waited for a while: what was seen then says nothing about now.
         let stale = self.last_look.is_none_or(|last| now.saturating_duration_since(last) > WATCHED);
         self.last_look = Some(now);
@@ -78,16 +79,16 @@ impl Lines {
             holder.look(now, stale);
         }
         let mut ends = Vec::new();
-        for class in waiting {
-            let helps = |holder: &Holder| holder.helps(*class, beyond);
-            let under_way = |holder: &Holder| {
-                holder.ended.is_some_and(|at| now.saturating_duration_since(at) < ENDING_MAX) && helps(holder) > 0
+        for class in Class::ALL.into_iter().filter(|class| waiting[*class as usize] > 0) {
+            let helps = |holder: &Holder| holder.helps(class, beyond);
+            let ending = |one: &&Holder| {
+                one.ended.is_some_and(|at| now.saturating_duration_since(at) < ENDING_MAX) && helps(one) > 0
             };
-            if self.holders.values().any(under_way) {
-                continue;
-            }
+            let under_way = self.holders.values().filter(ending).count();
             let candidates = self.holders.values_mut().filter(|one| one.slow && one.ended.is_none() && helps(one) > 0);
-            if let Some(largest) = candidates.max_by_key(|holder| holder.helps(*class, beyond)) {
+            let mut candidates: Vec<&mut Holder> = candidates.collect();
+            candidates.sort_unstable_by_key(|holder| std::cmp::Reverse(helps(holder)));
+            for largest in candidates.into_iter().take(waiting[class as usize].saturating_sub(under_way)) {
                 largest.ended = Some(now);
                 self.ended += 1;
                 ends.push(largest.line.clone());

@@ -282,13 +282,10 @@ async fn half_sent_frames_that_fill_the_memory_stop_nobody_small_and_end_when_so
     }
     // A large frame waits behind those that do not come; each is ended when it is in the way.
     let mut large = broker.client().await;
-    let mut frame = header(key(ApiKey::Metadata), 0);
-    frame.put_i32(0);
-    frame.put_bytes(0, 8 * MIB);
-    let sent = async {
-        large.send_frame(&frame).await;
-        large.read_frame().await.expect("an answer");
-    };
-    tokio::time::timeout(Duration::from_secs(60), sent).await.expect("it is served");
+    let mut request = produce("t", batch(&[&"v".repeat(900_000)]), -1);
+    let parts = &mut request.topic_data[0].partition_data;
+    parts.extend((1..5).map(|index| parts[0].clone().with_index(index)).collect::<Vec<_>>());
+    let served = tokio::time::timeout(Duration::from_secs(60), large.ask(9, &request)).await;
+    assert_eq!(served.expect("it is served").responses[0].partition_responses[0].error_code, 0);
     broker.stop().await;
 }
