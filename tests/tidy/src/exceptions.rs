@@ -18,7 +18,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         rule: "pub-items",
         place: "broker/src",
-        ceiling: 704,
+        ceiling: 759,
         why: "public modules with public items; many need to be seen by the crate only",
     },
     Exception { rule: "folder-files", place: "broker/tests/it", ceiling: 22, why: "a file each subject" },
