@@ -20,37 +20,29 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: OffsetCommitReque
         member: request.member_id.to_string(),
         instance: wire::nonempty(request.group_instance_id.as_ref()),
     };
-    // What is refused here already, one a partition; `None` is the coordinator's to answer.
-    let mut refused = Vec::new();
-    let mut topics = Vec::with_capacity(request.topics.len());
+    let (mut asked, mut answers) = (Vec::with_capacity(request.topics.len()), Vec::with_capacity(request.topics.len()));
     for topic in &request.topics {
         let permit = permit(call, &topic.name);
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for part in &topic.partitions {
-            match &permit {
-                Ok(_) => {
-                    refused.push(None);
-                    partitions.push(offset_to_commit(part));
-                }
-                Err(code) => refused.push(Some(*code)),
-            }
-        }
-        if let Ok(topic) = permit {
-            topics.push(CommitTopic { topic, partitions });
+        let code = permit.as_ref().err().copied().unwrap_or(0);
+        let answer = |part: &OffsetCommitRequestPartition| {
+            OffsetCommitResponsePartition::default().with_partition_index(part.partition_index).with_error_code(code)
+        };
+        let name = wire::topic_name(topic.name.as_str());
+        let partitions = topic.partitions.iter().map(answer).collect();
+        answers.push(OffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions));
+        if let Ok(topic_permit) = permit {
+            let partitions = topic.partitions.iter().map(offset_to_commit).collect();
+            asked.push(CommitTopic { topic: topic_permit, partitions });
         }
     }
-    let mut codes = commit(call, &request.group_id, &who, topics).await;
-    let mut codes = refused.into_iter().map(|refused| refused.unwrap_or_else(&mut codes));
-    let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|part| {
-            OffsetCommitResponsePartition::default()
-                .with_partition_index(part.partition_index)
-                .with_error_code(codes.next().unwrap_or(0))
-        });
-        let name = wire::topic_name(topic.name.as_str());
-        OffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions.collect())
-    });
-    OffsetCommitResponse::default().with_topics(topics.collect())
+    let group = request.group_id.to_string();
+    // The wait for the disk does not hold the frame.
+    drop(request);
+    let mut codes = commit(call, &group, &who, asked).await;
+    // What has been refused here already, the coordinator has not been asked about.
+    let open = answers.iter_mut().flat_map(|topic| &mut topic.partitions).filter(|part| part.error_code == 0);
+    open.for_each(|part| part.error_code = codes());
+    OffsetCommitResponse::default().with_topics(answers)
 }
 
 /// What the coordinator says of each partition, as a code, one a call.
