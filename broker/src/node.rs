@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
 use crate::limits;
 use crate::log::{AppendError, LogDir, LogDirSettings, LogError, UpkeepSettings};
+use crate::memory::Budget;
 use crate::metrics::{Metrics, Process, Section};
 use crate::node_facts::NodeFacts;
 use crate::tasks::{self, Pulse, TaskFailure, Tasks, Vital, VitalTask};
@@ -150,7 +151,9 @@ impl Node {
             producer_expiration_ms: limits::PRODUCER_ID_EXPIRATION_MS,
         };
         let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await?;
-        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await?;
+        let memory = Budget::new(config.memory_max_bytes);
+        let state = memory.state().clone();
+        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock), state).await?;
         let partitioners = Arc::new(Partitioners::new(plugins));
         let engine = Engine::new(
             config,
@@ -159,6 +162,7 @@ impl Node {
             groups,
             partitioners,
             Authorizer::granting_everything(),
+            memory,
         );
         let metrics = Metrics::new(log_dir.tasks(), Arc::clone(&clock));
         let process = Process::current(&clock);

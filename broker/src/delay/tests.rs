@@ -24,6 +24,7 @@ use crate::door::Door;
 use crate::engine::Engine;
 use crate::ids::{Offset, PartitionId};
 use crate::log::{LogDir, LogDirSettings, Origin};
+use crate::memory::Budget;
 use crate::record::{self, Compression, Header, Message, RecordView};
 use crate::topics::{Catalog, NewTopic, Topic};
 
@@ -54,7 +55,10 @@ impl Rig {
         let data = folder.path().join("data");
         let log_dir = LogDir::open(LogDirSettings::new(data.clone()), Arc::clone(&shared_clock)).expect("a folder");
         let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&shared_clock)).await.expect("a catalog");
-        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&shared_clock)).await.expect("groups");
+        let memory = Budget::new(config.memory_max_bytes);
+        let state = memory.state().clone();
+        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&shared_clock), state).await;
+        let groups = groups.expect("groups");
         let host = sluice_plugins::Host::open(sluice_plugins::HostConfig {
             dir: data.join("plugins"),
             memory_bytes: config.plugin_memory_bytes,
@@ -71,6 +75,7 @@ impl Rig {
             Arc::clone(&groups),
             partitioners,
             crate::auth::Authorizer::granting_everything(),
+            memory,
         );
         let door = Door::new(engine);
         let store = StateTopic::open(&door, &Context::internal("delay")).expect("a state topic");

@@ -9,6 +9,8 @@ use crate::coordinator::group::{
     Membership, OffsetToCommit, StableOffset, SyncAnswer, SyncRequest,
 };
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
+use crate::memory::Owner;
+use crate::refusals::RefusalClass;
 
 /// The offsets of one topic in a commit.
 #[derive(Clone, Debug)]
@@ -42,10 +44,12 @@ impl Engine {
     /// The coordinator's.
     pub(crate) async fn join_group(
         &self,
+        ctx: &Context,
         group: Granted<Read, Group>,
         request: JoinRequest,
     ) -> Result<JoinAnswer, GroupError> {
-        self.groups.join(JoinRequest { group: group.resource().id().to_owned(), ..request }).await
+        let joined = self.groups.join(JoinRequest { group: group.resource().id().to_owned(), ..request }).await;
+        joined.inspect_err(|error| self.note_refused(ctx, error))
     }
 
     /// Hands the leader's assignments in and returns this member's own.
@@ -54,10 +58,12 @@ impl Engine {
     /// The coordinator's.
     pub(crate) async fn sync_group(
         &self,
+        ctx: &Context,
         group: Granted<Read, Group>,
         request: SyncRequest,
     ) -> Result<SyncAnswer, GroupError> {
-        self.groups.sync(SyncRequest { group: group.resource().id().to_owned(), ..request }).await
+        let synced = self.groups.sync(SyncRequest { group: group.resource().id().to_owned(), ..request }).await;
+        synced.inspect_err(|error| self.note_refused(ctx, error))
     }
 
     /// A sign of life of one member.
@@ -119,7 +125,15 @@ impl Engine {
             Source::Http if who.generation.is_none() => CommitFrom::Outside,
             Source::Http | Source::Kafka | Source::Internal => CommitFrom::Member,
         };
-        self.groups.commit(from, group.resource().id(), who, offsets.collect()).await
+        let committed = self.groups.commit(from, group.resource().id(), who, offsets.collect(), &Owner::of(ctx)).await;
+        let refused = match &committed {
+            Ok(outcomes) => {
+                outcomes.iter().find_map(|one| one.as_ref().err().filter(|error| class_of(error).is_some()))
+            }
+            Err(error) => Some(error),
+        };
+        refused.into_iter().for_each(|error| self.note_refused(ctx, error));
+        committed
     }
 
     /// What the group has committed for these partitions, in their order.
@@ -165,6 +179,25 @@ impl Engine {
         let mut all = self.groups.committed(group.resource().id(), None).await?;
         all.retain(|(target, _)| self.auth.ask::<Describe, _>(ctx, target.topic.clone()).is_ok());
         Ok(all)
+    }
+
+    fn note_refused(&self, ctx: &Context, error: &GroupError) {
+        // The gateway notes what it answers.
+        if let Some(class) = class_of(error)
+            && ctx.source() != Source::Http
+        {
+            self.refusals.note(class, ctx, error);
+        }
+    }
+}
+
+/// What has met a bound of the broker, and not a rule of the protocol.
+fn class_of(error: &GroupError) -> Option<RefusalClass> {
+    match error {
+        GroupError::OverShare(_) => Some(RefusalClass::MemoryState),
+        GroupError::Full { .. } | GroupError::MembersTooLarge { .. } => Some(RefusalClass::Groups),
+        GroupError::TooLarge { .. } | GroupError::MetadataTooLarge { .. } => Some(RefusalClass::TooLarge),
+        _ => None,
     }
 }
 

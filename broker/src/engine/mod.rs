@@ -69,9 +69,9 @@ impl Engine {
         groups: Arc<Groups>,
         partitioners: Arc<Partitioners>,
         auth: Authorizer,
+        memory: Budget,
     ) -> Arc<Engine> {
         let producer_ids = ProducerIds::new(Arc::clone(&catalog));
-        let memory = Budget::new(config.memory_max_bytes);
         let refusals = Refusals::new(Arc::clone(&clock));
         let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();

@@ -169,7 +169,9 @@ fn of_group(error: &GroupError) -> Code {
         GroupError::InvalidGroupId { .. } => Code::InvalidGroupId,
         GroupError::NotFound { .. } => Code::GroupIdNotFound,
         GroupError::NotEmpty { .. } => Code::NonEmptyGroup,
-        GroupError::Full { .. } | GroupError::MembersTooLarge { .. } => Code::GroupMaxSizeReached,
+        GroupError::Full { .. } | GroupError::MembersTooLarge { .. } | GroupError::OverShare(_) => {
+            Code::GroupMaxSizeReached
+        }
         GroupError::MetadataTooLarge { .. } => Code::OffsetMetadataTooLarge,
         GroupError::Loading => Code::CoordinatorLoadInProgress,
         // As Kafka's coordinator for an append that failed: clients look it up again and retry.

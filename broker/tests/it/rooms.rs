@@ -13,6 +13,7 @@ use sluice_broker::door::Door;
 use sluice_broker::door::topics::{NewTopic, TopicInfo};
 use sluice_broker::engine::Engine;
 use sluice_broker::log::{LogDir, LogDirSettings};
+use sluice_broker::memory::Budget;
 use sluice_broker::metrics::Metrics;
 use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::topics::Catalog;
@@ -50,10 +51,13 @@ impl Rooms {
         let host = Arc::new(host.expect("the plugin host opens"));
         let catalog =
             Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await.expect("the catalog opens");
-        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await.expect("the groups open");
+        let memory = Budget::new(config.memory_max_bytes);
+        let state = memory.state().clone();
+        let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock), state).await;
+        let groups = groups.expect("the groups open");
         let partitioners = Arc::new(Partitioners::new(host));
         let metrics = Metrics::new(log_dir.tasks(), Arc::clone(&clock));
-        let engine = Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners, auth);
+        let engine = Engine::new(config, clock, Arc::clone(&catalog), groups, partitioners, auth, memory);
         let (door, facts) = (Door::new(Arc::clone(&engine)), NodeFacts::new(Arc::clone(&engine), metrics));
         Rooms { log_dir, door, facts, catalog, engine }
     }

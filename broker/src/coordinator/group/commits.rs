@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::error::GroupError;
 use super::machine::{Group, GroupMachine};
 use super::members::unknown;
+use super::payer::{Paid, Payer};
 use super::records::{self, GroupRecord};
 use super::requests::{CommitFrom, CommittedOffset, GroupState, Membership, OffsetToCommit, StableOffset};
 use crate::coordinator::machine::{Now, Outcome, Plan};
@@ -36,10 +37,11 @@ impl GroupMachine {
         group: &str,
         who: &Membership,
         offsets: Vec<OffsetToCommit>,
+        payer: &Payer,
         now: Now,
     ) -> Outcome<GroupMachine, Result<CommitOutcomes, GroupError>> {
         let mut plan = Plan::nothing();
-        let answer = self.try_commit(from, group, who, offsets, now, &mut plan);
+        let answer = self.try_commit(from, group, who, offsets, (payer, now), &mut plan);
         Outcome::new(answer, plan)
     }
 
@@ -49,7 +51,7 @@ impl GroupMachine {
         group: &str,
         who: &Membership,
         offsets: Vec<OffsetToCommit>,
-        now: Now,
+        (payer, now): (&Payer, Now),
         plan: &mut Plan<GroupMachine>,
     ) -> Result<CommitOutcomes, GroupError> {
         self.check_running()?;
@@ -57,11 +59,11 @@ impl GroupMachine {
         let id = match (self.find(group), who.generation) {
             (Some(id), _) => id,
             // A consumer without membership makes a simple group.
-            (None, None) => self.find_or_create(group, now)?,
+            (None, None) => self.find_or_create(group, payer, now)?,
             (None, Some(_)) => return Err(GroupError::NotFound { group: group.to_owned() }),
         };
         let checked = self.check_commit(from, &id, who, now);
-        let outcomes = checked.map(|()| offsets.into_iter().map(|offset| self.add(&id, offset, now, plan)).collect());
+        let outcomes = checked.map(|()| self.add_all(&id, offsets, payer, now, plan));
         self.settle(&id, plan);
         outcomes
     }
@@ -75,19 +77,26 @@ impl GroupMachine {
         group.classic.check_commit(who, now)
     }
 
-    fn add(
+    fn add_all(
         &self,
         id: &Arc<str>,
-        offset: OffsetToCommit,
+        offsets: Vec<OffsetToCommit>,
+        payer: &Payer,
         now: Now,
         plan: &mut Plan<GroupMachine>,
-    ) -> Result<(), GroupError> {
-        let topic_id = Some(self.check_offset(&offset)?);
-        let OffsetToCommit { target, offset, epoch, metadata } = offset;
-        let (metadata, committed_at) = (metadata.unwrap_or_default(), now.wall);
-        let value = Some(CommittedOffset { offset, epoch, metadata, committed_at, topic_id });
-        plan.records.push(GroupRecord::Offset { group: Arc::clone(id), target, value });
-        Ok(())
+    ) -> CommitOutcomes {
+        let paid = self.groups.get(id).map(|group| group.offsets.paid_by_target());
+        let mut add = |offset: OffsetToCommit| {
+            let topic_id = Some(self.check_offset(&offset)?);
+            let OffsetToCommit { target, offset, epoch, metadata } = offset;
+            let (metadata, committed_at) = (metadata.unwrap_or_default(), now.wall);
+            let before = paid.as_ref().and_then(|paid| paid(&target));
+            let paid = payer.commit(before, &target, &metadata)?;
+            let value = Some(CommittedOffset { offset, epoch, metadata, committed_at, topic_id });
+            plan.records.push(GroupRecord::Offset { group: Arc::clone(id), target, value, paid });
+            Ok(())
+        };
+        offsets.into_iter().map(&mut add).collect()
     }
 
     /// Under the shard's lock, so that a topic deleted meanwhile either refuses the commit or removes it (rule 16).
@@ -223,7 +232,7 @@ impl Tombstones {
         let takes = self.takes(group.len() + target.topic.as_str().len());
         if takes {
             let (group, target) = (Arc::clone(group), target.clone());
-            self.records.push(GroupRecord::Offset { group, target, value: None });
+            self.records.push(GroupRecord::Offset { group, target, value: None, paid: Paid::default() });
         }
         takes
     }

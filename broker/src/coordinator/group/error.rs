@@ -3,6 +3,7 @@
 use crate::coordinator::error::ShardError;
 use crate::ids::Generation;
 use crate::log::{AppendError, LogError};
+use crate::memory::OverShare;
 use crate::record::RecordError;
 use crate::topics::TopicError;
 
@@ -95,6 +96,9 @@ pub enum GroupError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// Whoever asks holds as much of the broker's state as one may: GROUP_MAX_SIZE_REACHED too, which clients do not retry.
+    #[error(transparent)]
+    OverShare(#[from] OverShare),
     /// The metadata of one commit is too long.
     #[error("the metadata of a commit may have {limit} bytes")]
     MetadataTooLarge {

@@ -12,6 +12,7 @@ use super::commits::{CommitOutcomes, Committed, Progress};
 use super::error::GroupError;
 use super::machine::{GroupMachine, Setting};
 use super::members::unknown;
+use super::payer::Payer;
 use super::records;
 use super::requests::{
     CommitFrom, GroupDescription, GroupListing, JoinAnswer, JoinRequest, LeavingMember, Membership, OffsetToCommit,
@@ -24,6 +25,7 @@ use crate::coordinator::runtime::{Runtime, TaskNames};
 use crate::coordinator::shard::Shard;
 use crate::ids::{TopicId, TopicName, TopicPartition};
 use crate::limits;
+use crate::memory::{Owner, StateBudget};
 use crate::topics::{Catalog, ConfigChange, ConfigOp, NewTopic, Topic, TopicError};
 
 /// Where groups and offsets live.
@@ -56,6 +58,7 @@ impl Groups {
         catalog: Arc<Catalog>,
         config: &BrokerConfig,
         clock: SharedClock,
+        state: StateBudget,
     ) -> Result<Arc<Groups>, GroupError> {
         let rules = Rules {
             initial_delay: Duration::from_millis(config.group_initial_rebalance_delay_ms),
@@ -65,7 +68,7 @@ impl Groups {
         };
         let topic = catalog.topic(OFFSETS_TOPIC).ok();
         let retention = Duration::from_secs(config.offsets_retention_minutes.saturating_mul(60));
-        let setting = Arc::new(Setting { catalog, rules, retention, group_count: AtomicUsize::new(0) });
+        let setting = Arc::new(Setting { catalog, rules, state, retention, group_count: AtomicUsize::new(0) });
         let runtime = Runtime::start(TASKS, setting.catalog.tasks(), Arc::clone(&clock));
         let groups = Groups { setting, clock, runtime, loaded: OnceCell::new() };
         if let Some(topic) = topic {
@@ -83,6 +86,8 @@ impl Groups {
         let shard = self.home(&request.group).await?;
         let unique = uuid::Uuid::new_v4().to_string();
         let ticket = shard.run(|groups, now| groups.join(&request, &unique, now))?;
+        // What is kept of it is paid for, and the wait is long.
+        drop(request);
         ticket.durable().await??.await.unwrap_or(Err(GroupError::Stopping))
     }
 
@@ -93,7 +98,8 @@ impl Groups {
     pub async fn sync(&self, request: SyncRequest) -> Result<SyncAnswer, GroupError> {
         check_id(&request.group)?;
         let shard = self.find(&request.group).ok_or_else(|| unknown(&request.group, &request.member))?;
-        let ticket = shard.run(|groups, _| groups.sync(&request))?;
+        let ticket = shard.run(|groups, now| groups.sync(&request, now))?;
+        drop(request);
         ticket.durable().await??.await.unwrap_or(Err(GroupError::Stopping))
     }
 
@@ -158,6 +164,7 @@ impl Groups {
         group: &str,
         who: &Membership,
         offsets: Vec<OffsetToCommit>,
+        owner: &Owner,
     ) -> Result<CommitOutcomes, GroupError> {
         match from {
             // As Kafka: simple consumers of old had no group id.
@@ -165,7 +172,8 @@ impl Groups {
             CommitFrom::Outside => check_id(group)?,
         }
         let shard = self.home(group).await?;
-        shard.run(|groups, now| groups.commit(from, group, who, offsets, now))?.durable().await?
+        let payer = Payer::new(&self.setting.state, owner);
+        shard.run(|groups, now| groups.commit(from, group, who, offsets, &payer, now))?.durable().await?
     }
 
     /// OffsetFetch. `None`: everything the group has committed. A partition without a commit answers `None`; so does one

@@ -13,13 +13,15 @@ use tokio::sync::oneshot;
 use super::classic::{ClassicGroup, Effect, RequestId, Rules, Then};
 use super::error::GroupError;
 use super::offsets::{Change, GroupOffsets};
+use super::payer::{self, Payer};
 use super::records::{self, GroupMetadata, GroupRecord};
 use super::requests::{GroupDescription, GroupListing, JoinAnswer, SyncAnswer};
 use super::transactions::OpenTransactions;
 use crate::coordinator::error::{BadRecord, ShardError};
 use crate::coordinator::machine::{Machine, Now, Plan};
-use crate::ids::{Offset, ProducerId, TopicPartition};
+use crate::ids::{Generation, Offset, ProducerId, TopicPartition};
 use crate::limits;
+use crate::memory::{StateBudget, StatePermit};
 use crate::record::{Message, RecordView};
 use crate::topics::Catalog;
 
@@ -28,6 +30,8 @@ use crate::topics::Catalog;
 pub(super) struct Setting {
     pub(super) catalog: Arc<Catalog>,
     pub(super) rules: Rules,
+    /// Where what stays is admitted.
+    pub(super) state: StateBudget,
     /// How long committed offsets of a group without members are kept.
     pub(super) retention: Duration,
     /// Groups of all shards together, at most `limits::GROUPS_MAX`.
@@ -46,6 +50,8 @@ pub(super) struct GroupMachine {
     /// Where retention goes on; `None`: it begins again.
     pub(super) retention_from: Option<Place>,
     opened: Now,
+    /// The log has been read.
+    loaded: bool,
     /// Numbers waiting requests, and the groups of one name.
     last_number: u64,
     /// The broker stops: nobody may begin to wait.
@@ -56,14 +62,17 @@ pub(super) struct GroupMachine {
 pub(super) struct Group {
     pub(super) classic: ClassicGroup,
     pub(super) offsets: GroupOffsets,
-    /// The last group record; `None` when there is none, or a tombstone.
-    pub(super) stored: Option<GroupMetadata>,
+    /// The generation of the last group record; `None` when there is none, or a tombstone.
+    pub(super) stored: Option<Generation>,
+    /// The record, while the log is read: of a live group `classic` has it all.
+    restored_from: Option<GroupMetadata>,
     pub(super) joins: HashMap<RequestId, oneshot::Sender<Result<JoinAnswer, GroupError>>>,
     pub(super) syncs: HashMap<RequestId, oneshot::Sender<Result<SyncAnswer, GroupError>>>,
     /// When its timer is due.
     scheduled: Option<Instant>,
     /// Tells it from an earlier group of that name.
     number: u64,
+    _paid: StatePermit,
 }
 
 /// Where retention goes on.
@@ -75,6 +84,8 @@ pub(super) struct Place {
     /// One of them stays, and the group with it.
     pub(super) kept: bool,
 }
+
+const _: () = assert!(size_of::<Group>() + 256 <= payer::GROUP_BYTES);
 
 /// What a shard's timers are for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +120,7 @@ impl GroupMachine {
             transactions: OpenTransactions::default(),
             retention_from: None,
             opened,
+            loaded: false,
             last_number: 0,
             stopped: false,
         }
@@ -128,27 +140,30 @@ impl GroupMachine {
         self.groups.get_key_value(group).map(|(id, _)| Arc::clone(id))
     }
 
-    pub(super) fn find_or_create(&mut self, group: &str, now: Now) -> Result<Arc<str>, GroupError> {
+    pub(super) fn find_or_create(&mut self, group: &str, payer: &Payer, now: Now) -> Result<Arc<str>, GroupError> {
         if let Some(id) = self.find(group) {
             return Ok(id);
         }
+        let paid = payer.hold(payer::group_bytes(group))?;
         let count = &self.setting.group_count;
         let room = |count: usize| (count < limits::GROUPS_MAX).then_some(count + 1);
         count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
             .map_err(|_| GroupError::Full { group: group.to_owned(), limit: limits::GROUPS_MAX })?;
-        Ok(self.insert(group.into(), now))
+        Ok(self.insert(group.into(), paid, now))
     }
 
-    fn insert(&mut self, id: Arc<str>, now: Now) -> Arc<str> {
+    fn insert(&mut self, id: Arc<str>, paid: StatePermit, now: Now) -> Arc<str> {
         let group = Group {
             classic: ClassicGroup::new(&id, self.setting.rules, now),
             offsets: GroupOffsets::default(),
             stored: None,
+            restored_from: None,
             joins: HashMap::new(),
             syncs: HashMap::new(),
             scheduled: None,
             number: self.next_number(),
+            _paid: paid,
         };
         self.groups.insert(Arc::clone(&id), group);
         id
@@ -158,7 +173,8 @@ impl GroupMachine {
     fn replayed_group(&mut self, id: &Arc<str>) -> Arc<str> {
         self.find(id).unwrap_or_else(|| {
             self.setting.group_count.fetch_add(1, Ordering::Relaxed);
-            self.insert(Arc::clone(id), self.opened)
+            let paid = Payer::broker(&self.setting.state).keep(payer::group_bytes(id));
+            self.insert(Arc::clone(id), paid, self.opened)
         })
     }
 
@@ -261,14 +277,18 @@ impl Machine for GroupMachine {
             GroupRecord::Group { group, value } => {
                 let id = self.replayed_group(&group);
                 if let Some(group) = self.groups.get_mut(&id) {
-                    group.stored = value;
+                    group.stored = value.as_ref().map(|stored| stored.generation);
+                    group.restored_from = value.filter(|_| !self.loaded);
                     if group.nothing_left() {
                         self.remove(&id);
                     }
                 }
             }
-            GroupRecord::Offset { group, target, value } => {
-                let change = Change { target, value, written: at };
+            GroupRecord::Offset { group, target, value, mut paid } => {
+                if let Some(value) = value.as_ref().filter(|_| paid.is_unpaid()) {
+                    paid = Payer::broker(&self.setting.state).committed(&target, &value.metadata);
+                }
+                let change = Change { target, value, paid, written: at };
                 if change.value.is_none() {
                     self.transactions.forget(&group, &change.target);
                 }
@@ -307,11 +327,13 @@ impl Machine for GroupMachine {
 
     fn loaded(&mut self, now: Now) -> Plan<GroupMachine> {
         let mut plan = Plan::nothing();
+        self.loaded = true;
+        let payer = Payer::broker(&self.setting.state);
         for id in self.groups.keys().cloned().collect::<Vec<_>>() {
             if let Some(group) = self.groups.get_mut(&id)
-                && let Some(metadata) = &group.stored
+                && let Some(metadata) = group.restored_from.take()
             {
-                group.classic = ClassicGroup::restore(&id, self.setting.rules, metadata.clone(), now);
+                group.classic = ClassicGroup::restore(&id, self.setting.rules, metadata, &payer, now);
             }
             self.settle(&id, &mut plan);
         }

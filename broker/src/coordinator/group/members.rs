@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::classic::RequestId;
 use super::error::GroupError;
 use super::machine::GroupMachine;
+use super::payer::Payer;
 use super::requests::{JoinAnswer, JoinRequest, LeavingMember, Membership, SyncAnswer, SyncRequest};
 use crate::coordinator::machine::{Now, Outcome, Plan};
 
@@ -32,41 +33,44 @@ impl GroupMachine {
         plan: &mut Plan<GroupMachine>,
     ) -> Result<Waiting<JoinAnswer>, GroupError> {
         self.check_running()?;
+        let payer = Payer::new(&self.setting.state, &request.owner);
         let absent = || unknown(&request.group, request.member.as_deref().unwrap_or(""));
         let id = match self.find(&request.group) {
             Some(id) => id,
-            None if request.member.is_none() => self.find_or_create(&request.group, now)?,
+            None if request.member.is_none() => self.find_or_create(&request.group, &payer, now)?,
             None => return Err(absent()),
         };
         let waiting = RequestId(self.next_number());
         let (sender, answer) = oneshot::channel();
         let group = self.groups.get_mut(&id).ok_or_else(absent)?;
         group.joins.insert(waiting, sender);
-        let effects = group.classic.join(request, unique, waiting, now);
+        let effects = group.classic.join(request, unique, waiting, &payer, now);
         self.take(&id, effects, plan);
         self.settle(&id, plan);
         Ok(answer)
     }
 
-    pub(super) fn sync(&mut self, request: &SyncRequest) -> Command<Waiting<SyncAnswer>> {
+    pub(super) fn sync(&mut self, request: &SyncRequest, now: Now) -> Command<Waiting<SyncAnswer>> {
         let mut plan = Plan::nothing();
-        let answer = self.try_sync(request, &mut plan);
+        let answer = self.try_sync(request, now, &mut plan);
         Outcome::of_own_state(answer, plan)
     }
 
     fn try_sync(
         &mut self,
         request: &SyncRequest,
+        now: Now,
         plan: &mut Plan<GroupMachine>,
     ) -> Result<Waiting<SyncAnswer>, GroupError> {
         self.check_running()?;
+        let payer = Payer::new(&self.setting.state, &request.owner);
         let absent = || unknown(&request.group, &request.member);
         let id = self.find(&request.group).ok_or_else(absent)?;
         let waiting = RequestId(self.next_number());
         let (sender, answer) = oneshot::channel();
         let group = self.groups.get_mut(&id).ok_or_else(absent)?;
         group.syncs.insert(waiting, sender);
-        let effects = group.classic.sync(request, waiting);
+        let effects = group.classic.sync(request, waiting, &payer, now);
         self.take(&id, effects, plan);
         self.settle(&id, plan);
         Ok(answer)

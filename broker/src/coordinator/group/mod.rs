@@ -12,6 +12,7 @@ mod groups;
 mod machine;
 mod members;
 mod offsets;
+mod payer;
 mod records;
 mod requests;
 mod shown;

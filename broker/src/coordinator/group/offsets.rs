@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 
+use super::payer::{self, Paid};
 use super::requests::CommittedOffset;
 use crate::ids::{Offset, PartitionId, TopicName, TopicPartition};
+use crate::memory::StatePermit;
 
 /// A record of one target: a commit, or with `None` a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) target: TopicPartition,
     pub(super) value: Option<CommittedOffset>,
+    pub(super) paid: Paid,
     /// Where its record is. A transaction's commit counts by its own record, not by the marker that makes it visible.
     pub(super) written: Offset,
 }
@@ -26,8 +29,18 @@ pub(super) struct GroupOffsets {
     waiting: VecDeque<(Offset, Change)>,
 }
 
-/// The last commit of each target, with the offset of its record.
-type Durable = BTreeMap<TopicPartition, (Offset, CommittedOffset)>;
+/// The last commit of each target.
+type Durable = BTreeMap<TopicPartition, Kept>;
+
+const _: () = assert!(size_of::<(TopicPartition, Kept)>() + size_of::<StatePermit>() + 64 <= payer::OFFSET_BYTES);
+
+/// A commit, the offset of its record, and what it has been paid with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    written: Offset,
+    value: CommittedOffset,
+    paid: Paid,
+}
 
 impl GroupOffsets {
     /// Takes a change that is visible once the high watermark is above `at`. In the order of the log.
@@ -45,12 +58,12 @@ impl GroupOffsets {
 
     /// Durable.
     pub(super) fn get(&self, target: &TopicPartition) -> Option<&CommittedOffset> {
-        self.durable.get(target).map(|(_, value)| value)
+        self.durable.get(target).map(|kept| &kept.value)
     }
 
     /// Durable.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
-        self.durable.iter().map(|(target, (_, value))| (target, value))
+        self.durable.iter().map(|(target, kept)| (target, &kept.value))
     }
 
     /// A commit is appended that is not visible yet.
@@ -73,7 +86,7 @@ impl GroupOffsets {
         after: Option<&TopicPartition>,
     ) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.durable.range((from, Bound::Unbounded)).map(|(target, (_, value))| (target, value))
+        self.durable.range((from, Bound::Unbounded)).map(|(target, kept)| (target, &kept.value))
     }
 
     /// What will be there when everything that waits is durable.
@@ -85,8 +98,17 @@ impl GroupOffsets {
     pub(super) fn latest_by_target<'a>(&'a self) -> impl Fn(&TopicPartition) -> Option<&'a CommittedOffset> {
         let changed = self.changed(|_| true);
         move |target| match changed.get(target) {
-            Some(latest) => latest.map(|(_, value)| value),
+            Some(latest) => latest.map(|last| last.value),
             None => self.get(target),
+        }
+    }
+
+    /// What the last commit of a target, on its way or not, has been paid with.
+    pub(super) fn paid_by_target<'a>(&'a self) -> impl Fn(&TopicPartition) -> Option<&'a Paid> {
+        let changed = self.changed(|_| true);
+        move |target| match changed.get(target) {
+            Some(latest) => latest.map(|last| last.paid),
+            None => self.durable.get(target).map(|kept| &kept.paid),
         }
     }
 
@@ -103,25 +125,29 @@ impl GroupOffsets {
     /// Those of `durable` that nothing is on its way for, then those that the changes on their way make.
     fn with_waiting<'a>(
         &'a self,
-        durable: impl Iterator<Item = (&'a TopicPartition, &'a (Offset, CommittedOffset))>,
+        durable: impl Iterator<Item = (&'a TopicPartition, &'a Kept)>,
         wanted: impl Fn(&TopicPartition) -> bool,
     ) -> impl Iterator<Item = (&'a TopicPartition, &'a CommittedOffset)> {
         let changed = self.changed(wanted);
         let made: Vec<_> =
-            changed.iter().filter_map(|(target, latest)| latest.map(|(_, value)| (*target, value))).collect();
+            changed.iter().filter_map(|(target, latest)| latest.map(|last| (*target, last.value))).collect();
         let unchanged = durable.filter(move |(target, _)| !changed.contains_key(target));
-        unchanged.map(|(target, (_, value))| (target, value)).chain(made)
+        unchanged.map(|(target, kept)| (target, &kept.value)).chain(made)
     }
 
     /// What each wanted target that a change is on its way for will have.
     fn changed(&self, wanted: impl Fn(&TopicPartition) -> bool) -> Changed<'_> {
         let mut changed = Changed::new();
-        for (_, Change { target, value, written }) in self.waiting.iter().filter(|(_, change)| wanted(&change.target)) {
-            let durable = || self.durable.get(target).map(|(at, value)| (*at, value));
+        for (_, Change { target, value, paid, written }) in
+            self.waiting.iter().filter(|(_, change)| wanted(&change.target))
+        {
+            let durable = || self.durable.get(target).map(Kept::seen);
             let latest = changed.entry(target).or_insert_with(durable);
             match value {
                 None => *latest = None,
-                Some(value) if counts(latest.map(|(before, _)| before), *written) => *latest = Some((*written, value)),
+                Some(value) if counts(latest.map(|last| last.written), *written) => {
+                    *latest = Some(Seen { written: *written, value, paid });
+                }
                 Some(_) => {}
             }
         }
@@ -129,14 +155,28 @@ impl GroupOffsets {
     }
 }
 
-/// The last change of each target, with the offset of its record.
-type Changed<'a> = BTreeMap<&'a TopicPartition, Option<(Offset, &'a CommittedOffset)>>;
+/// The last change of each target.
+type Changed<'a> = BTreeMap<&'a TopicPartition, Option<Seen<'a>>>;
 
-fn apply(offsets: &mut Durable, Change { target, value, written }: Change) {
+/// What `Kept` will be.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    written: Offset,
+    value: &'a CommittedOffset,
+    paid: &'a Paid,
+}
+
+impl Kept {
+    fn seen(&self) -> Seen<'_> {
+        Seen { written: self.written, value: &self.value, paid: &self.paid }
+    }
+}
+
+fn apply(offsets: &mut Durable, Change { target, value, paid, written }: Change) {
     match value {
         None => drop(offsets.remove(&target)),
-        Some(value) if counts(offsets.get(&target).map(|(before, _)| *before), written) => {
-            offsets.insert(target, (written, value));
+        Some(value) if counts(offsets.get(&target).map(|before| before.written), written) => {
+            offsets.insert(target, Kept { written, value, paid });
         }
         Some(_) => {}
     }
@@ -163,11 +203,19 @@ mod tests {
     }
 
     fn commit(at: i64, partition: i32, offset: i64) -> (Offset, Change) {
-        (Offset(at), Change { target: target(partition), value: Some(value(offset)), written: Offset(at) })
+        (
+            Offset(at),
+            Change {
+                target: target(partition),
+                value: Some(value(offset)),
+                paid: Paid::default(),
+                written: Offset(at),
+            },
+        )
     }
 
     fn tombstone(at: i64, partition: i32) -> (Offset, Change) {
-        (Offset(at), Change { target: target(partition), value: None, written: Offset(at) })
+        (Offset(at), Change { target: target(partition), value: None, paid: Paid::default(), written: Offset(at) })
     }
 
     fn offsets(changes: impl IntoIterator<Item = (Offset, Change)>) -> GroupOffsets {
@@ -195,7 +243,8 @@ mod tests {
     #[test]
     fn a_commit_made_visible_late_does_not_replace_one_whose_record_is_later() {
         // A transaction wrote at 1, somebody else at 2, and the transaction's marker is at 3.
-        let of_transaction = Change { target: target(0), value: Some(value(10)), written: Offset(1) };
+        let of_transaction =
+            Change { target: target(0), value: Some(value(10)), paid: Paid::default(), written: Offset(1) };
         let mut offsets = offsets([commit(2, 0, 20), (Offset(3), of_transaction)]);
         assert_eq!(offsets.latest().collect::<Vec<_>>(), [(&target(0), &value(20))]);
         offsets.absorb(Offset(4));
@@ -221,7 +270,8 @@ mod tests {
             partition: PartitionId(partition),
         };
         let put = |at: i64, target: &TopicPartition, offset: Option<i64>| {
-            let change = Change { target: target.clone(), value: offset.map(value), written: Offset(at) };
+            let change =
+                Change { target: target.clone(), value: offset.map(value), paid: Paid::default(), written: Offset(at) };
             (Offset(at), change)
         };
         let (before, ours, after) = (of("s", 0), [of("t", 0), of("t", 1), of("t", 2)], of("u", 0));

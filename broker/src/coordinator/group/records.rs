@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::payer::Paid;
 use super::requests::CommittedOffset;
 use crate::coordinator::error::BadRecord;
 use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
@@ -59,7 +60,7 @@ pub(super) struct StoredMember {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GroupRecord {
     /// A committed offset; `None` is its tombstone.
-    Offset { group: Arc<str>, target: TopicPartition, value: Option<CommittedOffset> },
+    Offset { group: Arc<str>, target: TopicPartition, value: Option<CommittedOffset>, paid: Paid },
     /// A group's members; `None` is its tombstone.
     Group { group: Arc<str>, value: Option<GroupMetadata> },
 }
@@ -75,7 +76,9 @@ impl GroupRecord {
 /// The record as the log stores it.
 pub(super) fn message(record: &GroupRecord) -> Message {
     let (key, value) = match record {
-        GroupRecord::Offset { group, target, value } => (offset_key(group, target), value.as_ref().map(offset_value)),
+        GroupRecord::Offset { group, target, value, .. } => {
+            (offset_key(group, target), value.as_ref().map(offset_value))
+        }
         GroupRecord::Group { group, value } => (group_key(group), value.as_ref().map(group_value)),
     };
     Message { key: Some(key), value, ..Message::default() }
@@ -87,7 +90,7 @@ pub(super) fn parse(record: &RecordView) -> Result<Option<GroupRecord>, BadRecor
     Ok(Some(match parse_key(key)? {
         Key::Offset { group, target } => {
             let value = record.value.as_ref().map(parse_offset).transpose()?;
-            GroupRecord::Offset { group: group.into(), target, value }
+            GroupRecord::Offset { group: group.into(), target, value, paid: Paid::default() }
         }
         Key::Group { group } => {
             let value = record.value.as_ref().map(parse_group).transpose()?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{Generation, LeaderEpoch, Offset, TimestampMs, TopicId, TopicPartition};
+use crate::memory::Owner;
 
 /// JoinGroup.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct JoinRequest {
     pub in_process: bool,
     /// Why the client joins, in its words (KIP-800).
     pub reason: Option<String>,
+    /// Who pays for what the group keeps of it.
+    pub owner: Owner,
 }
 
 /// A member of a new generation.
@@ -74,6 +77,8 @@ pub struct SyncRequest {
     pub protocol: Option<String>,
     /// From the leader: member and what it gets.
     pub assignments: Vec<(String, Bytes)>,
+    /// Who pays for them.
+    pub owner: Owner,
 }
 
 /// A member's part of the work.

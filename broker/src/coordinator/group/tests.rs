@@ -13,10 +13,12 @@ use crate::config::BrokerConfig;
 use crate::ids::{Generation, LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
 use crate::log::io::faulty::FaultyDisk;
 use crate::log::{LogDir, LogDirSettings, Partition};
+use crate::memory::{Budget, Owner};
 use crate::topics::{Catalog, NewTopic};
 
 mod committing;
 mod membership;
+mod paying;
 mod reloading;
 mod transactions;
 
@@ -27,6 +29,7 @@ struct Rig {
     clock: Arc<ManualClock>,
     log_dir: Arc<LogDir>,
     catalog: Arc<Catalog>,
+    memory: Budget,
     groups: Arc<Groups>,
 }
 
@@ -51,14 +54,16 @@ impl Rig {
         let clock = Arc::new(ManualClock::at(wall_ms));
         let log_dir = LogDir::open(settings, Arc::new(MachineClock)).expect("a log directory");
         let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::new(MachineClock)).await.expect("a catalog");
-        let groups = Groups::open(Arc::clone(&catalog), &config, clock.clone()).await.expect("groups");
-        Rig { folder: None, config, clock, log_dir, catalog, groups }
+        let memory = Budget::new(config.memory_max_bytes);
+        let state = memory.state().clone();
+        let groups = Groups::open(Arc::clone(&catalog), &config, clock.clone(), state).await.expect("groups");
+        Rig { folder: None, config, clock, log_dir, catalog, memory, groups }
     }
 
     /// Stops as the node does, and starts again over the same folder.
     async fn restarted(self) -> Rig {
         use crate::clock::Clock;
-        let Rig { folder, config, clock, log_dir, catalog, groups } = self;
+        let Rig { folder, config, clock, log_dir, catalog, groups, .. } = self;
         groups.stop();
         groups.closed().await;
         drop((groups, catalog));
@@ -89,7 +94,7 @@ impl Rig {
             epoch: Some(LeaderEpoch(0)),
             metadata: Some("note".into()),
         };
-        self.groups.commit(CommitFrom::Member, "g", who, offsets.iter().map(offset).collect()).await
+        self.groups.commit(CommitFrom::Member, "g", who, offsets.iter().map(offset).collect(), &owner()).await
     }
 
     async fn list(&self) -> Vec<GroupListing> {
@@ -121,6 +126,10 @@ fn target(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition { topic: TopicName::new(topic).expect("a topic name"), partition: PartitionId(partition) }
 }
 
+fn owner() -> Owner {
+    Owner::Address([10, 0, 0, 1].into())
+}
+
 fn client(name: &str) -> JoinRequest {
     JoinRequest {
         group: "g".into(),
@@ -136,6 +145,7 @@ fn client(name: &str) -> JoinRequest {
         supports_skip_assignment: false,
         in_process: false,
         reason: None,
+        owner: owner(),
     }
 }
 
@@ -152,6 +162,7 @@ fn sync_of(joined: &JoinAnswer, assignments: Vec<(String, Bytes)>) -> SyncReques
         protocol_type: Some("consumer".into()),
         protocol: Some("range".into()),
         assignments,
+        owner: owner(),
     }
 }
 

@@ -137,6 +137,7 @@ impl From<GroupError> for DoorError {
         let failure = match error {
             GroupError::Topic(error) => return error.into(),
             GroupError::Log(error) => return error.into(),
+            GroupError::OverShare(error) => return DoorError::OverShare(error),
             GroupError::Append(error) => return error.into(),
             GroupError::Internal { what } => return DoorError::Internal { what },
             GroupError::UnknownMember { group, member } => GroupFailure::UnknownMember { group, member },

@@ -97,11 +97,13 @@ async fn rig() -> Rig {
     let log_dir = LogDir::open(settings, Arc::clone(&clock)).unwrap();
     let catalog = Catalog::open(log_dir, &config, Arc::clone(&clock)).await.unwrap();
     catalog.create(NewTopic { partitions: Some(PARTITIONS), ..NewTopic::named("t") }).await.unwrap();
-    let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await.unwrap();
+    let memory = crate::memory::Budget::new(config.memory_max_bytes);
+    let state = memory.state().clone();
+    let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock), state).await.unwrap();
     let host = sluice_plugins::Host::open(sluice_plugins::HostConfig::new(plugins.path().to_owned())).unwrap();
     let partitioners = Arc::new(Partitioners::new(Arc::new(host)));
     let auth = Authorizer::granting_everything();
-    let engine = Engine::new(config, Arc::clone(&clock), catalog, groups, partitioners, auth);
+    let engine = Engine::new(config, Arc::clone(&clock), catalog, groups, partitioners, auth, memory);
     let dispatcher = Dispatcher {
         engine,
         metering: Metering::new(clock, 1),

@@ -12,7 +12,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use sluice_broker::config::BrokerConfig;
 
-use super::{beat, commit, join};
+use super::{beat, commit, join, join_new, sync};
 use crate::kafka_client::{Broker, Client, name};
 
 const ILLEGAL_GENERATION: i16 = 22;
@@ -185,5 +185,33 @@ async fn more_leave_than_any_group_has() {
     let strangers = client.ask(5, &leave(3)).await;
     assert_eq!(strangers.error_code, 0);
     assert!(strangers.members.iter().all(|member| member.error_code == UNKNOWN_MEMBER_ID));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_join_that_waits_holds_its_share_of_the_state_and_not_its_frame() {
+    let broker = Broker::start().await;
+    let (mut first, mut second) = (broker.client().await, broker.client().await);
+    let joined = join_new(&mut first, 9).await;
+    assert_eq!(first.ask(5, &sync(&joined, Vec::new())).await.error_code, 0);
+    let promised = second.ask(9, &join(StrBytes::new())).await;
+    let mut waits = join(promised.member_id);
+    waits.protocols[0].metadata = Bytes::from(vec![7; 900_000]);
+    second.send(9, &waits).await;
+    // Until the coordinator has it the group is stable.
+    while first.ask(4, &beat(joined.generation_id, joined.member_id.clone())).await.error_code == 0 {}
+    let held = |wanted: &str| {
+        let pools = broker.facts.memory().pools();
+        let pool = pools.iter().find(|pool| pool.pool == wanted && ["kafka", "broker"].contains(&pool.door));
+        pool.expect("there is such a pool").usage.held
+    };
+    // The heartbeat's own frame is gone a moment after its answer.
+    let mut looks = 0;
+    while held("in") > 0 {
+        looks += 1;
+        assert!(looks < 100_000, "{} bytes of frames are held", held("in"));
+        tokio::task::yield_now().await;
+    }
+    assert!(held("state") > 900_000, "{} bytes of state", held("state"));
     broker.stop().await;
 }

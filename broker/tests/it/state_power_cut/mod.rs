@@ -18,6 +18,7 @@ use sluice_broker::ids::{Offset, PartitionId, TimestampMs};
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::{Dice, FaultyDisk, WriteFault};
 use sluice_broker::log::{LogDir, LogDirSettings, Origin};
+use sluice_broker::memory::Budget;
 use sluice_broker::record::{Compression, Message, build};
 use sluice_broker::topics::{Catalog, ConfigChange, ConfigOp, NewTopic};
 
@@ -80,7 +81,9 @@ impl World {
         let opened = self.runtime.block_on(async {
             let catalog = Catalog::open(Arc::clone(&log_dir), &config, Arc::clone(&clock)).await;
             let catalog = catalog.map_err(|error| error.to_string())?;
-            let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock)).await;
+            let memory = Budget::new(config.memory_max_bytes);
+            let state = memory.state().clone();
+            let groups = Groups::open(Arc::clone(&catalog), &config, Arc::clone(&clock), state).await;
             let groups = groups.map_err(|error| error.to_string())?;
             let engine = Engine::new(
                 config,
@@ -89,6 +92,7 @@ impl World {
                 groups,
                 partitioners(),
                 Authorizer::granting_everything(),
+                memory,
             );
             Ok::<_, String>(Open { log_dir, catalog, engine })
         })?;

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 
 use super::{
-    ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, MEMBER_RECORD_BYTES, Member, Now, Replaced, RequestId,
-    Then, at_least_the_floor, deadline, metadata_bytes,
+    ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, MEMBER_RECORD_BYTES, Member, Now, Promise, Replaced,
+    RequestId, Then, at_least_the_floor, deadline, metadata_bytes,
 };
+use crate::coordinator::group::payer::{self, Payer};
 use crate::coordinator::group::requests::JoinRequest;
 use crate::limits;
+use crate::memory::StatePermit;
 
 impl ClassicGroup {
     /// A join. `unique` makes a new member's id one that no other has (a UUID). An effect answers it, now or
@@ -17,10 +19,11 @@ impl ClassicGroup {
         request: &JoinRequest,
         unique: &str,
         waiting: RequestId,
+        payer: &Payer,
         now: Now,
     ) -> Vec<Effect> {
         let mut out = Vec::new();
-        if let Err(error) = self.try_join(request, unique, waiting, now, &mut out) {
+        if let Err(error) = self.try_join(request, unique, waiting, payer, now, &mut out) {
             out.push(Effect::AnswerJoin(waiting, Err(error)));
         }
         out
@@ -31,6 +34,7 @@ impl ClassicGroup {
         request: &JoinRequest,
         unique: &str,
         waiting: RequestId,
+        payer: &Payer,
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
@@ -49,21 +53,26 @@ impl ClassicGroup {
             (None, Some(instance)) => {
                 let id = format!("{instance}-{unique}");
                 match self.statics.get(instance).cloned() {
-                    Some(old) => self.replace_static(request, &old, &id, waiting, now, out),
-                    None => self.add(request, id, waiting, now, out),
+                    Some(old) => {
+                        let paid = payer.hold(payer::member_bytes(&id, request))?;
+                        self.replace_static(request, (&old, &id), waiting, paid, now, out);
+                    }
+                    None => self.add(request, id, waiting, payer, now, out)?,
                 }
             }
             (None, None) => {
                 let id = format!("{}-{unique}", request.client_id);
                 if request.require_known_member {
-                    return Err(self.promise(id, request, now));
+                    return Err(self.promise(id, request, payer, now));
                 }
-                self.add(request, id, waiting, now, out);
+                self.add(request, id, waiting, payer, now, out)?;
             }
-            (Some(id), None) if self.pending.contains_key(id) => self.add(request, id.clone(), waiting, now, out),
+            (Some(id), None) if self.pending.contains_key(id) => {
+                self.add(request, id.clone(), waiting, payer, now, out)?;
+            }
             (Some(id), instance) => {
                 self.check_member(id, instance.as_deref())?;
-                return self.rejoin(request, id, waiting, now, out);
+                return self.rejoin(request, id, waiting, payer, now, out);
             }
         }
         Ok(())
@@ -128,17 +137,30 @@ impl ClassicGroup {
     }
 
     /// KIP-394: an id first, so that a client whose answer is lost does not leave a member behind with every try.
-    fn promise(&mut self, id: String, request: &JoinRequest, now: Now) -> GroupError {
+    fn promise(&mut self, id: String, request: &JoinRequest, payer: &Payer, now: Now) -> GroupError {
         if self.pending.len() >= self.rules.members_max {
             return self.full();
         }
+        let paid = match payer.hold(payer::promise_bytes(&id)) {
+            Ok(paid) => paid,
+            Err(refused) => return refused.into(),
+        };
         let until = deadline(now, request.session_timeout);
-        self.pending.insert(id.clone(), until);
+        self.pending.insert(id.clone(), Promise { until, _paid: paid });
         self.wake(until);
         GroupError::MemberIdRequired { member: id }
     }
 
-    fn add(&mut self, request: &JoinRequest, id: String, waiting: RequestId, now: Now, out: &mut Vec<Effect>) {
+    fn add(
+        &mut self,
+        request: &JoinRequest,
+        id: String,
+        waiting: RequestId,
+        payer: &Payer,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), GroupError> {
+        let paid = payer.hold(payer::member_bytes(&id, request))?;
         if self.phase.state == GroupState::PreparingRebalance && self.phase.previous == GroupState::Empty {
             self.new_member_added = true;
         }
@@ -169,9 +191,11 @@ impl ClassicGroup {
             sync: None,
             new: true,
             deadline: Some(at),
+            paid,
         };
         self.insert(id, member);
         self.rebalance_or_complete(now, out);
+        Ok(())
     }
 
     /// A known member joins again: news of its own, or an answer it did not get.
@@ -180,6 +204,7 @@ impl ClassicGroup {
         request: &JoinRequest,
         id: &str,
         waiting: RequestId,
+        payer: &Payer,
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Result<(), GroupError> {
@@ -199,6 +224,9 @@ impl ClassicGroup {
             }
             GroupState::CompletingRebalance | GroupState::Stable => {}
             GroupState::Empty | GroupState::Dead => return Err(self.unknown(id)),
+        }
+        if let Some(member) = self.members.get_mut(id) {
+            payer.exchange(&mut member.paid, payer::member_bytes(id, request))?;
         }
         self.update(id, request, waiting, out);
         self.rebalance_or_complete(now, out);
@@ -222,14 +250,16 @@ impl ClassicGroup {
     fn replace_static(
         &mut self,
         request: &JoinRequest,
-        old: &str,
-        new: &str,
+        (old, new): (&str, &str),
         waiting: RequestId,
+        paid: StatePermit,
         now: Now,
         out: &mut Vec<Effect>,
     ) {
         let old_leader = self.leader.clone();
         let Some(before) = self.rename_static(old, new, out) else { return };
+        let Some(member) = self.members.get_mut(new) else { return };
+        let old_paid = std::mem::replace(&mut member.paid, paid);
         let replaced = Replaced {
             instance: before.0,
             old: old.to_owned(),
@@ -238,6 +268,7 @@ impl ClassicGroup {
             old_protocols: before.1,
             old_rebalance_timeout: before.2,
             old_session_timeout: before.3,
+            old_paid,
             supports_skip_assignment: request.supports_skip_assignment,
         };
         self.update(new, request, waiting, out);

@@ -1,6 +1,6 @@
 //! How members go: by LeaveGroup, and by time: sessions, promised ids, join and sync phases that end without them.
 
-use super::{ClassicGroup, Effect, GroupError, GroupState, Now};
+use super::{ClassicGroup, Effect, GroupError, GroupState, Now, Promise};
 use crate::coordinator::group::requests::LeavingMember;
 
 impl ClassicGroup {
@@ -52,12 +52,12 @@ impl ClassicGroup {
         }
         let sessions = self.members.values().filter_map(|member| member.deadline);
         let phases = self.due.join.map(|deadline| deadline.at).into_iter().chain(self.due.sync);
-        self.due.wake_by = sessions.chain(phases).chain(self.pending.values().copied()).min();
+        self.due.wake_by = sessions.chain(phases).chain(self.pending.values().map(|promise| promise.until)).min();
         out
     }
 
     fn expire_promises(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let due = |(id, until): (&String, &std::time::Instant)| (*until <= now.mono).then(|| id.clone());
+        let due = |(id, promise): (&String, &Promise)| (promise.until <= now.mono).then(|| id.clone());
         let lapsed: Vec<String> = self.pending.iter().filter_map(due).collect();
         for id in &lapsed {
             self.remove(id, out);

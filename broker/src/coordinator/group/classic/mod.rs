@@ -19,11 +19,13 @@ use bytes::Bytes;
 
 use super::assign;
 use super::error::GroupError;
+use super::payer::{self, Payer};
 use super::records::{GroupMetadata, StoredMember};
 use super::requests::{GroupDescription, GroupState, JoinAnswer, MemberDescription, SyncAnswer};
 use crate::coordinator::machine::Now;
 use crate::ids::{Generation, TimestampMs};
 use crate::limits;
+use crate::memory::StatePermit;
 
 /// What the operator set.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +58,7 @@ pub(super) enum Then {
     /// The group has become empty: nothing waits for it.
     Nothing,
     /// The leader's assignments become the members' when they are durable.
-    Adopt { generation: Generation, assignments: BTreeMap<String, Bytes> },
+    Adopt { generation: Generation, assignments: BTreeMap<String, Bytes>, paid: StatePermit },
     /// A static member came back under a new id (KIP-345); on failure it is turned back.
     Replaced(Box<Replaced>),
 }
@@ -71,6 +73,7 @@ pub(super) struct Replaced {
     old_protocols: Vec<(String, Bytes)>,
     old_rebalance_timeout: Duration,
     old_session_timeout: Duration,
+    old_paid: StatePermit,
     supports_skip_assignment: bool,
 }
 
@@ -91,6 +94,15 @@ struct Member {
     new: bool,
     /// When its session ends; `None` while a waiting request vouches for it.
     deadline: Option<Instant>,
+    paid: StatePermit,
+}
+
+/// An id given out with MEMBER_ID_REQUIRED (KIP-394).
+#[derive(Debug)]
+struct Promise {
+    /// When it lapses.
+    until: Instant,
+    _paid: StatePermit,
 }
 
 /// When the join phase ends whoever has joined.
@@ -126,6 +138,15 @@ struct Deadlines {
     wake_by: Option<Instant>,
 }
 
+/// What leaders have assigned.
+#[derive(Debug, Default)]
+struct Assigned {
+    /// The generation whose assignments are on their way to the log.
+    storing: Option<Generation>,
+    /// For those that the members have.
+    paid: Option<StatePermit>,
+}
+
 /// One group. Members are kept in the order of their ids, so that every run decides alike.
 #[derive(Debug)]
 pub(super) struct ClassicGroup {
@@ -143,12 +164,11 @@ pub(super) struct ClassicGroup {
     statics: BTreeMap<String, String>,
     /// Members of `members` with a waiting join.
     joining: usize,
-    /// Ids given out with MEMBER_ID_REQUIRED, and when they lapse (KIP-394).
-    pending: BTreeMap<String, Instant>,
+    /// Ids that their clients have not used yet.
+    pending: BTreeMap<String, Promise>,
     pending_sync: BTreeSet<String>,
     new_member_added: bool,
-    /// The generation whose assignments are on their way to the log.
-    storing: Option<Generation>,
+    assigned: Assigned,
 }
 
 impl ClassicGroup {
@@ -169,19 +189,20 @@ impl ClassicGroup {
             pending: BTreeMap::new(),
             pending_sync: BTreeSet::new(),
             new_member_added: false,
-            storing: None,
+            assigned: Assigned::default(),
         }
     }
 
     /// A group as its last record has it: stable with its members, who have one session time-out to show themselves
     /// (Kafka's `onLoaded`), so that clients go on over a restart.
-    pub(super) fn restore(id: &str, rules: Rules, stored: GroupMetadata, now: Now) -> ClassicGroup {
+    pub(super) fn restore(id: &str, rules: Rules, stored: GroupMetadata, payer: &Payer, now: Now) -> ClassicGroup {
         let mut group = ClassicGroup::new(id, rules, now);
         group.phase.since = stored.state_since;
         group.generation = stored.generation;
         group.protocols.kind = stored.protocol_type;
         let name = stored.protocol.clone().unwrap_or_default();
         for member in stored.members {
+            let paid = payer.keep(stored_bytes(&member));
             let StoredMember {
                 member: id, instance, client_id, client_host, rebalance_timeout, session_timeout, ..
             } = member;
@@ -209,6 +230,7 @@ impl ClassicGroup {
                 sync,
                 new: false,
                 deadline: Some(at),
+                paid,
             };
             group.insert(id, member);
         }
@@ -422,6 +444,16 @@ fn deadline(now: Now, timeout: Duration) -> Instant {
 fn at_least_the_floor(rebalance_timeout: Duration) -> Duration {
     rebalance_timeout.max(limits::GROUP_REBALANCE_TIMEOUT_MIN)
 }
+
+/// What a member that is read from the log costs.
+fn stored_bytes(member: &StoredMember) -> usize {
+    let texts = [&member.member, &member.client_id, &member.client_host].map(String::len).iter().sum::<usize>();
+    let texts = texts + member.instance.as_ref().map_or(0, String::len);
+    payer::stored_member_bytes(texts, member.subscription.len() + member.assignment.len())
+}
+
+const _: () =
+    assert!(size_of::<Member>() + 128 <= payer::MEMBER_BYTES && size_of::<Promise>() + 96 <= payer::PROMISE_BYTES);
 
 /// Numbers and lengths of one member in the group's record (GroupMetadataValue v3), and some.
 const MEMBER_RECORD_BYTES: usize = 32;

@@ -110,7 +110,7 @@ fn check(bench: &Bench, last: Generation) {
     }
     let sessions = group.members.values().filter_map(|member| member.deadline);
     let phases = group.due.join.map(|deadline| deadline.at).into_iter().chain(group.due.sync);
-    let next = sessions.chain(phases).chain(group.pending.values().copied()).min();
+    let next = sessions.chain(phases).chain(group.pending.values().map(|promise| promise.until)).min();
     assert!(next.is_none_or(|next| group.due.wake_by.is_some_and(|by| by <= next)), "it would oversleep");
 }
 
@@ -183,5 +183,7 @@ proptest! {
             prop_assert!(bench.synced(*at).is_some(), "a sync still waits");
         }
         prop_assert!(bench.group.is_vacant(), "a silent group empties itself");
+        bench.stored(&Ok(()));
+        prop_assert_eq!(bench.memory.state().usage().held, 0, "and what it was charged is free again");
     }
 }

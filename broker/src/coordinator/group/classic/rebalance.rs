@@ -99,6 +99,7 @@ impl ClassicGroup {
         self.pending_sync.clear();
         if self.members.is_empty() {
             self.protocols.chosen = None;
+            self.assigned.paid = None;
             self.enter(GroupState::Empty, now);
             out.push(Effect::Store(self.metadata(&|_, _| Bytes::new()), Then::Nothing));
             return;

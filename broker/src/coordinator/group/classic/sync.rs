@@ -6,12 +6,20 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{ClassicGroup, Effect, GroupError, GroupState, JoinAnswer, Now, Replaced, RequestId, SyncAnswer, Then};
+use crate::coordinator::group::payer::{self, Payer};
 use crate::coordinator::group::requests::{Membership, SyncRequest};
 use crate::ids::Generation;
+use crate::memory::StatePermit;
 
 impl ClassicGroup {
     /// A sync. Followers wait for the leader; in a stable group everybody gets what it has.
-    pub(in super::super) fn sync(&mut self, request: &SyncRequest, waiting: RequestId) -> Vec<Effect> {
+    pub(in super::super) fn sync(
+        &mut self,
+        request: &SyncRequest,
+        waiting: RequestId,
+        payer: &Payer,
+        now: Now,
+    ) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.check_sync(request) {
             Ok(()) if self.phase.state == GroupState::Stable => {
@@ -19,7 +27,7 @@ impl ClassicGroup {
                 let answer = self.sync_answer(&request.member);
                 out.push(Effect::AnswerSync(waiting, Ok(answer)));
             }
-            Ok(()) => self.await_assignment(request, waiting, &mut out),
+            Ok(()) => self.await_assignment(request, waiting, payer, now, &mut out),
             Err(error) => out.push(Effect::AnswerSync(waiting, Err(error))),
         }
         out
@@ -42,7 +50,14 @@ impl ClassicGroup {
         Ok(())
     }
 
-    fn await_assignment(&mut self, request: &SyncRequest, waiting: RequestId, out: &mut Vec<Effect>) {
+    fn await_assignment(
+        &mut self,
+        request: &SyncRequest,
+        waiting: RequestId,
+        payer: &Payer,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
         let id = &request.member;
         // A second sync of one member: its client has given the first up.
         self.answer_sync(id, Err(self.rebalancing()), out);
@@ -50,16 +65,24 @@ impl ClassicGroup {
             member.sync = Some(waiting);
         }
         self.synced(id);
-        if !self.is_leader(id) || self.storing == Some(self.generation) {
+        if !self.is_leader(id) || self.assigned.storing == Some(self.generation) {
             return;
         }
         let given: BTreeMap<&str, &Bytes> = request.assignments.iter().map(|(id, part)| (id.as_str(), part)).collect();
         // Members that the leader left out get nothing; strangers it named are ignored.
         let part = |id: &str| given.get(id).map_or_else(Bytes::new, |part| (*part).clone());
         let assignments: BTreeMap<String, Bytes> = self.members.keys().map(|id| (id.clone(), part(id))).collect();
+        let paid = match payer.hold(payer::assignment_bytes(assignments.iter())) {
+            Ok(paid) => paid,
+            // As when it cannot be stored: the members try again, and the leader has been told why.
+            Err(refused) => {
+                self.fail_sync(&refused.into(), now, out);
+                return self.prepare_rebalance(now, out);
+            }
+        };
         let stored = self.metadata(&|id, _| part(id));
-        self.storing = Some(self.generation);
-        out.push(Effect::Store(stored, Then::Adopt { generation: self.generation, assignments }));
+        self.assigned.storing = Some(self.generation);
+        out.push(Effect::Store(stored, Then::Adopt { generation: self.generation, assignments, paid }));
     }
 
     fn synced(&mut self, member: &str) {
@@ -83,7 +106,9 @@ impl ClassicGroup {
         match then {
             // If it failed, the generation before is what a restart finds; their sessions will have ended by then.
             Then::Nothing => {}
-            Then::Adopt { generation, assignments } => self.adopt(generation, assignments, outcome, now, &mut out),
+            Then::Adopt { generation, assignments, paid } => {
+                self.adopt(generation, (assignments, paid), outcome, now, &mut out);
+            }
             Then::Replaced(change) => self.replaced(*change, outcome, now, &mut out),
         }
         out
@@ -92,13 +117,13 @@ impl ClassicGroup {
     fn adopt(
         &mut self,
         generation: Generation,
-        mut assignments: BTreeMap<String, Bytes>,
+        (mut assignments, paid): (BTreeMap<String, Bytes>, StatePermit),
         outcome: Result<(), GroupError>,
         now: Now,
         out: &mut Vec<Effect>,
     ) {
-        if self.storing == Some(generation) {
-            self.storing = None;
+        if self.assigned.storing == Some(generation) {
+            self.assigned.storing = None;
         }
         // Somebody joined or left meanwhile: the next generation gets an assignment of its own.
         if self.phase.state != GroupState::CompletingRebalance || generation != self.generation {
@@ -110,6 +135,7 @@ impl ClassicGroup {
             return;
         }
         self.enter(GroupState::Stable, now);
+        self.assigned.paid = Some(paid);
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             if let Some(member) = self.members.get_mut(&id) {
                 member.assignment = assignments.remove(&id).unwrap_or_default();
@@ -123,6 +149,7 @@ impl ClassicGroup {
 
     /// All who wait for an assignment get this instead, and no assignment is left.
     pub(super) fn fail_sync(&mut self, error: &GroupError, now: Now, out: &mut Vec<Effect>) {
+        self.assigned.paid = None;
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             if let Some(member) = self.members.get_mut(&id) {
                 member.assignment = Bytes::new();
@@ -141,8 +168,9 @@ impl ClassicGroup {
         if let Err(error) = outcome {
             self.answer_join(&change.new, Err(error), out);
             if self.rename_static(&change.new, &change.old, out).is_some() {
-                self.restore_member(&change);
-                self.beat(&change.old, now);
+                let old = change.old.clone();
+                self.restore_member(change);
+                self.beat(&old, now);
             }
             return;
         }
@@ -161,10 +189,11 @@ impl ClassicGroup {
         self.beat(&change.new, now);
     }
 
-    fn restore_member(&mut self, change: &Replaced) {
+    fn restore_member(&mut self, change: Replaced) {
         let Some(member) = self.members.get_mut(&change.old) else { return };
         member.rebalance_timeout = change.old_rebalance_timeout;
         member.session_timeout = change.old_session_timeout;
+        member.paid = change.old_paid;
         self.exchange_protocols(&change.old, &change.old_protocols);
     }
 

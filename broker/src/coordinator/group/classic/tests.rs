@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::coordinator::group::requests::{JoinRequest, LeavingMember, Membership, SyncRequest};
+use crate::memory::{Budget, Owner};
 
 mod rebalancing;
 mod restoring;
@@ -26,6 +27,7 @@ pub(super) struct Bench {
     joins: BTreeMap<u64, Result<JoinAnswer, GroupError>>,
     syncs: BTreeMap<u64, Result<SyncAnswer, GroupError>>,
     pub(super) storing: Vec<(GroupMetadata, Then)>,
+    pub(super) memory: Budget,
 }
 
 impl Bench {
@@ -40,7 +42,8 @@ impl Bench {
     }
 
     pub(super) fn over(clock: ManualClock, group: ClassicGroup) -> Bench {
-        Bench { clock, group, requests: 0, joins: BTreeMap::new(), syncs: BTreeMap::new(), storing: Vec::new() }
+        let (joins, syncs, storing) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Bench { clock, group, requests: 0, joins, syncs, storing, memory: Budget::new(1 << 32) }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -64,7 +67,8 @@ impl Bench {
     pub(super) fn join(&mut self, request: &JoinRequest) -> u64 {
         self.requests += 1;
         let at = self.requests;
-        let effects = self.group.join(request, &format!("u{at}"), RequestId(at), self.now());
+        let effects =
+            self.group.join(request, &format!("u{at}"), RequestId(at), &self.payer(&request.owner), self.now());
         self.take(effects);
         at
     }
@@ -78,14 +82,19 @@ impl Bench {
             instance: None,
             protocol_type: None,
             protocol: None,
+            owner: Owner::Address([10, 0, 0, 9].into()),
             assignments: parts
                 .iter()
                 .map(|(id, part)| ((*id).to_owned(), Bytes::from_static(part.as_bytes())))
                 .collect(),
         };
-        let effects = self.group.sync(&request, RequestId(self.requests));
+        let effects = self.group.sync(&request, RequestId(self.requests), &self.payer(&request.owner), self.now());
         self.take(effects);
         self.requests
+    }
+
+    fn payer(&self, owner: &Owner) -> Payer {
+        Payer::new(self.memory.state(), owner)
     }
 
     pub(super) fn beat(&mut self, member: &str, generation: i32) -> Result<(), GroupError> {
@@ -172,6 +181,7 @@ pub(super) fn client(name: &str) -> JoinRequest {
         supports_skip_assignment: false,
         in_process: false,
         reason: None,
+        owner: Owner::Address([10, 0, 0, 1].into()),
     }
 }
 

@@ -28,8 +28,11 @@ async fn one_bad_offset_does_not_spoil_the_others() {
     rig.topic("t", 1).await;
     let long =
         OffsetToCommit { target: target("t", 0), offset: Offset(1), epoch: None, metadata: Some("x".repeat(4_097)) };
-    let outcomes =
-        rig.groups.commit(CommitFrom::Member, "g", &Membership::default(), vec![long]).await.expect("outcomes");
+    let outcomes = rig
+        .groups
+        .commit(CommitFrom::Member, "g", &Membership::default(), vec![long], &owner())
+        .await
+        .expect("outcomes");
     assert!(matches!(outcomes[0], Err(GroupError::MetadataTooLarge { limit: 4_096 })));
     assert!(rig.list().await.is_empty(), "nothing was written, so there is no group");
     let offsets = [("nowhere", 0, 1), ("t", 3, 1), ("t", 0, 1)];
@@ -64,14 +67,14 @@ async fn who_is_no_member_commits_only_while_the_group_is_empty() {
     let nobody = Membership::default();
     let refused = rig.commit(&nobody, &[("t", 0, 2)]).await;
     assert!(matches!(refused, Err(GroupError::UnknownMember { .. })));
-    let over_http = rig.groups.commit(CommitFrom::Outside, "g", &nobody, Vec::new()).await;
+    let over_http = rig.groups.commit(CommitFrom::Outside, "g", &nobody, Vec::new(), &owner()).await;
     assert!(matches!(over_http, Err(GroupError::NotEmpty { .. })));
     let old = Membership { generation: Some(Generation(0)), ..who.clone() };
     assert!(matches!(rig.commit(&old, &[("t", 0, 2)]).await, Err(GroupError::IllegalGeneration { .. })));
     rig.commit(&who, &[("t", 0, 3)]).await.expect("a member may");
     assert_eq!(rig.offset("t", 0).await, Some(3));
     let stranger = Membership { generation: Some(Generation(1)), member: "m".into(), instance: None };
-    let unknown = rig.groups.commit(CommitFrom::Member, "other", &stranger, Vec::new()).await;
+    let unknown = rig.groups.commit(CommitFrom::Member, "other", &stranger, Vec::new(), &owner()).await;
     assert!(matches!(unknown, Err(GroupError::NotFound { .. })));
 }
 

@@ -95,7 +95,9 @@ async fn the_timer_task_ends_sessions_by_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = BrokerConfig { group_min_session_timeout_ms: 1, ..BrokerConfig::default() };
     let rig = Rig::over(folder, config.clone(), 0).await;
-    let machine = Groups::open(Arc::clone(&rig.catalog), &config, Arc::new(MachineClock)).await.expect("groups");
+    let machine = Groups::open(Arc::clone(&rig.catalog), &config, Arc::new(MachineClock), rig.memory.state().clone())
+        .await
+        .expect("groups");
     let quick = JoinRequest { session_timeout: Duration::from_millis(20), ..client("a") };
     machine.join(quick).await.expect("a member");
     let second = JoinRequest { session_timeout: Duration::from_millis(20), ..client("b") };

@@ -3,12 +3,11 @@
 
 use proptest::prelude::*;
 
-use super::super::records::GroupMetadata;
 use super::*;
 use crate::log::io::faulty::{FaultyDisk, WriteFault};
 
-/// The durable state of every group: its last record and its offsets.
-type Durable = std::collections::BTreeMap<String, (Option<GroupMetadata>, Vec<(TopicPartition, i64)>)>;
+/// The durable state of every group: the generation of its last record, and its offsets.
+type Durable = std::collections::BTreeMap<String, (Option<Generation>, Vec<(TopicPartition, i64)>)>;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -72,7 +71,7 @@ impl World {
                 };
                 let who = self.members.get(&of).map(member_of).unwrap_or_default();
                 let offsets = offsets.iter().map(offset).collect();
-                let _ = groups.commit(CommitFrom::Member, &group(of), &who, offsets).await;
+                let _ = groups.commit(CommitFrom::Member, &group(of), &who, offsets, &owner()).await;
             }
             Event::Join { group: of } => {
                 // A second member would wait for the first, who sends one request at a time here.
@@ -117,7 +116,7 @@ impl World {
             let found = shard.read(|groups| {
                 let found = groups.groups.get(&*group(of))?;
                 let offsets = found.offsets.iter().map(|(target, value)| (target.clone(), value.offset.0)).collect();
-                Some((found.stored.clone(), offsets))
+                Some((found.stored, offsets))
             });
             if let Some(found) = found.expect("loaded") {
                 all.insert(group(of), found);
@@ -173,7 +172,7 @@ async fn a_deleted_topics_tombstones_for_all_groups_of_a_shard_are_one_batch() {
     for group in &groups {
         let offset = OffsetToCommit { target: target("t", 0), offset: Offset(1), epoch: None, metadata: None };
         let nobody = Membership::default();
-        rig.groups.commit(CommitFrom::Member, group, &nobody, vec![offset]).await.expect("outcomes");
+        rig.groups.commit(CommitFrom::Member, group, &nobody, vec![offset], &owner()).await.expect("outcomes");
     }
     let home = Arc::clone(rig.groups.find(&groups[0]).expect("the topic exists").partition());
     let before = home.offsets().leo;
@@ -220,7 +219,7 @@ async fn a_poisoned_partition_answers_who_waits_and_who_comes_with_the_coordinat
     assert!(rig.groups.failure().is_some_and(|failure| failure.contains(OFFSETS_TOPIC)));
     let (other, nobody) = (neighbours(1).remove(0), Membership::default());
     let offset = OffsetToCommit { target: target("t", 0), offset: Offset(1), epoch: None, metadata: None };
-    let outcomes = rig.groups.commit(CommitFrom::Member, &other, &nobody, vec![offset]).await;
+    let outcomes = rig.groups.commit(CommitFrom::Member, &other, &nobody, vec![offset], &owner()).await;
     assert!(outcomes.expect("another shard goes on")[0].is_ok());
 }
 
@@ -234,9 +233,12 @@ async fn a_refused_commit_leaves_neither_an_offset_nor_a_group() {
     let offset =
         |offset| OffsetToCommit { target: target("t", 0), offset: Offset(offset), epoch: None, metadata: None };
     let nobody = Membership::default();
-    let refused = rig.groups.commit(CommitFrom::Member, "new", &nobody, vec![offset(1)]).await;
+    let refused = rig.groups.commit(CommitFrom::Member, "new", &nobody, vec![offset(1)], &owner()).await;
     assert!(matches!(refused, Err(GroupError::Append(_))), "{refused:?}");
     assert_eq!(rig.list().await.len(), 1);
-    rig.groups.commit(CommitFrom::Member, "new", &nobody, vec![offset(2)]).await.expect("there is room again");
+    rig.groups
+        .commit(CommitFrom::Member, "new", &nobody, vec![offset(2)], &owner())
+        .await
+        .expect("there is room again");
     assert_eq!(rig.list().await.len(), 2);
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use super::super::classic::Rules;
 use super::super::commits::Progress;
 use super::super::machine::{GroupMachine, GroupTimer, Setting};
+use super::super::payer::Paid;
 use super::super::records::{self, GroupMetadata, GroupRecord};
 use super::*;
 use crate::clock::Clock;
@@ -59,7 +60,12 @@ impl Written {
                 topic_id: None,
             });
             let group = (*group).into();
-            records::message(&GroupRecord::Offset { group, target: target("t", *partition), value })
+            records::message(&GroupRecord::Offset {
+                group,
+                target: target("t", *partition),
+                value,
+                paid: Paid::default(),
+            })
         };
         let messages: Vec<Message> = offsets.iter().map(message).collect();
         self.batch(producer, if producer.is_some() { TRANSACTIONAL } else { 0 }, &messages)
@@ -97,7 +103,13 @@ impl Written {
             members_max: 9,
         };
         let (catalog, group_count) = (Arc::clone(&rig.catalog), AtomicUsize::new(0));
-        let setting = Arc::new(Setting { catalog, rules, retention: Duration::from_secs(60), group_count });
+        let setting = Arc::new(Setting {
+            catalog,
+            rules,
+            state: rig.memory.state().clone(),
+            retention: Duration::from_secs(60),
+            group_count,
+        });
         let now = Now { mono: rig.clock.monotonic(), wall: rig.clock.wall() };
         let mut machine = GroupMachine::new(setting, now);
         let (_log_dir, partition) = self.partition();
@@ -224,8 +236,8 @@ fn much_later() -> Now {
 /// The group and the partition of each tombstone; `None` for the group's own.
 fn tombstones(records: &[GroupRecord]) -> Vec<(String, Option<i32>)> {
     let tombstone = |record: &GroupRecord| match record {
-        GroupRecord::Offset { group, target, value: None } => (group.to_string(), Some(target.partition.0)),
-        GroupRecord::Group { group, value: None } => (group.to_string(), None),
+        GroupRecord::Offset { group, target, value: None, .. } => (group.to_string(), Some(target.partition.0)),
+        GroupRecord::Group { group, value: None, .. } => (group.to_string(), None),
         GroupRecord::Offset { .. } | GroupRecord::Group { .. } => panic!("no tombstone"),
     };
     records.iter().map(tombstone).collect()

@@ -20,6 +20,7 @@ use crate::door::consumer::ConsumerRequest;
 use crate::door::error::{DoorError, GroupFailure};
 use crate::engine::{Engine, EngineError};
 use crate::ids::{TopicId, TopicName, TopicPartition, TopicRef};
+use crate::memory::Owner;
 
 /// What every client of a group for consumers says.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -171,8 +172,9 @@ impl Member {
             supports_skip_assignment: false,
             in_process: true,
             reason: None,
+            owner: Owner::of(&self.ctx),
         };
-        Ok(self.engine.join_group(self.group()?, request).await?)
+        Ok(self.engine.join_group(&self.ctx, self.group()?, request).await?)
     }
 
     async fn sync(&self, joined: JoinAnswer, assignments: Vec<(String, Bytes)>) -> Result<SyncAnswer, EngineError> {
@@ -184,8 +186,9 @@ impl Member {
             protocol_type: Some(joined.protocol_type),
             protocol: Some(joined.protocol),
             assignments,
+            owner: Owner::of(&self.ctx),
         };
-        Ok(self.engine.sync_group(self.group()?, request).await?)
+        Ok(self.engine.sync_group(&self.ctx, self.group()?, request).await?)
     }
 
     /// What Kafka's clients answer by joining again; anything else ends the session.

@@ -11,6 +11,7 @@ use crate::coordinator::group::{GroupError, JoinAnswer, JoinRequest};
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
+use crate::memory::Owner;
 
 /// A member without an id gets one first (KIP-394); static members (KIP-345) are known by their instance.
 const KNOWN_MEMBER_SINCE: i16 = 4;
@@ -20,12 +21,15 @@ const SKIP_SINCE: i16 = 9;
 const PROTOCOL_TYPE_SINCE: i16 = 7;
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
-    let member = request.member_id.clone();
+    let member = request.member_id.to_string();
     let group = match call.ask::<Read, _>(Group::named(&request.group_id)) {
         Ok(group) => group,
         Err(denied) => return refused(call, &member, errors::code_of_denied(&denied)),
     };
-    match call.engine.join_group(group, translate(call, &request)).await {
+    let join = translate(call, &request);
+    // A join waits for minutes: it does not hold its frame.
+    drop(request);
+    match call.engine.join_group(&call.ctx, group, join).await {
         Ok(answer) => joined(call, answer),
         Err(error) => {
             call.refusing().note_group(&error);
@@ -60,6 +64,7 @@ fn translate(call: &Call<'_>, request: &JoinGroupRequest) -> JoinRequest {
         supports_skip_assignment: call.version >= SKIP_SINCE,
         in_process: false,
         reason: wire::nonempty(request.reason.as_ref()),
+        owner: Owner::of(&call.ctx),
     }
 }
 

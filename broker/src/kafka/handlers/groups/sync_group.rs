@@ -9,6 +9,7 @@ use crate::ids::Generation;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
 use crate::kafka::handlers::wire;
+use crate::memory::Owner;
 
 /// Protocol type and name, in both directions (KIP-559).
 const PROTOCOL_SINCE: i16 = 5;
@@ -26,8 +27,11 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: SyncGroupRequest)
         protocol_type: request.protocol_type.as_ref().map(ToString::to_string),
         protocol: request.protocol_name.as_ref().map(ToString::to_string),
         assignments: assignments(&request),
+        owner: Owner::of(&call.ctx),
     };
-    match call.engine.sync_group(group, sync).await {
+    // A sync waits for the leader's: it does not hold its frame.
+    drop(request);
+    match call.engine.sync_group(&call.ctx, group, sync).await {
         Ok(SyncAnswer { protocol_type, protocol, assignment }) => {
             let known = |text: String| (call.version >= PROTOCOL_SINCE).then(|| wire::text(text));
             SyncGroupResponse::default()

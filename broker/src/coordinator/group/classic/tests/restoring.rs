@@ -5,7 +5,8 @@ use super::*;
 fn restarted(bench: &Bench, stored: GroupMetadata) -> Bench {
     let clock = ManualClock::at(bench.clock.wall().0);
     let now = Now { mono: clock.monotonic(), wall: clock.wall() };
-    let group = ClassicGroup::restore("g", rules(Duration::ZERO), stored, now);
+    let payer = crate::coordinator::group::payer::Payer::broker(bench.memory.state());
+    let group = ClassicGroup::restore("g", rules(Duration::ZERO), stored, &payer, now);
     Bench::over(clock, group)
 }
 
