@@ -88,3 +88,30 @@ pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, E
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
+
+/// How long a test waits for what should come at once: far longer than a busy machine takes.
+#[cfg(any(test, feature = "faulty-disk"))]
+pub const TEST_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// For tests: waits for `work`, and panics when it takes longer than `TEST_WAIT_MAX`. Without a bound a test of a broken
+/// promise would hang and say nothing.
+#[cfg(any(test, feature = "faulty-disk"))]
+#[track_caller]
+pub fn bounded_wait<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let in_time = timeout(TEST_WAIT_MAX, work).await;
+        in_time.unwrap_or_else(|_| panic!("what {caller} waits for did not come within {TEST_WAIT_MAX:?}"))
+    }
+}
+
+/// For tests: waits until `holds` returns true, bounded as `bounded_wait` is.
+#[cfg(any(test, feature = "faulty-disk"))]
+#[track_caller]
+pub fn bounded_wait_until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    bounded_wait(async move {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+}

@@ -10,7 +10,7 @@ use super::error::ShardError;
 use super::machine::{Machine, Now, Outcome, Plan};
 use super::runtime::{Runtime, TaskNames};
 use super::shard::{Shard, Ticket};
-use crate::clock::{MachineClock, ManualClock};
+use crate::clock::{MachineClock, ManualClock, bounded_wait, bounded_wait_until};
 use crate::ids::{PartitionId, TopicId, TopicName};
 use crate::log::io::faulty::FaultyDisk;
 use crate::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogDirSettings, LogError, Partition, PartitionIdent};
@@ -72,7 +72,7 @@ impl Bench {
 
     async fn end(self) {
         self.runtime.stop();
-        self.runtime.closed().await;
+        bounded_wait(self.runtime.closed()).await;
         // What the disk says to a stop is not tested here.
         let _ = self.log_dir.close();
     }
@@ -85,9 +85,14 @@ impl Bench {
         self.shard(shard).run(|_, _| Outcome::new((), plan_of(numbers)))
     }
 
+    /// As `put`, and waits until the records are durable.
+    async fn settle(&self, shard: usize, numbers: &[(&str, i64)]) {
+        bounded_wait(self.put(shard, numbers).expect("appended").durable()).await.expect("durable");
+    }
+
     /// The first append of a term syncs by itself (rule 5); what is tested comes after it.
     async fn begun(&self, shard: usize) {
-        self.put(shard, &[("begun", 0)]).expect("appended").durable().await.expect("durable");
+        self.settle(shard, &[("begun", 0)]).await;
     }
 
     /// What is durable, as a read shows it.
@@ -97,7 +102,8 @@ impl Bench {
 
     /// What the machine has, durable or not; the answer of a command that waits for it.
     async fn all(&self, shard: usize) -> Result<BTreeMap<String, i64>, ShardError> {
-        self.shard(shard).run(|numbers, _| Outcome::new(numbers.latest(), Plan::nothing()))?.durable().await
+        let answer = self.shard(shard).run(|numbers, _| Outcome::new(numbers.latest(), Plan::nothing()))?;
+        bounded_wait(answer.durable()).await
     }
 }
 

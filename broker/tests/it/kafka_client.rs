@@ -3,7 +3,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -12,6 +11,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ApiKey, MetadataRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use sluice_broker::clock::bounded_wait;
 use sluice_broker::config::{BrokerConfig, KafkaListener};
 use sluice_broker::door::Door;
 use sluice_broker::ids::TimestampMs;
@@ -60,7 +60,7 @@ impl Broker {
     /// A clean stop; what is left is the folder.
     pub(crate) async fn stop(self) -> Arc<tempfile::TempDir> {
         self.stop.cancel();
-        self.serving.await.expect("serving does not panic").expect("the broker stops cleanly");
+        bounded_wait(self.serving).await.expect("serving does not panic").expect("the broker stops cleanly");
         self.folder
     }
 }
@@ -104,7 +104,7 @@ impl Client {
 
     /// The next answer, which must be whole: not a byte is left behind it.
     pub(crate) async fn read<R: Request>(&mut self, version: i16) -> R::Response {
-        let mut frame = self.read_frame().await.expect("the connection is open");
+        let mut frame = bounded_wait(self.read_frame()).await.expect("the connection is open");
         ResponseHeader::decode(&mut frame, R::Response::header_version(version)).expect("the header decodes");
         let response = R::Response::decode(&mut frame, version).expect("the answer decodes");
         assert!(!frame.has_remaining(), "{} bytes too many", frame.remaining());
@@ -121,8 +121,7 @@ impl Client {
 
     /// Waits for the broker to close the connection without another answer.
     pub(crate) async fn closed(&mut self) {
-        let got = tokio::time::timeout(Duration::from_secs(60), self.read_frame()).await;
-        assert_eq!(got.expect("the broker closes the connection"), None);
+        assert_eq!(bounded_wait(self.read_frame()).await, None);
     }
 
     /// Asks for a topic by name, which makes it.

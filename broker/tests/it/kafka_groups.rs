@@ -17,6 +17,7 @@ use kafka_protocol::messages::{
     OffsetForLeaderEpochRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::StrBytes;
+use sluice_broker::clock::bounded_wait;
 use sluice_broker::config::BrokerConfig;
 
 use crate::kafka_client::{Broker, Client, batch, name};
@@ -59,7 +60,7 @@ fn sync(joined: &JoinGroupResponse, assignments: Vec<SyncGroupRequestAssignment>
         .with_assignments(assignments)
 }
 
-pub(crate) fn beat(generation: i32, member: StrBytes) -> HeartbeatRequest {
+fn beat(generation: i32, member: StrBytes) -> HeartbeatRequest {
     HeartbeatRequest::default().with_group_id(group()).with_generation_id(generation).with_member_id(member)
 }
 
@@ -112,12 +113,7 @@ async fn unknown_members_and_old_generations_are_refused_at_once_during_a_rebala
     let refused = second.ask(9, &join(StrBytes::new())).await;
     second.send(9, &join(refused.member_id.clone())).await;
     // Until the coordinator has it the group is stable.
-    loop {
-        match first.ask(4, &beat(joined.generation_id, joined.member_id.clone())).await.error_code {
-            0 => tokio::task::yield_now().await,
-            code => break assert_eq!(code, 27),
-        }
-    }
+    assert_eq!(first_refusal(&mut first, &joined).await, 27);
     assert_eq!(first.ask(4, &beat(joined.generation_id, s("stranger"))).await.error_code, 25);
     assert_eq!(first.ask(5, &sync(&joined, Vec::new())).await.error_code, 27);
     let stranger = first.ask(9, &join(s("stranger"))).await;
@@ -129,6 +125,19 @@ async fn unknown_members_and_old_generations_are_refused_at_once_during_a_rebala
     assert_eq!(first.ask(4, &beat(joined.generation_id, joined.member_id)).await.error_code, 22);
     assert_eq!(again.members.len() + other.members.len(), 2, "only the leader gets the members");
     broker.stop().await;
+}
+
+/// What the first heartbeat gets that is refused.
+pub(crate) async fn first_refusal(client: &mut Client, joined: &JoinGroupResponse) -> i16 {
+    let refusal = async {
+        loop {
+            let code = client.ask(4, &beat(joined.generation_id, joined.member_id.clone())).await.error_code;
+            if code != 0 {
+                return code;
+            }
+        }
+    };
+    bounded_wait(refusal).await
 }
 
 pub(crate) fn commit(offset: i64, metadata: &'static str) -> OffsetCommitRequest {

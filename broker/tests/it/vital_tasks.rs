@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kafka_protocol::messages::JoinGroupRequest;
 use kafka_protocol::protocol::StrBytes;
-use sluice_broker::clock::MachineClock;
+use sluice_broker::clock::{MachineClock, bounded_wait, bounded_wait_until};
 use sluice_broker::config::{BrokerConfig, KafkaListener};
 use sluice_broker::door::Door;
 use sluice_broker::door::reading::{ReadFrom, ReadPartition, ReadRequest};
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka_client::{Client, batch, produce};
-use crate::kafka_groups::{beat, commit, join};
+use crate::kafka_groups::{commit, first_refusal, join};
 
 /// Kafka's KAFKA_STORAGE_ERROR.
 const STORAGE_ERROR: i16 = 56;
@@ -60,7 +60,7 @@ impl Serving {
 
     /// It ends by itself; the name of the task that it blames.
     async fn blamed(self) -> String {
-        match self.ended.await.unwrap() {
+        match bounded_wait(self.ended).await.unwrap() {
             Err(NodeError::Failed(failure)) => failure.task.to_string(),
             other => panic!("it ended otherwise: {other:?}"),
         }
@@ -82,9 +82,7 @@ async fn a_produce_that_waits_for_the_flusher_is_answered_when_the_flusher_panic
     let before = disk.operations();
     other.send(9, &produce("t", batch(&["waits"]), -1)).await;
     // Its write is the only operation while the sync is held.
-    while disk.operations() == before {
-        tokio::task::yield_now().await;
-    }
+    bounded_wait_until(|| disk.operations() != before).await;
     broker.tasks.inject_panic("log-flusher");
     assert_eq!(broker.tasks.failure(), None);
     disk.hold_syncs(false);
@@ -103,7 +101,7 @@ async fn a_panic_in_any_vital_task_is_named_by_readiness_and_ends_the_broker() {
     for name in vital {
         let broker = Serving::start(&FaultyDisk::new()).await;
         broker.tasks.inject_panic(name);
-        assert_eq!(broker.tasks.failed().await.task.split(' ').next(), Some(name));
+        assert_eq!(bounded_wait(broker.tasks.failed()).await.task.split(' ').next(), Some(name));
         let why = broker.facts.unready().unwrap();
         assert!(why.contains(name), "{why}");
         assert!(broker.blamed().await.starts_with(name));
@@ -119,7 +117,7 @@ async fn a_panic_in_the_watch_of_a_groups_shard_ends_the_broker() {
     let committed = client.ask(8, &commit(1, "")).await;
     assert_eq!(committed.topics[0].partitions[0].error_code, 0);
     broker.tasks.inject_panic("group-shard");
-    assert!(broker.tasks.failed().await.task.starts_with("group-shard __consumer_offsets-"));
+    assert!(bounded_wait(broker.tasks.failed()).await.task.starts_with("group-shard __consumer_offsets-"));
     let why = broker.facts.unready().unwrap();
     assert!(why.contains("group-shard"), "{why}");
     assert!(broker.blamed().await.starts_with("group-shard"));
@@ -133,12 +131,8 @@ async fn a_join_that_waits_for_others_is_answered_when_the_timer_of_the_groups_p
     assert_eq!(joined.error_code, 0);
     // It waits for the first member to join again.
     second.send(3, &join(StrBytes::new())).await;
-    loop {
-        match first.ask(4, &beat(joined.generation_id, joined.member_id.clone())).await.error_code {
-            0 => tokio::task::yield_now().await,
-            code => break assert_eq!(code, REBALANCE_IN_PROGRESS),
-        }
-    }
+    let code = first_refusal(&mut first, &joined).await;
+    assert_eq!(code, REBALANCE_IN_PROGRESS);
     broker.tasks.inject_panic("group-timer");
     let answer = second.read::<JoinGroupRequest>(3).await;
     assert_eq!(answer.error_code, COORDINATOR_NOT_AVAILABLE);
@@ -169,13 +163,11 @@ async fn a_panic_in_one_connection_closes_it_and_nothing_else() {
     assert_eq!(alive.produce("t", batch(&["goes on"])).await.error_code, 0);
     assert_eq!(broker.client().await.produce("t", batch(&["new"])).await.error_code, 0);
     // The socket closes while the panic unwinds; it is counted after that.
-    while broker.tasks.request_panics() == 0 {
-        tokio::task::yield_now().await;
-    }
+    bounded_wait_until(|| broker.tasks.request_panics() > 0).await;
     assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
     assert_eq!(broker.facts.unready(), None);
     broker.stop.cancel();
-    broker.ended.await.unwrap().expect("a clean stop");
+    bounded_wait(broker.ended).await.unwrap().expect("a clean stop");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,12 +177,8 @@ async fn a_panic_in_one_delay_proxy_is_named_by_readiness_and_the_others_deliver
     broker.tasks.inject_panic("delay-proxy a.delay.1ms-0");
     client.topic("a.delay.1ms").await;
     client.topic("b.delay.1ms").await;
-    let mut why = None;
-    while why.is_none() {
-        tokio::task::yield_now().await;
-        why = broker.facts.unready();
-    }
-    let why = why.unwrap();
+    bounded_wait_until(|| broker.facts.unready().is_some()).await;
+    let why = broker.facts.unready().unwrap();
     assert!(why.contains("delay-proxy a.delay.1ms-0 panicked"), "{why}");
     client.topic("b").await;
     assert_eq!(client.produce("a.delay.1ms", batch(&["stays"])).await.error_code, 0);
@@ -203,11 +191,9 @@ async fn a_panic_in_one_delay_proxy_is_named_by_readiness_and_the_others_deliver
     assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
     // What is deleted is missed by nobody.
     broker.door.delete_topic(&crate::rooms::http(), "a.delay.1ms").await.unwrap();
-    while broker.facts.unready().is_some() {
-        tokio::task::yield_now().await;
-    }
+    bounded_wait_until(|| broker.facts.unready().is_none()).await;
     broker.stop.cancel();
-    broker.ended.await.unwrap().expect("a clean stop");
+    bounded_wait(broker.ended).await.unwrap().expect("a clean stop");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,5 +205,5 @@ async fn a_panic_in_a_change_of_a_topic_is_an_internal_error_of_its_caller() {
     assert!(error.to_string().starts_with("internal error: topic-change panicked"), "{error}");
     assert_eq!((broker.tasks.request_panics(), broker.tasks.failure()), (1, None));
     broker.stop.cancel();
-    broker.ended.await.unwrap().expect("a clean stop");
+    bounded_wait(broker.ended).await.unwrap().expect("a clean stop");
 }

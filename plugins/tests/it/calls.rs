@@ -187,9 +187,12 @@ async fn a_caller_that_goes_away_costs_an_instance_only() {
         let bound = Arc::clone(&bound);
         async move { bound.partition(&caller(), 4, batch(&[b"\x00"])).await }
     });
-    while host.get("guest").unwrap().calls == 0 {
-        tokio::task::yield_now().await;
-    }
+    let called = async {
+        while host.get("guest").unwrap().calls == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), called).await.expect("the guest is called");
     leaving.abort();
     assert!(leaving.await.unwrap_err().is_cancelled());
     assert_eq!(bound.partition(&caller(), 4, batch(&[b"\x03"])).await, Ok(vec![3]));

@@ -19,7 +19,7 @@ fn wait(bench: &Bench, shard: usize) -> oneshot::Receiver<ShardError> {
 #[tokio::test]
 async fn a_refused_batch_leaves_the_shard_as_it_was_and_is_given_back() {
     let bench = Bench::new().await;
-    bench.put(0, &[("a", 1)]).expect("appended").durable().await.expect("durable");
+    bench.settle(0, &[("a", 1)]).await;
     for fault in [WriteFault::Io, WriteFault::NoSpace, WriteFault::Short] {
         bench.disk.fail_write(1, fault);
         let plan = || Plan { then: vec!["then"], ..plan_of(&[("a", 2), ("b", 2)]) };
@@ -29,7 +29,7 @@ async fn a_refused_batch_leaves_the_shard_as_it_was_and_is_given_back() {
     }
     let (refused, stored) = bench.shard(0).read(|n| (n.refused.len(), n.stored.clone())).expect("loaded");
     assert_eq!((refused, stored), (6, vec!["refused"; 3]));
-    bench.put(0, &[("a", 3)]).expect("there is room again").durable().await.expect("durable");
+    bench.settle(0, &[("a", 3)]).await;
     let bench = bench.restarted().await;
     assert_eq!(bench.durable(0), map(&[("a", 3)]));
     bench.end().await;
@@ -42,8 +42,8 @@ async fn a_partition_whose_sync_fails_unloads_its_shard_and_answers_who_waits() 
     let waiting = wait(&bench, 0);
     bench.disk.fail_sync(1);
     let ticket = bench.put(0, &[("a", 1)]).expect("appended");
-    assert!(matches!(ticket.durable().await, Err(ShardError::Log(_))));
-    assert!(matches!(waiting.await, Ok(ShardError::Log(_))), "nobody has sent a command since");
+    assert!(matches!(bounded_wait(ticket.durable()).await, Err(ShardError::Log(_))));
+    assert!(matches!(bounded_wait(waiting).await, Ok(ShardError::Log(_))), "nobody has sent a command since");
     assert!(matches!(bench.put(0, &[("a", 2)]), Err(ShardError::Log(_))));
     assert!(matches!(bench.shard(0).read(|_| ()), Err(ShardError::Log(_))));
     let bench = bench.restarted().await;
@@ -54,7 +54,7 @@ async fn a_partition_whose_sync_fails_unloads_its_shard_and_answers_who_waits() 
 #[tokio::test]
 async fn a_panic_in_a_command_unloads_its_shard_and_no_other() {
     let bench = Bench::new().await;
-    bench.put(0, &[("a", 1)]).expect("appended").durable().await.expect("durable");
+    bench.settle(0, &[("a", 1)]).await;
     let waiting = wait(&bench, 0);
     let panicked = bench.shard(0).run(|numbers, _| -> Outcome<Numbers, ()> {
         // Half of a change.
@@ -65,11 +65,11 @@ async fn a_panic_in_a_command_unloads_its_shard_and_no_other() {
         matches!(&panicked, Err(ShardError::Internal { what }) if what.contains("a command's bug")),
         "{panicked:?}"
     );
-    assert!(matches!(waiting.await, Ok(ShardError::Unavailable { .. })));
+    assert!(matches!(bounded_wait(waiting).await, Ok(ShardError::Unavailable { .. })));
     assert!(matches!(bench.put(0, &[("a", 2)]), Err(ShardError::Unavailable { .. })));
     assert!(matches!(bench.shard(0).read(|_| ()), Err(ShardError::Unavailable { .. })), "not even a read");
     assert!(bench.runtime.failure().is_some_and(|failure| failure.contains("__numbers-0")));
-    bench.put(1, &[("b", 1)]).expect("appended").durable().await.expect("another shard goes on");
+    bench.settle(1, &[("b", 1)]).await;
     let bench = bench.restarted().await;
     assert_eq!((bench.durable(0), bench.runtime.failure()), (map(&[("a", 1)]), None));
     bench.end().await;
@@ -95,19 +95,13 @@ async fn a_panic_of_a_timer_unloads_its_shard_and_the_timer_goes_on() {
 #[tokio::test]
 async fn a_partition_that_cannot_be_read_at_load_answers_why_and_the_others_work() {
     let bench = Bench::new().await;
-    bench.put(0, &[("a", 1)]).expect("appended").durable().await.expect("durable");
-    bench
-        .shard(1)
-        .run(|_, _| Outcome::new((), plan_of(&[("b", 1)])))
-        .expect("appended")
-        .durable()
-        .await
-        .expect("durable");
+    bench.settle(0, &[("a", 1)]).await;
+    bench.settle(1, &[("b", 1)]).await;
     // A record that the machine does not understand, in the first partition.
     let bad = crate::record::Message { key: Some("a".into()), value: Some("no number".into()), ..Default::default() };
     let batch = crate::record::build(&[bad], crate::ids::TimestampMs(1), crate::record::Compression::None, None);
     let ticket = bench.shard(0).partition().append(batch.expect("a batch"), crate::log::Origin::Broker);
-    ticket.durable().await.expect("durable");
+    bounded_wait(ticket.durable()).await.expect("durable");
     let bench = bench.restarted().await;
     assert!(matches!(bench.put(0, &[("a", 2)]), Err(ShardError::Log(_))));
     assert!(matches!(bench.shard(0).read(|_| ()), Err(ShardError::Log(_))), "never as if it had nothing");
@@ -121,7 +115,7 @@ async fn a_panic_of_the_timers_task_answers_who_waits_in_every_shard() {
     let waiting = [wait(&bench, 0), wait(&bench, 2)];
     bench.tasks.inject_panic(NAMES.timer);
     for waiting in waiting {
-        assert!(matches!(waiting.await, Ok(ShardError::Unavailable { .. })));
+        assert!(matches!(bounded_wait(waiting).await, Ok(ShardError::Unavailable { .. })));
     }
     assert!(matches!(bench.put(1, &[("a", 1)]), Err(ShardError::Unavailable { .. })), "no deadline would ever end");
     bench.end().await;
@@ -132,9 +126,9 @@ async fn a_panic_of_a_shards_watch_unloads_that_shard_and_no_other() {
     let bench = Bench::new().await;
     let waiting = wait(&bench, 1);
     bench.tasks.inject_panic("numbers-shard __numbers-1");
-    assert!(matches!(waiting.await, Ok(ShardError::Unavailable { .. })));
+    assert!(matches!(bounded_wait(waiting).await, Ok(ShardError::Unavailable { .. })));
     assert!(matches!(bench.put(1, &[("a", 1)]), Err(ShardError::Unavailable { .. })), "its failures go unseen");
-    bench.put(0, &[("a", 1)]).expect("appended").durable().await.expect("another shard goes on");
+    bench.settle(0, &[("a", 1)]).await;
     bench.end().await;
 }
 
@@ -147,10 +141,10 @@ async fn a_panic_of_the_task_that_follows_records_unloads_the_shard_instead_of_l
     let plan = || Plan { then: vec!["then"], ..plan_of(&[("a", 1)]) };
     let ticket = bench.shard(0).run(|_, _| Outcome::new((), plan())).expect("appended");
     bench.tasks.inject_panic(NAMES.under_way);
-    assert!(matches!(waiting.await, Ok(ShardError::Unavailable { .. })));
+    assert!(matches!(bounded_wait(waiting).await, Ok(ShardError::Unavailable { .. })));
     assert!(matches!(bench.put(0, &[("a", 2)]), Err(ShardError::Unavailable { .. })));
     bench.disk.hold_syncs(false);
-    ticket.durable().await.expect("the record itself is on its way");
+    bounded_wait(ticket.durable()).await.expect("the record itself is on its way");
     bench.end().await;
 }
 
@@ -161,7 +155,7 @@ async fn an_answer_that_stands_is_given_although_the_log_refuses_its_records() {
     bench.disk.fail_write(1, WriteFault::NoSpace);
     let plan = || Plan { then: vec!["then"], ..plan_of(&[("a", 1)]) };
     let stands = bench.shard(0).run(|_, _| Outcome::new(7, plan()).standing()).expect("carried out");
-    assert_eq!(stands.durable().await.expect("an answer"), 7);
+    assert_eq!(bounded_wait(stands.durable()).await.expect("an answer"), 7);
     let (refused, stored) = bench.shard(0).read(|n| (n.refused.len(), n.stored.clone())).expect("loaded");
     assert_eq!((refused, stored), (1, vec!["refused"]), "the machine learns of it");
     assert_eq!(bench.all(0).await.expect("durable"), map(&[("begun", 0)]));

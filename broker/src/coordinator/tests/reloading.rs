@@ -35,7 +35,7 @@ async fn take(bench: &Bench, step: Step) {
             let records = names.iter().map(|(of, value)| Set { name: name(*of), value: Some(*value) }).collect();
             let put = bench.shard(shard).run(|_, _| Outcome::new((), Plan { records, ..Plan::nothing() }));
             if let (Ok(ticket), true) = (put, wait) {
-                ticket.durable().await.expect("no sync fails here");
+                bounded_wait(ticket.durable()).await.expect("no sync fails here");
                 let durable = bench.durable(shard);
                 let last: BTreeMap<u8, i64> = names.iter().copied().collect();
                 assert!(last.iter().all(|(of, value)| durable.get(&name(*of)) == Some(value)), "answered, so shown");

@@ -59,11 +59,9 @@ async fn the_timers_task_runs_what_is_due_by_itself() {
         Outcome::of_own_state((), Plan { timers: vec![(Timed::Storm, Some(now.mono))], ..Plan::nothing() })
     };
     drop(shard.run(storm).expect("loaded"));
-    while shard.read(|numbers| numbers.storms).expect("loaded") < 3 {
-        tokio::task::yield_now().await;
-    }
+    bounded_wait_until(|| shard.read(|numbers| numbers.storms).expect("loaded") >= 3).await;
     runtime.stop();
-    runtime.closed().await;
+    bounded_wait(runtime.closed()).await;
 }
 
 #[tokio::test]

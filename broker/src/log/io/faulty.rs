@@ -14,6 +14,7 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use super::disk::{DirEntry, DirLock, Disk, DiskFile, OpenFiles, SharedFile};
+use crate::clock::TEST_WAIT_MAX;
 pub use dice::Dice;
 use store::{Inode, Store};
 
@@ -94,18 +95,23 @@ impl FaultyDisk {
         FaultyDisk { shared: Arc::new(Shared { state: Mutex::new(state), released: Condvar::new() }) }
     }
 
-    /// While held, syncs do not return; writes and reads do.
+    /// While held, syncs do not return; writes and reads do. A sync that is held for `TEST_WAIT_MAX` fails: a test that
+    /// panics while it holds syncs must end too.
     pub fn hold_syncs(&self, hold: bool) {
         self.shared.state.lock().hold_syncs = hold;
         self.shared.released.notify_all();
     }
 
     /// Returns when a sync is being held.
+    ///
+    /// # Panics
+    /// None comes within `TEST_WAIT_MAX`.
+    #[track_caller]
     pub fn await_held_sync(&self) {
         let mut state = self.shared.state.lock();
-        while !(state.hold_syncs && state.held > 0) {
-            self.shared.released.wait(&mut state);
-        }
+        let missing = |state: &mut State| !(state.hold_syncs && state.held > 0);
+        let waited = self.shared.released.wait_while_for(&mut state, missing, TEST_WAIT_MAX);
+        assert!(!waited.timed_out(), "no sync came to be held");
     }
 
     /// The `nth` write from now on (1 is the next) fails; making a file is a write too.
@@ -216,12 +222,14 @@ impl FaultyDisk {
         let number = state.syncs;
         state.held += 1;
         self.shared.released.notify_all();
-        while state.hold_syncs && !state.dead {
-            self.shared.released.wait(&mut state);
-        }
+        let held = |state: &mut State| state.hold_syncs && !state.dead;
+        let waited = self.shared.released.wait_while_for(&mut state, held, TEST_WAIT_MAX);
         state.held -= 1;
         if state.dead {
             return Err(gone());
+        }
+        if waited.timed_out() {
+            return Err(held_too_long());
         }
         if state.failing_syncs.contains(&number) {
             lose(&mut state.store, &mut Dice::new(number));
@@ -246,6 +254,10 @@ fn failed() -> io::Error {
 
 fn gone() -> io::Error {
     io::Error::other("the machine has no power")
+}
+
+fn held_too_long() -> io::Error {
+    io::Error::other(format!("a test held this sync for {TEST_WAIT_MAX:?}"))
 }
 
 fn no_space() -> io::Error {

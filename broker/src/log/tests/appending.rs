@@ -158,7 +158,7 @@ async fn rules_18_19_a_stream_is_deduplicated_over_restarts_and_closed_to_client
         let reserved = refused(&partition, stamped("v", stream, 0), Origin::Client);
         assert!(matches!(reserved, AppendError::ReservedProducerId { .. }));
         for n in 0..8 {
-            partition.append(stamped(&n.to_string(), stream, n), Origin::Stream).durable().await.unwrap();
+            bounded_wait(partition.append(stamped(&n.to_string(), stream, n), Origin::Stream).durable()).await.unwrap();
         }
     }
     bench.kill();
@@ -192,9 +192,10 @@ async fn an_append_may_be_bound_to_the_end_of_the_log() {
     let dir = bench.open();
     let partition = dir.create(ident("t"), config()).unwrap();
     partition.append_if_end(batch("a"), Origin::Broker, Offset(0)).placed().unwrap();
-    let wrong = partition.append_if_end(batch("b"), Origin::Broker, Offset(0)).durable().await.unwrap_err();
+    let wrong =
+        bounded_wait(partition.append_if_end(batch("b"), Origin::Broker, Offset(0)).durable()).await.unwrap_err();
     assert!(matches!(wrong, ConditionalAppendError::WrongEnd { end: Offset(1) }));
-    let right = partition.append_if_end(batch("b"), Origin::Broker, Offset(1)).durable().await.unwrap();
+    let right = bounded_wait(partition.append_if_end(batch("b"), Origin::Broker, Offset(1)).durable()).await.unwrap();
     assert_eq!(right.base_offset, Offset(1));
 }
 

@@ -34,7 +34,7 @@ async fn put(bench: &Bench, partition: &Arc<Partition>, records: &mut Records, b
     let messages: Vec<Message> = batch.iter().map(|(key, value)| keyed(key, value.as_deref(), now)).collect();
     let compression = if batch.len() > 1 { Compression::Lz4 } else { Compression::None };
     let built = build(&messages, TimestampMs(now), compression, None).unwrap();
-    let appended = partition.append(built, Origin::Client).durable().await.unwrap();
+    let appended = bounded_wait(partition.append(built, Origin::Client).durable()).await.unwrap();
     records.extend((appended.base_offset.0..).zip(batch.iter().cloned()));
 }
 

@@ -223,7 +223,7 @@ async fn idempotence_survives_a_crash() {
         let dir = bench.open();
         let partition = dir.create(ident("t"), small_segments()).unwrap();
         for n in 0..9 {
-            partition.append(stamped(&n.to_string(), 5, n), Origin::Client).durable().await.unwrap();
+            bounded_wait(partition.append(stamped(&n.to_string(), 5, n), Origin::Client).durable()).await.unwrap();
         }
     }
     bench.kill();

@@ -41,11 +41,17 @@ async fn rule_2_nothing_is_shown_or_answered_before_its_sync() {
     assert!(notify.notified().now_or_never().is_none());
 
     bench.disk.hold_syncs(false);
-    assert_eq!(appended.durable().await.unwrap().base_offset, Offset(1));
-    assert_eq!(again.durable().await.unwrap().base_offset, Offset(1));
-    assert!(matches!(refused.durable().await, Err(AppendError::OutOfOrderSequence { expected: Sequence(1), .. })));
-    assert!(matches!(wrong_end.durable().await, Err(ConditionalAppendError::WrongEnd { end: Offset(2) })));
-    notify.notified().await;
+    assert_eq!(bounded_wait(appended.durable()).await.unwrap().base_offset, Offset(1));
+    assert_eq!(bounded_wait(again.durable()).await.unwrap().base_offset, Offset(1));
+    assert!(matches!(
+        bounded_wait(refused.durable()).await,
+        Err(AppendError::OutOfOrderSequence { expected: Sequence(1), .. })
+    ));
+    assert!(matches!(
+        bounded_wait(wrong_end.durable()).await,
+        Err(ConditionalAppendError::WrongEnd { end: Offset(2) })
+    ));
+    bounded_wait(notify.notified()).await;
     assert_eq!(values(&partition), ["old", "new"]);
     let offsets = partition.offsets();
     assert_eq!((offsets.hw, offsets.lso, offsets.leo), (Offset(2), Offset(2), Offset(2)));
@@ -58,7 +64,7 @@ async fn rule_1_without_waiting_for_syncs_hw_is_leo_and_only_a_sync_moves_the_re
     let partition = dir.create(ident("t"), LogConfig { sync: false, ..config() }).unwrap();
     bench.disk.hold_syncs(true);
     let appended = append(&partition, "a");
-    appended.clone().durable().await.unwrap();
+    bounded_wait(appended.clone().durable()).await.unwrap();
     assert_eq!(values(&partition), ["a"]);
     let offsets = partition.offsets();
     assert_eq!((offsets.recovery_point, offsets.hw, offsets.leo), (Offset(0), Offset(1), Offset(1)));
@@ -70,7 +76,7 @@ async fn rule_1_without_waiting_for_syncs_hw_is_leo_and_only_a_sync_moves_the_re
         "only the epoch entry of the term's first append was synced"
     );
     // Rule 18: a deduplicated append is synced all the same.
-    appended.synced().await.unwrap();
+    bounded_wait(appended.synced()).await.unwrap();
     assert_eq!(partition.offsets().recovery_point, Offset(1));
 }
 
@@ -83,10 +89,10 @@ async fn a_change_of_flush_is_in_force_at_once() {
     bench.disk.hold_syncs(true);
     let appended = append(&partition, "a");
     partition.reconfigure(LogConfig { sync: false, ..config() });
-    appended.clone().durable().await.unwrap();
+    bounded_wait(appended.clone().durable()).await.unwrap();
     bench.disk.hold_syncs(false);
     partition.reconfigure(config());
-    appended.synced().await.unwrap();
+    bounded_wait(appended.synced()).await.unwrap();
     assert_eq!(partition.offsets().recovery_point, Offset(2));
 }
 
@@ -104,7 +110,7 @@ async fn rule_2_what_was_begun_before_the_topic_syncs_is_not_shown_before_its_sy
     assert_eq!(partition.offsets().hw, Offset(1));
     assert!(appended.clone().durable().now_or_never().is_none());
     bench.disk.hold_syncs(false);
-    appended.durable().await.unwrap();
+    bounded_wait(appended.durable()).await.unwrap();
 }
 
 #[tokio::test]
@@ -119,8 +125,8 @@ async fn rule_8_a_failed_sync_poisons_until_restart_and_leaves_the_others_alone(
         let _watch = bad.watch(&notify);
         bench.disk.fail_sync(1);
         let lost = append(&bad, "lost");
-        assert!(matches!(lost.clone().durable().await, Err(AppendError::Log(LogError::Poisoned { .. }))));
-        notify.notified().await;
+        assert!(matches!(bounded_wait(lost.clone().durable()).await, Err(AppendError::Log(LogError::Poisoned { .. }))));
+        bounded_wait(notify.notified()).await;
         assert!(dir.first_failure().unwrap().contains("bad-0"));
         let refused = bad.append(batch("more"), Origin::Client).placed().unwrap_err().clone();
         assert!(matches!(refused, AppendError::Log(LogError::Poisoned { .. })));
@@ -128,7 +134,7 @@ async fn rule_8_a_failed_sync_poisons_until_restart_and_leaves_the_others_alone(
         settle(&good, "fine").await;
         // The pages are clean now: whoever syncs them again is told that all is well. Nobody does.
         let syncs = bench.disk.syncs();
-        assert!(matches!(lost.synced().await, Err(AppendError::Log(LogError::Poisoned { .. }))));
+        assert!(matches!(bounded_wait(lost.synced()).await, Err(AppendError::Log(LogError::Poisoned { .. }))));
         assert_eq!(bench.disk.syncs(), syncs);
         assert!(matches!(dir.close(), Err(LogError::Poisoned { .. })));
     }
@@ -155,9 +161,9 @@ async fn rule_8_a_failed_sync_of_many_poisons_all_that_it_was_for() {
     let waits: Vec<_> = partitions[1..].iter().map(|partition| append(partition, "in the next group")).collect();
     bench.disk.fail_sync(1);
     bench.disk.hold_syncs(false);
-    first.durable().await.unwrap();
+    bounded_wait(first.durable()).await.unwrap();
     for appended in waits {
-        let outcome = appended.durable().await;
+        let outcome = bounded_wait(appended.durable()).await;
         assert!(matches!(outcome, Err(AppendError::Log(LogError::Poisoned { .. }))), "{outcome:?}");
     }
 }
@@ -181,10 +187,10 @@ async fn rule_8_a_failed_sync_of_many_is_believed_by_nobody_also_when_its_partit
         let (dir, going) = (Arc::clone(&dir), Arc::clone(&going));
         move || dir.remove(&going)
     });
-    assert!(matches!(lost.durable().await, Err(AppendError::Log(LogError::Deleted { .. }))));
+    assert!(matches!(bounded_wait(lost.durable()).await, Err(AppendError::Log(LogError::Deleted { .. }))));
     bench.disk.hold_syncs(false);
     for appended in waits {
-        let outcome = appended.durable().await;
+        let outcome = bounded_wait(appended.durable()).await;
         assert!(matches!(outcome, Err(AppendError::Log(LogError::Poisoned { .. }))), "{outcome:?}");
     }
     removing.join().unwrap().unwrap();
@@ -264,7 +270,7 @@ async fn many_waiters_of_many_partitions_share_few_syncs() {
     }
     bench.disk.hold_syncs(false);
     for ticket in waits {
-        ticket.durable().await.unwrap();
+        bounded_wait(ticket.durable()).await.unwrap();
     }
     assert!(bench.disk.syncs() - before <= 3, "{} syncs for 1,000 appends", bench.disk.syncs() - before);
 }
@@ -311,8 +317,11 @@ async fn a_panic_in_an_append_takes_the_partition_out_of_service_and_no_other() 
         });
         assert!(panicked.join().is_err());
         let ended = |error: &AppendError| matches!(error, AppendError::Log(LogError::Panicked { .. }));
-        assert!(ended(&waiting.durable().await.unwrap_err()), "who waits is answered");
-        assert!(ended(&bad.append(batch("more"), Origin::Client).durable().await.unwrap_err()), "who comes too");
+        assert!(ended(&bounded_wait(waiting.durable()).await.unwrap_err()), "who waits is answered");
+        assert!(
+            ended(&bounded_wait(bad.append(batch("more"), Origin::Client).durable()).await.unwrap_err()),
+            "who comes too"
+        );
         assert!(matches!(bad.read(Offset(0), 100), Err(LogError::Panicked { .. })), "what is in memory is not shown");
         assert!(dir.first_failure().unwrap().contains("bad-0"), "readiness names it");
         bench.disk.hold_syncs(false);
@@ -341,5 +350,5 @@ async fn a_broken_rule_1_takes_the_partition_out_of_service() {
     });
     assert!(broken.join().is_err());
     assert!(matches!(partition.usable(), Err(LogError::Panicked { .. })));
-    assert!(partition.append(batch("more"), Origin::Client).durable().await.is_err());
+    assert!(bounded_wait(partition.append(batch("more"), Origin::Client).durable()).await.is_err());
 }

@@ -90,7 +90,7 @@ async fn the_largest_timestamp_is_looked_for_below_hw_only() {
     let dir = bench.open();
     let partition = dir.create(ident("t"), LogConfig { index_interval_bytes: 1, ..config() }).unwrap();
     for timestamp in [10, 30, 20] {
-        partition.append(batch_at(&[("v", timestamp)]), Origin::Client).durable().await.unwrap();
+        bounded_wait(partition.append(batch_at(&[("v", timestamp)]), Origin::Client).durable()).await.unwrap();
     }
     bench.disk.hold_syncs(true);
     for timestamp in [40, 50] {

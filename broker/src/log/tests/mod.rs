@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Cleanup, LogDir, LogDirSettings, Ticket};
-use crate::clock::{ManualClock, SharedClock};
+use crate::clock::{ManualClock, SharedClock, bounded_wait};
 use crate::ids::{
     LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicName,
 };
@@ -122,7 +122,7 @@ fn add(partition: &Arc<Partition>, value: &str) {
 
 /// Appends and waits until it is durable.
 async fn settle(partition: &Arc<Partition>, value: &str) -> Appended {
-    append(partition, value).durable().await.unwrap()
+    bounded_wait(append(partition, value).durable()).await.unwrap()
 }
 
 /// Everything below HW: offset, leader epoch and value, read in pieces of `max_bytes`.

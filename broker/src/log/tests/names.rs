@@ -24,7 +24,7 @@ async fn rule_16_waiters_of_a_deleted_topic_end_and_its_files_go() {
         std::thread::spawn(move || dir.remove(&partition))
     };
     // Without the disk: the sync is still held.
-    assert!(matches!(waiting.durable().await, Err(AppendError::Log(LogError::Deleted { .. }))));
+    assert!(matches!(bounded_wait(waiting.durable()).await, Err(AppendError::Log(LogError::Deleted { .. }))));
     notify.notified().await;
     bench.disk.hold_syncs(false);
     remover.join().unwrap().unwrap();

@@ -25,7 +25,9 @@ fn logs(bench: &Bench) -> Vec<String> {
 async fn fill(bench: &Bench, partition: &Arc<Partition>, from: i64) {
     use crate::clock::Clock;
     for n in from..from + 10 {
-        partition.append(batch_at(&[(&n.to_string(), bench.clock.wall().0)]), Origin::Client).durable().await.unwrap();
+        bounded_wait(partition.append(batch_at(&[(&n.to_string(), bench.clock.wall().0)]), Origin::Client).durable())
+            .await
+            .unwrap();
     }
 }
 
@@ -250,7 +252,7 @@ async fn rule_19_what_a_stream_wrote_last_is_known_when_its_segment_is_gone() {
     let dir = bench.open();
     let partition = dir.create(ident("t"), kept_for_a_day()).unwrap();
     let stream = RESERVED_PRODUCER_IDS;
-    partition.append(stamped("delivered", stream.0, 0), Origin::Stream).durable().await.unwrap();
+    bounded_wait(partition.append(stamped("delivered", stream.0, 0), Origin::Stream).durable()).await.unwrap();
     fill(&bench, &partition, 1).await;
     bench.clock.advance_ms(2 * DAY_MS);
     dir.retain();
@@ -273,7 +275,7 @@ async fn rule_19_an_index_or_epochs_that_are_rebuilt_cost_no_producer_whose_segm
         let mut bench = Bench::new();
         let dir = bench.open();
         let partition = dir.create(ident("t"), kept_for_a_day()).unwrap();
-        partition.append(stamped("delivered", stream.0, 0), Origin::Stream).durable().await.unwrap();
+        bounded_wait(partition.append(stamped("delivered", stream.0, 0), Origin::Stream).durable()).await.unwrap();
         fill(&bench, &partition, 1).await;
         partition.delete_records(DeleteUntil::Offset(Offset(5))).await.unwrap();
         dir.retain();

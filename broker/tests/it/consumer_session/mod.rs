@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use sluice_broker::auth::{Authorizer, Operation, ResourceKind};
+use sluice_broker::clock::bounded_wait;
 use sluice_broker::door::consumer::{ConsumeFrom, ConsumerEvent, ConsumerRequest, ConsumerSession, PartitionRecords};
 use sluice_broker::door::error::GroupFailure;
 use sluice_broker::door::groups::GroupOffset;
@@ -283,16 +284,19 @@ async fn a_topic_that_is_created_deleted_or_recreated_is_followed() {
     rooms.topic("t", 3, &[]).await;
     let sent = produce(&rooms.door, 0..3, 1).await;
     let mut got = BTreeSet::new();
-    while got != sent {
-        match next(&mut session).await {
-            ConsumerEvent::Records(parts) => {
-                let values = parts.into_iter().flat_map(|part| part.records).map(|record| record.value.unwrap());
-                got.extend(values.map(|value| String::from_utf8(value.to_vec()).unwrap()));
+    let follows = async {
+        while got != sent {
+            match next(&mut session).await {
+                ConsumerEvent::Records(parts) => {
+                    let values = parts.into_iter().flat_map(|part| part.records).map(|record| record.value.unwrap());
+                    got.extend(values.map(|value| String::from_utf8(value.to_vec()).unwrap()));
+                }
+                ConsumerEvent::Failed { .. } => tokio::task::yield_now().await,
+                ConsumerEvent::Assigned(_) | ConsumerEvent::Revoked(_) => {}
             }
-            ConsumerEvent::Failed { .. } => tokio::task::yield_now().await,
-            ConsumerEvent::Assigned(_) | ConsumerEvent::Revoked(_) => {}
         }
-    }
+    };
+    bounded_wait(follows).await;
     rooms.close().await;
 }
 
@@ -305,13 +309,15 @@ async fn a_session_that_nobody_polls_gives_way_and_joins_again_when_it_is_polled
     let mut session = rooms.door.consumer(&http(), short).unwrap();
     assert_eq!(assigned(&mut session).await, parts(0..1));
     // Only a group without members lets somebody from outside commit.
-    let outcome = loop {
-        match rooms.door.commit_group_offsets(&http(), "g", vec![at(0, 0)]).await {
-            Err(DoorError::Group(GroupFailure::NotEmpty { .. })) => tokio::task::yield_now().await,
-            outcome => break outcome,
+    let outcome = async {
+        loop {
+            match rooms.door.commit_group_offsets(&http(), "g", vec![at(0, 0)]).await {
+                Err(DoorError::Group(GroupFailure::NotEmpty { .. })) => tokio::task::yield_now().await,
+                outcome => return outcome,
+            }
         }
     };
-    outcome.unwrap().remove(0).unwrap();
+    bounded_wait(outcome).await.unwrap().remove(0).unwrap();
     let fenced = session.commit(vec![at(0, 1)]).await.unwrap_err();
     assert!(matches!(fenced, DoorError::Group(GroupFailure::UnknownMember { .. })), "{fenced}");
     assert_eq!(revoked(&mut session).await, parts(0..1));

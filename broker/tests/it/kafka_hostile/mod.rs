@@ -1,12 +1,11 @@
 //! Requests that no client should send: each ends its own connection, and the broker goes on for everybody else.
 
-use std::time::Duration;
-
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, DescribeConfigsRequest, MetadataRequest};
 use kafka_protocol::protocol::StrBytes;
+use sluice_broker::clock::bounded_wait;
 use sluice_broker::config::{BrokerConfig, ConnectionsConfig};
 use tokio::io::AsyncWriteExt;
 
@@ -170,7 +169,7 @@ async fn connections_above_the_limit_are_closed_and_find_room_when_others_leave(
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), again).await.expect("there is room again");
+    bounded_wait(again).await;
     drop(second);
     broker.stop().await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::clock::MachineClock;
+use crate::clock::{MachineClock, bounded_wait};
 use crate::ids::{Offset, TopicName};
 use crate::log::Cleanup;
 use crate::log::config::FlushEvery;
@@ -74,7 +74,7 @@ async fn what_is_appended_is_read_back_also_after_a_clean_stop() {
         let first = partition.append(batch(&["a", "b"]), Origin::Client).placed().cloned().unwrap();
         let second = partition.append(batch(&["c"]), Origin::Client);
         assert_eq!((first.base_offset, first.last_offset), (Offset(0), Offset(1)));
-        assert_eq!(second.durable().await.unwrap().base_offset, Offset(2));
+        assert_eq!(bounded_wait(second.durable()).await.unwrap().base_offset, Offset(2));
         assert_eq!(values(&partition), [(0, "a".into()), (1, "b".into()), (2, "c".into())]);
         dir.close().unwrap();
         assert!(matches!(
@@ -97,7 +97,7 @@ async fn a_crash_of_the_process_is_unclean_and_loses_nothing_durable() {
         let dir = open(folder.path());
         let partition = dir.create(ident("t"), config()).unwrap();
         for n in 0..100 {
-            partition.append(batch(&[&n.to_string()]), Origin::Client).durable().await.unwrap();
+            bounded_wait(partition.append(batch(&[&n.to_string()]), Origin::Client).durable()).await.unwrap();
         }
     }
     let dir = open(folder.path());
