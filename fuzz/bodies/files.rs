@@ -11,8 +11,8 @@ use sluice_broker::ids::{
 };
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::FaultyDisk;
-use sluice_broker::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
-use sluice_broker::record::{Compression, Header, Message, ProducerStamp, TimestampType, build};
+use sluice_broker::log::{LogConfig, LogDir, LogDirSettings, Origin, Partition, PartitionIdent};
+use sluice_broker::record::{Compression, Header, Message, ProducerStamp, build};
 
 /// Where the partition is.
 pub const ROOT: &str = "/data";
@@ -52,16 +52,7 @@ pub fn settings(disk: &FaultyDisk) -> LogDirSettings {
 /// Segments of a few batches, every second one indexed.
 #[must_use]
 pub fn config() -> LogConfig {
-    LogConfig {
-        segment_bytes: 600,
-        segment_ms: 604_800_000,
-        index_interval_bytes: 150,
-        message_bytes_max: 1_048_588,
-        timestamp_type: TimestampType::CreateTime,
-        sync: true,
-        flush: FlushEvery::NEVER,
-        cleanup: Cleanup::default(),
-    }
+    LogConfig { segment_bytes: 600, index_interval_bytes: 150, ..LogConfig::for_tests() }
 }
 
 /// One record, by an idempotent producer for every second batch.

@@ -13,8 +13,7 @@ use super::shard::{Shard, Ticket};
 use crate::clock::{MachineClock, ManualClock, bounded_wait, bounded_wait_until};
 use crate::ids::{PartitionId, TopicId, TopicName};
 use crate::log::io::faulty::FaultyDisk;
-use crate::log::{Cleanup, FlushEvery, LogConfig, LogDir, LogDirSettings, LogError, Partition, PartitionIdent};
-use crate::record::TimestampType;
+use crate::log::{LogConfig, LogDir, LogDirSettings, LogError, Partition, PartitionIdent};
 use crate::tasks::Tasks;
 
 mod answers;
@@ -125,15 +124,5 @@ fn partition(log_dir: &LogDir, opened: Opened, number: i32) -> Arc<Partition> {
         topic_id: TopicId(uuid::Uuid::from_u128(77)),
         partition: PartitionId(number),
     };
-    let config = LogConfig {
-        segment_bytes: 1 << 30,
-        segment_ms: 604_800_000,
-        index_interval_bytes: 4_096,
-        message_bytes_max: 1_048_588,
-        timestamp_type: TimestampType::CreateTime,
-        sync: true,
-        flush: FlushEvery::NEVER,
-        cleanup: Cleanup::default(),
-    };
-    opened(log_dir, ident, config).expect("a partition")
+    opened(log_dir, ident, LogConfig::for_tests()).expect("a partition")
 }

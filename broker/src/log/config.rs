@@ -25,6 +25,24 @@ pub struct LogConfig {
     pub cleanup: Cleanup,
 }
 
+#[cfg(any(test, feature = "faulty-disk"))]
+impl LogConfig {
+    /// For tests: every answer waits for its sync, nothing is sealed or removed soon.
+    #[must_use]
+    pub fn for_tests() -> LogConfig {
+        LogConfig {
+            segment_bytes: 1 << 30,
+            segment_ms: 604_800_000,
+            index_interval_bytes: 4_096,
+            message_bytes_max: crate::limits::MESSAGE_BYTES_MAX,
+            timestamp_type: TimestampType::CreateTime,
+            sync: true,
+            flush: FlushEvery::NEVER,
+            cleanup: Cleanup::default(),
+        }
+    }
+}
+
 /// How much of a `sluice.flush=os` log may stay unsynced. A sync is requested then; no answer waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushEvery {

@@ -9,13 +9,13 @@ use super::super::{LogDir, LogDirSettings, LogError};
 use super::{Choice, Damage, Repair, Repaired, Survey};
 use crate::clock::{ManualClock, SharedClock};
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicPartition};
-use crate::log::config::{FlushEvery, LogConfig};
+use crate::log::config::LogConfig;
 use crate::log::ident::PartitionIdent;
 use crate::log::io::Disk;
 use crate::log::io::faulty::FaultyDisk;
 use crate::log::layout::{PARTITION_METADATA, partition_metadata};
 use crate::log::partition::Partition;
-use crate::record::{Compression, Message, TimestampType, build, check_stored, records};
+use crate::record::{Compression, Message, build, check_stored, records};
 
 const DIR: &str = "/data/t-0";
 const FIRST: &str = "/data/t-0/00000000000000000000.log";
@@ -91,17 +91,7 @@ fn served(disk: &FaultyDisk) -> (Arc<LogDir>, Arc<Partition>) {
     let dir = LogDir::open(settings(disk), clock()).unwrap();
     let id = TopicId(uuid::Uuid::from_u128(9));
     let ident = PartitionIdent { topic: TopicName::new("t").unwrap(), topic_id: id, partition: PartitionId(0) };
-    let config = LogConfig {
-        segment_bytes: 1 << 30,
-        segment_ms: 604_800_000,
-        index_interval_bytes: 4_096,
-        message_bytes_max: 1_048_588,
-        timestamp_type: TimestampType::CreateTime,
-        sync: true,
-        flush: FlushEvery::NEVER,
-        cleanup: crate::log::Cleanup::default(),
-    };
-    let partition = dir.open_existing(ident, config).unwrap();
+    let partition = dir.open_existing(ident, LogConfig::for_tests()).unwrap();
     (dir, partition)
 }
 

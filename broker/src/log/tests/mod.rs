@@ -73,16 +73,7 @@ fn ident(topic: &str) -> PartitionIdent {
 }
 
 fn config() -> LogConfig {
-    LogConfig {
-        segment_bytes: 1 << 30,
-        segment_ms: 604_800_000,
-        index_interval_bytes: 4_096,
-        message_bytes_max: 1_048_588,
-        timestamp_type: TimestampType::CreateTime,
-        sync: true,
-        flush: FlushEvery::NEVER,
-        cleanup: Cleanup::default(),
-    }
+    LogConfig::for_tests()
 }
 
 /// Segments of about three batches of one record each, every second batch indexed.

@@ -8,11 +8,9 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::{MachineClock, bounded_wait};
 use crate::ids::{Offset, TopicName};
-use crate::log::Cleanup;
-use crate::log::config::FlushEvery;
 use crate::log::io::faulty::FaultyDisk;
 use crate::log::write::producers::Origin;
-use crate::record::{Compression, Message, ProducedBatch, TimestampType, build, check_stored, records};
+use crate::record::{Compression, Message, ProducedBatch, build, check_stored, records};
 
 pub(crate) fn ident(topic: &str) -> PartitionIdent {
     let topic_id = TopicId(uuid::Uuid::from_u128(7));
@@ -20,16 +18,7 @@ pub(crate) fn ident(topic: &str) -> PartitionIdent {
 }
 
 pub(crate) fn config() -> LogConfig {
-    LogConfig {
-        segment_bytes: 1 << 30,
-        segment_ms: 604_800_000,
-        index_interval_bytes: 4_096,
-        message_bytes_max: 1_048_588,
-        timestamp_type: TimestampType::CreateTime,
-        sync: true,
-        flush: FlushEvery::NEVER,
-        cleanup: Cleanup::default(),
-    }
+    LogConfig::for_tests()
 }
 
 pub(crate) fn batch(values: &[&str]) -> ProducedBatch {
