@@ -59,7 +59,7 @@ impl Engine {
     /// records of any size. After an error between two batches the repeated call writes the rest.
     ///
     /// # Errors
-    /// `OutOfOrderSequence` for a gap (nothing is written), messages that no batch can hold, a log that cannot be written or
+    /// `OutOfOrderSequence` for a gap (nothing is written), messages that no batch can hold or that need a key, a log that cannot be written or
     /// synced.
     pub async fn append_once(
         &self,
@@ -86,7 +86,7 @@ impl Engine {
     ) -> Result<AppendOnce, EngineError> {
         let topic = self.resolve(topic)?;
         let target = topic.partition(partition)?;
-        let limits = Limits::of(&topic);
+        let (rules, limits) = (topic.append_rules(), Limits::of(&topic));
         let Some(message) = messages.first() else {
             return Err(EngineError::InvalidRequest { reason: "an append needs at least one message".into() });
         };
@@ -99,9 +99,11 @@ impl Engine {
                 return Ok(AppendOnce::Duplicate(known_offset(&target, again).await));
             }
             // An earlier call has written the messages up to `last`.
+            rules.check_keys(&messages[written..])?;
             let rest = batches(&messages[written..], stream, advance(first, written), limits, self.clock.wall())?;
             return append_all(&target, rest).await;
         }
+        rules.check_keys(messages)?;
         append_all(&target, batches(messages, stream, first, limits, self.clock.wall())?).await
     }
 }

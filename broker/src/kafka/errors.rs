@@ -152,7 +152,7 @@ fn of_record(error: &RecordError) -> Code {
             Code::InvalidRecord
         }
         RecordError::TooLarge { .. } => Code::MessageTooLarge,
-        RecordError::Rejected { why: Rejection::Timestamp, .. } => Code::InvalidTimestamp,
+        RecordError::Rejected { why: Rejection::Timestamp { .. }, .. } => Code::InvalidTimestamp,
         RecordError::Rejected { why: Rejection::NoKey, .. } => Code::InvalidRecord,
     }
 }

@@ -21,7 +21,7 @@ pub struct LogConfig {
     pub sync: bool,
     /// When a log with `sluice.flush=os` is synced.
     pub flush: FlushEvery,
-    /// What is removed, and when; `compact` refuses records without a key.
+    /// What is removed, and when.
     pub cleanup: Cleanup,
 }
 

@@ -1,11 +1,25 @@
 //! What can be wrong with a record batch.
 
+use crate::ids::TimestampMs;
+
 /// Why records of a batch were refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// Too far from the broker's time.
-    Timestamp,
+    #[error(
+        "its timestamp is further from the broker's time, {now}, than message.timestamp.before.max.ms={before_max_ms} and \
+         message.timestamp.after.max.ms={after_max_ms} allow"
+    )]
+    Timestamp {
+        /// The broker's time.
+        now: TimestampMs,
+        /// How far behind it a record may be.
+        before_max_ms: i64,
+        /// How far ahead of it.
+        after_max_ms: i64,
+    },
     /// No key, in a compacted topic.
+    #[error("a compacted topic takes no record without a key")]
     NoKey,
 }
 
@@ -39,7 +53,7 @@ pub enum RecordError {
         limit: usize,
     },
     /// Some of its records are not what the topic takes.
-    #[error("{count} of its records are refused, the first is record {first}: {reason}", first = records.first().copied().unwrap_or(0))]
+    #[error("{count} of its records are refused, the first is record {first}: {why}", first = records.first().copied().unwrap_or(0))]
     Rejected {
         /// What is wrong with them.
         why: Rejection,
@@ -47,8 +61,6 @@ pub enum RecordError {
         count: usize,
         /// Their places in the batch, from 0, in order; at most `limits::REJECTED_RECORDS_TOLD_MAX`.
         records: Vec<i32>,
-        /// What was found.
-        reason: String,
     },
     /// It cannot be decompressed, or grows beyond `limits::DECOMPRESSED_BYTES_MAX`.
     #[error("the compressed records cannot be opened: {reason}")]

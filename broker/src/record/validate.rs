@@ -10,6 +10,7 @@ use super::batch::ProducedBatch;
 use super::compression::{Compression, Levels};
 use super::error::{RecordError, Rejection};
 use super::header::TimestampType;
+use super::message::Message;
 use super::records;
 use crate::ids::TimestampMs;
 use crate::limits::REJECTED_RECORDS_TOLD_MAX;
@@ -29,7 +30,7 @@ pub struct AppendRules {
     pub compression: Option<Compression>,
     /// With which levels.
     pub levels: Levels,
-    /// Every record needs a key (`cleanup.policy` has `compact`).
+    /// Every record needs a key (`cleanup.policy` has `compact`). The log itself does not check it.
     pub keys: bool,
 }
 
@@ -57,6 +58,20 @@ impl AppendRules {
             Some(compression) if recompresses => batch.recompressed(&body, compression, self.levels),
             _ => Ok(batch),
         }
+    }
+
+    /// As `apply` does, for messages of which the broker builds the batch itself: each has a key where the topic needs one.
+    ///
+    /// # Errors
+    /// `Rejected` names the messages without a key.
+    pub(crate) fn check_keys(&self, messages: &[Message]) -> Result<(), RecordError> {
+        let mut keys = Rejected::default();
+        for (index, message) in (0..).zip(messages) {
+            if self.keys && message.key.is_none() {
+                keys.add(index);
+            }
+        }
+        keys.into_error(Rejection::NoKey)
     }
 
     fn recompresses(&self, batch: &ProducedBatch) -> bool {
@@ -91,13 +106,9 @@ impl AppendRules {
                 timestamps.add(index);
             }
         }
-        keys.into_error(Rejection::NoKey, "a compacted topic takes no record without a key".to_owned())?;
-        let (before, after) = (self.before_max_ms, self.after_max_ms);
-        let reason = format!(
-            "its timestamp is further from the broker's time, {now}, than message.timestamp.before.max.ms={before} and \
-             message.timestamp.after.max.ms={after} allow"
-        );
-        timestamps.into_error(Rejection::Timestamp, reason)
+        keys.into_error(Rejection::NoKey)?;
+        let AppendRules { before_max_ms, after_max_ms, .. } = *self;
+        timestamps.into_error(Rejection::Timestamp { now, before_max_ms, after_max_ms })
     }
 
     fn within(&self, timestamp: i64, now: TimestampMs) -> bool {
@@ -119,11 +130,11 @@ impl Rejected {
         }
     }
 
-    fn into_error(self, why: Rejection, reason: String) -> Result<(), RecordError> {
+    fn into_error(self, why: Rejection) -> Result<(), RecordError> {
         if self.count == 0 {
             return Ok(());
         }
-        Err(RecordError::Rejected { why, count: self.count, records: self.first, reason })
+        Err(RecordError::Rejected { why, count: self.count, records: self.first })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_broker::door::error::{ProducerFailure, TopicFailure};
+use sluice_broker::door::error::{ProducerFailure, RecordFailure, TopicFailure};
 use sluice_broker::door::messages::{AppendOnce, StreamTarget};
 use sluice_broker::door::reading::{ReadFrom, ReadPartition, ReadRequest};
 use sluice_broker::door::topics::TopicRef;
@@ -194,6 +194,30 @@ async fn what_was_answered_survives_a_power_cut_in_a_topic_that_does_not_sync_to
         assert_eq!(append(&rooms.door, stream, 3, topic, &messages(3..4)).await, AppendOnce::Written(Offset(3)));
         rooms.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_compacted_topic_takes_no_message_without_a_key_and_still_answers_what_it_took_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let rooms = Rooms::open(dir.path()).await;
+    for codec in ["producer", "lz4"] {
+        let configs = [("cleanup.policy", "compact"), ("compression.type", codec)];
+        let topic = rooms.topic(&format!("target-{codec}"), 1, &configs).await.id;
+        let stream = rooms.door.new_stream(&http()).await.unwrap();
+        let mut three = messages(0..3);
+        let refused = rooms.door.append_once(&http(), at(stream, topic), Sequence(0), &three).await.unwrap_err();
+        assert!(matches!(refused, DoorError::Record(RecordFailure::Rejected { .. })), "{refused}");
+        for message in &mut three {
+            message.key = Some(Bytes::from_static(b"k"));
+        }
+        assert_eq!(append(&rooms.door, stream, 0, topic, &three).await, AppendOnce::Written(Offset(0)));
+        // Already written: nothing of it is judged again.
+        assert_eq!(
+            append(&rooms.door, stream, 0, topic, &messages(0..3)).await,
+            AppendOnce::Duplicate(Some(Offset(0)))
+        );
+    }
+    rooms.close().await;
 }
 
 /// A caller as the delay service is one: it knows which step it was at, not whether that step was written. Steps of three

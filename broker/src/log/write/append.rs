@@ -14,7 +14,7 @@ use crate::log::ticket::Appended;
 use crate::log::ticket::Ticket;
 use crate::log::write::producers::Verdict;
 use crate::log::write::producers::{Origin, StreamLast};
-use crate::record::{BatchHeader, Compression, ProducedBatch, RecordError, TimestampType};
+use crate::record::{BatchHeader, ProducedBatch, RecordError, TimestampType};
 use crate::tasks;
 
 /// What an append did, and where HW has to be before it is answered.
@@ -241,15 +241,6 @@ fn check_policy(config: &LogConfig, batch: &ProducedBatch, origin: Origin) -> Re
     // Headers that the broker adds do not count (rule 19): who builds a stream's batches checks the size.
     if origin != Origin::Stream && header.size > config.message_bytes_max {
         return Err(RecordError::TooLarge { size: header.size, limit: config.message_bytes_max }.into());
-    }
-    // Compressed batches of clients were opened and checked before, outside of the writer's lock (`AppendRules`).
-    let looked_at = header.compression != Compression::None && origin != Origin::Stream;
-    if config.cleanup.compact.is_some() && !header.control && !looked_at {
-        for record in batch.iter()? {
-            if record?.key.is_none() {
-                return invalid("a compacted topic takes no record without a key");
-            }
-        }
     }
     Ok(())
 }

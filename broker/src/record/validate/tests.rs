@@ -41,7 +41,7 @@ fn produced(messages: &[Message], compression: Compression) -> ProducedBatch {
 fn rejected(rules: AppendRules, batch: ProducedBatch) -> Vec<i32> {
     match rules.apply(batch, NOW) {
         Ok(_) => Vec::new(),
-        Err(RecordError::Rejected { why: Rejection::Timestamp, records, count, .. }) => {
+        Err(RecordError::Rejected { why: Rejection::Timestamp { .. }, records, count, .. }) => {
             assert_eq!(records.len(), count);
             records
         }
@@ -87,6 +87,8 @@ fn records_without_a_key_are_rejected_where_keys_are_needed() {
         let refused = AppendRules { keys: true, ..rules() }.apply(batch, NOW).unwrap_err();
         assert!(matches!(&refused, RecordError::Rejected { why: Rejection::NoKey, records, .. } if records == &[2]));
         assert!(refused.to_string().contains("key"), "{refused}");
+        assert_eq!(AppendRules { keys: true, ..rules() }.check_keys(&some), Err(refused));
+        rules().check_keys(&some).unwrap();
     }
 }
 

@@ -187,8 +187,8 @@ fn partition_response(
 
 /// Which records of the batch are at fault: producers give up these and send the others again (KIP-467).
 fn record_errors(error: &EngineError) -> Vec<BatchIndexAndErrorMessage> {
-    let EngineError::Record(RecordError::Rejected { records, reason, .. }) = error else { return Vec::new() };
-    let text = StrBytes::from_string(reason.clone());
+    let EngineError::Record(RecordError::Rejected { why, records, .. }) = error else { return Vec::new() };
+    let text = StrBytes::from_string(why.to_string());
     let of_record = |index: &i32| {
         BatchIndexAndErrorMessage::default().with_batch_index(*index).with_batch_index_error_message(Some(text.clone()))
     };
