@@ -100,8 +100,8 @@ impl Default for BrokerConfig {
             connections: ConnectionsConfig::default(),
             memory_max_bytes: 256 * 1024 * 1024,
             delay_topics: true,
-            plugin_memory_bytes: 64 * 1024 * 1024,
-            plugin_partitioner_timeout_ms: 10,
+            plugin_memory_bytes: sluice_plugins::MEMORY_BYTES_DEFAULT,
+            plugin_partitioner_timeout_ms: sluice_plugins::PARTITIONER_TIMEOUT_MS_DEFAULT,
         }
     }
 }

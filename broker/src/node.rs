@@ -139,12 +139,11 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let guests_clock = Arc::clone(&clock);
         let plugins = Arc::new(sluice_plugins::Host::open(sluice_plugins::HostConfig {
-            dir: config.data_dir.join("plugins"),
             memory_bytes: config.plugin_memory_bytes,
             partitioner_timeout: Duration::from_millis(config.plugin_partitioner_timeout_ms),
-            concurrency: std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
             clock: sluice_plugins::GuestClock::new(move || u64::try_from(guests_clock.wall().0).unwrap_or(0)),
             spawner: plugin_threads(log_dir.tasks().clone()),
+            ..sluice_plugins::HostConfig::new(config.data_dir.join("plugins"))
         })?);
         let upkeep = UpkeepSettings {
             retention_check: Duration::from_millis(config.retention_check_ms),

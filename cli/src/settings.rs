@@ -1,11 +1,13 @@
 //! The table of settings: every key of `sluice.toml` with its environment variable, kind, bounds and meaning. Reading,
 //! `--print-config` and docs/configuration.md all come from it. Defaults are not here but in the structs that hold them.
 
+use std::ops::RangeInclusive;
+
 use toml::{Table, Value};
 
 use sluice_broker::config::BrokerConfig;
 use sluice_broker::limits;
-use sluice_gateway::GatewayConfig;
+use sluice_gateway::{GatewayConfig, config as gateway};
 
 /// What a setting's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,11 @@ const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
 
 const fn flagged(key: &'static str, kind: Kind, flag: &'static str, doc: &'static str) -> Setting {
     Setting { key, kind, flag: Some(flag), doc }
+}
+
+/// A whole number within bounds that stand elsewhere.
+const fn within(bounds: &RangeInclusive<u64>) -> Kind {
+    Kind::Number(*bounds.start() as i64, *bounds.end() as i64)
 }
 
 /// An hour in ms: longer waits than this are typing mistakes.
@@ -155,7 +162,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "http.idle_timeout_ms",
-        Kind::Number(10, 3_600_000),
+        within(&gateway::IDLE_TIMEOUT_MS),
         "A client that has not sent the whole head of its first or next request within so long is disconnected; bodies \
          have fixed times.",
     ),
@@ -164,19 +171,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Text,
         "How clients reach the gateway when that is not what it is bound to, as https://kafka.example.com.",
     ),
-    setting(
-        "http.record_bytes_max",
-        Kind::Number(1024, 16 * 1024 * 1024),
-        "Bytes of one record: key, value and headers.",
-    ),
+    setting("http.record_bytes_max", within(&gateway::RECORD_BYTES), "Bytes of one record: key, value and headers."),
     setting(
         "http.request_bytes_max",
-        Kind::Number(1024, 64 * 1024 * 1024),
+        within(&gateway::REQUEST_BYTES),
         "Bytes of one request's body, at least http.record_bytes_max. Plugin uploads have a limit of their own.",
     ),
     setting(
         "http.connections_max",
-        Kind::Number(1, 100_000),
+        within(&gateway::CONNECTIONS),
         "HTTP connections at once; one more is answered with 503.",
     ),
     setting(

@@ -1,35 +1,45 @@
 //! What an operator may set of the gateway. The command line reads it from flags, environment and `sluice.toml`; `Gateway::bind`
 //! refuses contradictions.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::origin::Origin;
 
-/// The gateway's settings (`[http]` in `sluice.toml`); every field has a sane default.
+/// Bounds of `record_bytes_max`.
+pub const RECORD_BYTES: RangeInclusive<u64> = 1024..=16 * 1024 * 1024;
+/// Bounds of `request_bytes_max`, which is at least `record_bytes_max` too.
+pub const REQUEST_BYTES: RangeInclusive<u64> = 1024..=64 * 1024 * 1024;
+/// Bounds of `idle_timeout_ms`.
+pub const IDLE_TIMEOUT_MS: RangeInclusive<u64> = 10..=3_600_000;
+/// Bounds of `connections_max`.
+pub const CONNECTIONS: RangeInclusive<u64> = 1..=100_000;
+
+/// The gateway's settings (`[http]` in `sluice.toml`). The defaults stand in `default`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewayConfig {
     /// `HOST:PORT` of each listener. `localhost` binds IPv4 and IPv6 on the same port; port 0 lets the system choose; IPv6
-    /// literals stand in brackets. Default `["localhost:8082"]`.
+    /// literals stand in brackets.
     pub listen: Vec<String>,
     /// Origins of other people's web pages that may use this gateway from a browser, as `https://app.example.com` or
-    /// `http://localhost:5173`: exact, without a path, no wildcard. Default: none.
+    /// `http://localhost:5173`: exact, without a path, no wildcard.
     pub allowed_origins: Vec<String>,
     /// Names, beside addresses, `localhost`, names without a dot and this machine's own, under which the gateway may be called
-    /// (DNS rebinding). Without port. Default: none.
+    /// (DNS rebinding). Without port.
     pub hosts: Vec<String>,
-    /// How clients reach the gateway when that is not what it is bound to, as `https://kafka.example.com`. Default: unset.
+    /// How clients reach the gateway when that is not what it is bound to, as `https://kafka.example.com`.
     pub public_url: Option<String>,
-    /// Listeners on other addresses than loopback start although there is no authentication. Default: false.
+    /// Listeners on other addresses than loopback start although there is no authentication.
     pub allow_anonymous: bool,
-    /// Bytes of one record (key, value and headers): 1 KiB to 16 MiB, default 1 MiB.
+    /// Bytes of one record (key, value and headers).
     pub record_bytes_max: usize,
-    /// Bytes of one request's body: at least `record_bytes_max`, at most 64 MiB, default 10 MiB. Plugin uploads have 32 MiB.
+    /// Bytes of one request's body. Uploads of plugins have a bound of their own.
     pub request_bytes_max: usize,
-    /// A connection that does not send the head of its first or next request within this time, in ms, is closed: 10 to 3,600,000,
-    /// default 30,000.
+    /// A connection that does not send the head of its first or next request within this time, in ms, is closed.
     pub idle_timeout_ms: u64,
-    /// Connections at once, 1 to 100,000, default 2,000. One more is answered with 503.
+    /// Connections at once. One more is answered with 503.
     pub connections_max: usize,
     /// The same of one address, default 0: no bound, since many users may share one.
     pub connections_max_per_address: usize,
@@ -93,20 +103,18 @@ impl GatewayConfig {
         if let Some(url) = self.public_url.as_deref().filter(|url| Origin::of_url(url).is_none()) {
             return bad("public_url", format!("'{url}' is not an http or https URL"));
         }
-        if !(1024..=16 * 1024 * 1024).contains(&self.record_bytes_max) {
-            return bad("record_bytes_max", format!("{} is not between 1024 and 16777216", self.record_bytes_max));
+        let bounded = [
+            ("record_bytes_max", self.record_bytes_max as u64, RECORD_BYTES),
+            ("request_bytes_max", self.request_bytes_max as u64, REQUEST_BYTES),
+            ("idle_timeout_ms", self.idle_timeout_ms, IDLE_TIMEOUT_MS),
+            ("connections_max", self.connections_max as u64, CONNECTIONS),
+        ];
+        if let Some((setting, value, bounds)) = bounded.into_iter().find(|(_, value, bounds)| !bounds.contains(value)) {
+            return bad(setting, format!("{value} is not between {} and {}", bounds.start(), bounds.end()));
         }
-        if !(self.record_bytes_max..=64 * 1024 * 1024).contains(&self.request_bytes_max) {
-            return bad(
-                "request_bytes_max",
-                format!("{} is not between record_bytes_max and 67108864", self.request_bytes_max),
-            );
-        }
-        if !(10..=3_600_000).contains(&self.idle_timeout_ms) {
-            return bad("idle_timeout_ms", format!("{} is not between 10 and 3600000", self.idle_timeout_ms));
-        }
-        if !(1..=100_000).contains(&self.connections_max) {
-            return bad("connections_max", format!("{} is not between 1 and 100000", self.connections_max));
+        if self.request_bytes_max < self.record_bytes_max {
+            let (request, record) = (self.request_bytes_max, self.record_bytes_max);
+            return bad("request_bytes_max", format!("{request} is less than record_bytes_max ({record})"));
         }
         if !(1..=1_000_000).contains(&self.connections_per_second) {
             return bad(

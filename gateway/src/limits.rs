@@ -21,7 +21,7 @@ pub const REFUSALS_AT_ONCE_MAX: usize = 32;
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// An uploaded plugin, in bytes: what the plugin host takes.
-pub const PLUGIN_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const PLUGIN_BYTES_MAX: usize = sluice_broker::door::plugins::UPLOAD_BYTES_MAX;
 /// A body of an administration request, in bytes.
 pub const ADMIN_BYTES_MAX: usize = 1024 * 1024;
 /// Records of one v2 request: what a parsed record costs above its text stays a small multiple of the body.

@@ -6,6 +6,11 @@ use std::time::Duration;
 use crate::clock::GuestClock;
 use crate::threads::Spawner;
 
+/// Memory of one instance unless the operator says otherwise, in bytes.
+pub const MEMORY_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// How long one call of a partitioner may run unless the operator says otherwise, in ms.
+pub const PARTITIONER_TIMEOUT_MS_DEFAULT: u64 = 10;
+
 /// The host's settings.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
@@ -30,8 +35,8 @@ impl HostConfig {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         HostConfig {
             dir: dir.into(),
-            memory_bytes: 64 * 1024 * 1024,
-            partitioner_timeout: Duration::from_millis(10),
+            memory_bytes: MEMORY_BYTES_DEFAULT,
+            partitioner_timeout: Duration::from_millis(PARTITIONER_TIMEOUT_MS_DEFAULT),
             concurrency: cores.saturating_sub(1).max(1),
             clock: GuestClock::default(),
             spawner: Spawner::default(),

@@ -28,11 +28,12 @@ mod world;
 mod worlds;
 
 pub use clock::GuestClock;
-pub use config::HostConfig;
+pub use config::{HostConfig, MEMORY_BYTES_DEFAULT, PARTITIONER_TIMEOUT_MS_DEFAULT};
 pub use error::{BindError, CallError, HostError, UploadError};
 pub use guest::border::{Batch, BatchFull};
 pub use guest::call::{CallContext, Source};
 pub use host::{Host, PluginInfo};
+pub use limits::UPLOAD_BYTES_MAX;
 pub use reference::{BadReference, PluginRef, is_plugin_name};
 pub use registry::VersionInfo;
 pub use threads::{End, HostThread, Spawner};

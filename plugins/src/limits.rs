@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// An upload: twice the largest guest that a known tool chain leaves (18 MB, Python).
-pub(crate) const UPLOAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const UPLOAD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Functions of one upload, over all its modules: a Python guest has about 30,000.
 pub(crate) const FUNCTIONS_MAX: u32 = 150_000;
 /// One function's body. Compile time and memory grow faster than its size; interpreters' main loops have about 300 KB.

@@ -1,5 +1,8 @@
 //! Plugins, as the door shows them.
 
+/// Bytes of the largest upload that is taken.
+pub const UPLOAD_BYTES_MAX: usize = sluice_plugins::UPLOAD_BYTES_MAX;
+
 /// A plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginInfo {

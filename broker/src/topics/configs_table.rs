@@ -62,6 +62,26 @@ pub(super) const PLUGIN_FAILURE: &str = "sluice.plugin.failure.";
 /// A segment smaller than this would make a file for every few batches. (Kafka's own floor is 1 MiB since 4.1.)
 const SEGMENT_BYTES_MIN: i64 = 16 * 1024;
 
+/// `limits::MESSAGE_BYTES_MAX` in writing.
+const MESSAGE_BYTES: &str = match std::str::from_utf8(&MESSAGE_BYTES_DIGITS) {
+    Ok(text) => text,
+    Err(_) => panic!("digits are UTF-8"),
+};
+const MESSAGE_BYTES_DIGITS: [u8; 7] = digits(limits::MESSAGE_BYTES_MAX);
+
+/// The decimal digits of a number of exactly `N` digits.
+const fn digits<const N: usize>(mut number: usize) -> [u8; N] {
+    let mut text = [b'0'; N];
+    let mut at = N;
+    while at > 0 {
+        at -= 1;
+        text[at] += (number % 10) as u8;
+        number /= 10;
+    }
+    assert!(number == 0 && text[0] != b'0', "it has another number of digits");
+    text
+}
+
 const fn row(key: &'static str, kind: ConfigType, default: &'static str, rule: Rule, doc: &'static str) -> Row {
     Row { key, kind, default: Some(default), rule, doc }
 }
@@ -151,7 +171,7 @@ pub(super) const TABLE: &[Row] = &[
     row(
         "max.message.bytes",
         Int,
-        "1048588",
+        MESSAGE_BYTES,
         Rule::Range(0, limits::FRAME_BYTES_MAX as i64),
         "The largest record batch that is taken, in bytes, as it is stored.",
     ),

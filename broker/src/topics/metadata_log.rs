@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::RwLock;
 
+use super::configs::TopicConfigs;
 use super::error::{Refused, TopicError};
 use super::metadata_record::MetadataRecord;
 use super::metadata_state::MetadataState;
 use crate::clock::SharedClock;
 use crate::ids::{PartitionId, TopicId, TopicName};
 use crate::limits;
-use crate::log::{AppendError, Cleanup, FlushEvery, LogConfig, LogDir, Origin, Partition, PartitionIdent, Replayed};
-use crate::record::{Compression, Message, TimestampType, build};
+use crate::log::{AppendError, Cleanup, LogConfig, LogDir, Origin, Partition, PartitionIdent, Replayed};
+use crate::record::{Compression, Message, build};
 use crate::tasks;
 
 /// The name of the log's directory, before the partition number.
@@ -138,15 +139,11 @@ fn in_parts(records: Vec<MetadataRecord>) -> Vec<Vec<MetadataRecord>> {
 
 fn log_config() -> LogConfig {
     LogConfig {
-        segment_bytes: 1 << 30,
         segment_ms: i64::MAX,
-        index_interval_bytes: 4_096,
         message_bytes_max: limits::METADATA_BATCH_BYTES_MAX,
-        timestamp_type: TimestampType::CreateTime,
-        sync: true,
-        flush: FlushEvery::NEVER,
         // Nothing is removed by age or size, only what a snapshot stands for.
         cleanup: Cleanup::default(),
+        ..TopicConfigs::default().log_config()
     }
 }
 

@@ -62,10 +62,12 @@ const HOMES: [Home; 3] = [
         places: &[
             "plugins/",
             "broker/src/chain/",
+            "broker/src/door/plugins.rs",
             "broker/src/door/local/plugins.rs",
             "broker/src/door/local/errors.rs",
             "broker/src/engine/plugins.rs",
             "broker/src/topics/config_check.rs",
+            "broker/src/config.rs",
             "broker/src/node.rs",
         ],
         advice: "the plugin host is called by `chain/` and shown by `engine/plugins.rs`: go through them",
