@@ -5,7 +5,7 @@
 use super::error::{BadRecord, ShardError};
 use super::machine::Machine;
 use crate::ids::Offset;
-use crate::log::{LogError, Partition, Replayed};
+use crate::log::{LogError, Partition, ReplayFault, Replayed};
 use crate::record::RecordView;
 
 /// Replays everything below the high watermark, and returns that.
@@ -32,8 +32,9 @@ pub(super) fn replay<M: Machine>(partition: &Partition, machine: &mut M) -> Resu
 }
 
 fn parse<M: Machine>(partition: &Partition, record: &RecordView) -> Result<Option<M::Record>, LogError> {
-    M::parse(record).map_err(|cause: BadRecord| LogError::Offline {
+    M::parse(record).map_err(|BadRecord { reason }| LogError::NotReplayable {
         partition: partition.ident().name().to_string(),
-        reason: format!("at offset {}: {cause}", record.offset),
+        offset: record.offset,
+        fault: ReplayFault::Schema { what: reason },
     })
 }

@@ -2,7 +2,8 @@
 //! it would fail with the same facts and with none of this broker's inner types. `gateway/src/problem` and `delay/` tell them
 //! apart; `local/errors.rs` makes them from the engine's. Texts are for people: nobody matches on them.
 
-use crate::ids::{BadTopicName, Generation, Offset, ProducerEpoch, ProducerId, Sequence, TopicId};
+use crate::auth::Denied;
+use crate::ids::{BadTopicName, Generation, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TopicId};
 use crate::memory::{OverBudget, OverShare};
 
 /// Why a verb of the door failed.
@@ -49,11 +50,8 @@ pub enum DoorError {
         end: Offset,
     },
     /// The caller lacks a permission.
-    #[error("{reason}")]
-    Denied {
-        /// Who may not do what.
-        reason: String,
-    },
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The request contradicts itself.
     #[error("{reason}")]
     InvalidRequest {
@@ -244,10 +242,12 @@ pub enum StorageFailure {
         reason: String,
     },
     /// The partition's leader changed.
-    #[error("{reason}")]
+    #[error("leader epoch {asked} is not the current one, {current}")]
     LeaderChanged {
-        /// The two epochs.
-        reason: String,
+        /// The epoch of the request.
+        asked: LeaderEpoch,
+        /// The partition's epoch.
+        current: LeaderEpoch,
     },
 }
 
@@ -370,9 +370,6 @@ pub enum GroupFailure {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The coordinator is loading. The same request may succeed soon.
-    #[error("the coordinator is loading")]
-    Loading,
     /// The group's coordinator has failed, by a bug of ours; a restart loads it again.
     #[error("the coordinator of {shard} is unavailable until the broker restarts")]
     Unavailable {

@@ -3,7 +3,7 @@
 use super::{Engine, EngineError};
 use crate::auth::{AlterConfigs, DescribeConfigs, Granted};
 use crate::ids::TopicRef;
-use crate::topics::{ConfigChange, ConfigEntry, ConfigOp, TopicError};
+use crate::topics::{BadConfig, ConfigChange, ConfigEntry, ConfigOp, TopicError};
 
 impl Engine {
     /// Every config of a topic with its default and source.
@@ -27,9 +27,10 @@ impl Engine {
         let found = self.resolve(topic.resource())?;
         let name = found.name().as_str();
         if found.internal() {
-            return Err(TopicError::BadConfig { reason: format!("'{name}' is the broker's own") }.into());
+            return Err(TopicError::from(BadConfig::OwnTopic { topic: name.to_owned() }).into());
         }
-        self.check_binding(name, &found.configs().changed(changes)?).await?;
+        let after = found.configs().changed(changes).map_err(TopicError::from)?;
+        self.check_binding(name, &after).await?;
         Ok(self.catalog.alter_configs(name, changes, validate_only).await?)
     }
 

@@ -116,7 +116,7 @@ impl Engine {
         let topic = NewTopic { name: name_of(name.resource())?.to_owned(), ..topic };
         self.catalog.check(&topic)?;
         let set = topic.configs.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
-        self.check_binding(&topic.name, &TopicConfigs::from_pairs(set)?).await?;
+        self.check_binding(&topic.name, &TopicConfigs::from_pairs(set).map_err(TopicError::from)?).await?;
         if validate_only {
             return Ok(None);
         }

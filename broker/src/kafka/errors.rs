@@ -103,9 +103,9 @@ fn of_topic(error: &TopicError) -> Code {
         TopicError::BadName(_) | TopicError::RefusedName(_) => Code::InvalidTopicException,
         TopicError::BadPartitions(_) => Code::InvalidPartitions,
         TopicError::BadReplication(_) => Code::InvalidReplicationFactor,
-        TopicError::BadConfig { .. } => Code::InvalidConfig,
+        TopicError::BadConfig(_) => Code::InvalidConfig,
         TopicError::Refused(_) => Code::PolicyViolation,
-        TopicError::Metadata { .. } => Code::KafkaStorageError,
+        TopicError::Metadata(_) => Code::KafkaStorageError,
         TopicError::Log(error) => of_log(error),
         TopicError::Internal { .. } => Code::UnknownServerError,
     }
@@ -173,7 +173,6 @@ fn of_group(error: &GroupError) -> Code {
             Code::GroupMaxSizeReached
         }
         GroupError::MetadataTooLarge { .. } => Code::OffsetMetadataTooLarge,
-        GroupError::Loading => Code::CoordinatorLoadInProgress,
         // As Kafka's coordinator for an append that failed: clients look it up again and retry.
         GroupError::Stopping | GroupError::Log(_) | GroupError::Append(_) | GroupError::Unavailable { .. } => {
             Code::CoordinatorNotAvailable

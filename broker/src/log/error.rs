@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
-use crate::log::layout::CURRENT_VERSION;
+use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TopicId};
+use crate::log::layout::{CURRENT_VERSION, PARTITION_METADATA};
 use crate::record::RecordError;
 use crate::tasks::TaskFailure;
 
@@ -45,13 +45,13 @@ pub enum LogError {
         /// What was found.
         reason: String,
     },
-    /// The partition's directory is missing (rule 17).
-    #[error("partition {partition} is offline: {reason}")]
+    /// The partition could not be opened (rule 17), or its log was closed.
+    #[error("partition {partition} is offline: {why}")]
     Offline {
         /// `topic-partition`.
         partition: String,
         /// Why.
-        reason: String,
+        why: Offline,
     },
     /// A log that holds state of the broker's own cannot be replayed to its high watermark.
     #[error("partition {partition} cannot be replayed from offset {offset}: {fault}")]
@@ -130,6 +130,45 @@ pub enum LogError {
     },
 }
 
+/// Why a partition is offline.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Offline {
+    /// Its directory is missing, or the file in it that says whose it is.
+    #[error("{} is missing, or has no {PARTITION_METADATA}", dir.display())]
+    Missing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The file in its directory that says whose it is cannot be read.
+    #[error("{} has no readable {PARTITION_METADATA}", dir.display())]
+    NoIdentity {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Its directory belongs to another topic.
+    #[error("{} belongs to topic id {found}, not {wanted}", dir.display())]
+    OtherTopic {
+        /// The directory.
+        dir: PathBuf,
+        /// The topic of the directory.
+        found: TopicId,
+        /// The topic of the partition.
+        wanted: TopicId,
+    },
+    /// Its directory holds no segment.
+    #[error("{} holds no segment", dir.display())]
+    NoSegment {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Its files could not be read.
+    #[error(transparent)]
+    Unreadable(Arc<LogError>),
+    /// The log directory is closing, or was closed.
+    #[error("the broker is shutting down")]
+    Closed,
+}
+
 impl From<TaskFailure> for LogError {
     fn from(failure: TaskFailure) -> LogError {
         LogError::Internal { what: failure.to_string() }
@@ -162,6 +201,12 @@ pub enum ReplayFault {
     /// The batch, or a control record in it, is damaged.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// A record that does not follow the schema of the log's owner.
+    #[error("the record does not follow its schema: {what}")]
+    Schema {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A transactional batch, or a marker, does not say whose transaction it belongs to.
     #[error("the batch belongs to a transaction and has no producer id")]
     NoProducer,

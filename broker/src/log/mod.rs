@@ -35,7 +35,7 @@ mod upkeep;
 mod write;
 
 pub use config::{FlushEvery, LogConfig};
-pub use error::{AppendError, ConditionalAppendError, LogError, ReplayFault};
+pub use error::{AppendError, ConditionalAppendError, LogError, Offline, ReplayFault};
 pub use ident::PartitionIdent;
 pub use partition::Partition;
 pub use positions::Offsets;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::configs::TopicConfigs;
 use super::delay_name::DelayName;
 use super::error::{Refused, TopicError};
+use super::metadata_fault::MetadataFault;
 use super::metadata_log::{METADATA_TOPIC_ID, MetadataLog};
 use super::metadata_record::MetadataRecord;
 use super::metadata_state::{MetadataState, TopicState};
@@ -326,8 +327,8 @@ fn settle_strangers(dir: &LogDir, state: &MetadataState) -> Result<(), TopicErro
 
 fn stored_configs(topic: &TopicState) -> Result<TopicConfigs, TopicError> {
     let pairs = topic.configs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    TopicConfigs::from_pairs(pairs)
-        .map_err(|cause| TopicError::Metadata { reason: format!("the configs of topic '{}': {cause}", topic.name) })
+    let fault = |cause| MetadataFault::Configs { topic: topic.name.clone(), cause };
+    Ok(TopicConfigs::from_pairs(pairs).map_err(fault)?)
 }
 
 fn report_unusable(partitions: &[Arc<Partition>]) {

@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::bad_config::BadConfig;
 use super::config_check;
 pub use super::configs_table::ConfigType;
 use super::configs_table::{PLUGIN_CONFIG, TABLE, family_doc, find, words};
-use super::error::TopicError;
 use crate::limits;
 use crate::log::{Cleanup, Compaction, FlushEvery, LogConfig};
 use crate::record::{AppendRules, Compression, Levels, TimestampType};
@@ -72,10 +72,10 @@ impl TopicConfigs {
     /// These keys set, the last one of a key that comes twice.
     ///
     /// # Errors
-    /// `BadConfig` that names the key: unknown, not in force yet, or a value it cannot have.
+    /// A key that is unknown or not in force yet, or a value it cannot have.
     pub(crate) fn from_pairs<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<TopicConfigs, TopicError> {
+    ) -> Result<TopicConfigs, BadConfig> {
         let mut configs = TopicConfigs::default();
         for (key, value) in pairs {
             configs.set.insert(key.to_owned(), config_check::value(key, value)?);
@@ -87,7 +87,7 @@ impl TopicConfigs {
     ///
     /// # Errors
     /// As `from_pairs`; also `Append` and `Subtract` on what is no list.
-    pub fn changed(&self, changes: &[ConfigChange]) -> Result<TopicConfigs, TopicError> {
+    pub fn changed(&self, changes: &[ConfigChange]) -> Result<TopicConfigs, BadConfig> {
         let mut next = self.clone();
         for ConfigChange { key, op } in changes {
             let value = match op {
@@ -260,25 +260,20 @@ impl TopicConfigs {
         value.expect("a number's value is checked when it is set, and each has a default in the table")
     }
 
-    fn list(&self, key: &str) -> Result<Vec<String>, TopicError> {
+    fn list(&self, key: &str) -> Result<Vec<String>, BadConfig> {
         match find(key) {
             Some(row) if row.kind == ConfigType::List => Ok(words(self.get(key).unwrap_or_default())),
             _ => {
                 config_check::known(key)?;
-                Err(TopicError::BadConfig { reason: format!("{key} is no list: it can be set and deleted only") })
+                Err(BadConfig::NoList { key: key.to_owned() })
             }
         }
     }
 
-    fn bounded(self) -> Result<TopicConfigs, TopicError> {
+    fn bounded(self) -> Result<TopicConfigs, BadConfig> {
         let bytes: usize = self.set.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if bytes > limits::CONFIGS_BYTES_MAX {
-            let limit = limits::CONFIGS_BYTES_MAX;
-            return Err(TopicError::BadConfig {
-                reason: format!("the topic's configs have {bytes} bytes, at most {limit} are kept"),
-            });
-        }
-        Ok(self)
+        let limit = limits::CONFIGS_BYTES_MAX;
+        if bytes > limit { Err(BadConfig::TooMany { bytes, limit }) } else { Ok(self) }
     }
 }
 

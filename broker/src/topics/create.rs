@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::bad_config::BadConfig;
 use super::catalog::{Catalog, Shared, blocking, logs_of};
 use super::configs::TopicConfigs;
 use super::delay_name::DelayName;
@@ -192,14 +193,14 @@ fn is_own_name(name: &str) -> bool {
     name.starts_with(OWN_PREFIX) || OWN_NAMES.contains(&name)
 }
 
-fn requested_configs(request: &NewTopic, delay: bool) -> Result<TopicConfigs, TopicError> {
+fn requested_configs(request: &NewTopic, delay: bool) -> Result<TopicConfigs, BadConfig> {
     let mut pairs = Vec::with_capacity(request.configs.len() + 1);
     if delay {
         pairs.push(TIMESTAMP_TYPE);
     }
     for (key, value) in &request.configs {
         // As Kafka: null means "the default" only where a topic exists and can lose a value.
-        let missing = || TopicError::BadConfig { reason: format!("{key} has no value") };
+        let missing = || BadConfig::NoValue { key: key.clone() };
         pairs.push((key.as_str(), value.as_deref().ok_or_else(missing)?));
     }
     let configs = TopicConfigs::from_pairs(pairs)?;
@@ -208,14 +209,14 @@ fn requested_configs(request: &NewTopic, delay: bool) -> Result<TopicConfigs, To
 }
 
 /// A delay topic keeps the broker's time: due times must not depend on the clients' clocks.
-pub(super) fn check_delay(delay: bool, name: &str, configs: &TopicConfigs) -> Result<(), TopicError> {
+pub(super) fn check_delay(delay: bool, name: &str, configs: &TopicConfigs) -> Result<(), BadConfig> {
     let (key, value) = TIMESTAMP_TYPE;
     if delay && configs.get(key) != Some(value) {
-        return Err(TopicError::BadConfig { reason: format!("'{name}' is a delay topic: {key} stays {value}") });
+        return Err(BadConfig::FixedByDelay { topic: name.to_owned(), key, value });
     }
     if delay && configs.compacted() {
         // Every record is delivered, not the last of each key.
-        return Err(TopicError::BadConfig { reason: format!("'{name}' is a delay topic: it cannot be compacted") });
+        return Err(BadConfig::CompactedDelay { topic: name.to_owned() });
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::bad_config::BadConfig;
 use super::delay_name::BadDelayName;
+use super::metadata_fault::MetadataFault;
 use crate::ids::{BadTopicName, TopicId, TopicName};
 use crate::log::{DeleteRecordsError, LogError};
 use crate::record::RecordError;
@@ -50,20 +52,14 @@ pub enum TopicError {
     #[error(transparent)]
     BadReplication(#[from] BadReplication),
     /// A config that does not exist, has an impossible value, or is not in force yet.
-    #[error("{reason}")]
-    BadConfig {
-        /// Which key, what is wrong with it, and the way out: for people.
-        reason: String,
-    },
+    #[error(transparent)]
+    BadConfig(#[from] BadConfig),
     /// What was asked for contradicts a policy.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The metadata log holds what this version cannot understand: damage, or the records of a newer version.
-    #[error("the metadata log cannot be used: {reason}")]
-    Metadata {
-        /// Which record, who wrote it, and what to do.
-        reason: String,
-    },
+    #[error("the metadata log cannot be used: {0}")]
+    Metadata(#[from] MetadataFault),
     /// The log could not be made, read or written.
     #[error(transparent)]
     Log(#[from] LogError),

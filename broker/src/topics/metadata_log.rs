@@ -12,6 +12,7 @@ use tokio::sync::RwLock;
 
 use super::configs::TopicConfigs;
 use super::error::{Refused, TopicError};
+use super::metadata_fault::MetadataFault;
 use super::metadata_record::MetadataRecord;
 use super::metadata_state::MetadataState;
 use crate::clock::SharedClock;
@@ -53,12 +54,8 @@ impl MetadataLog {
         } else if there.is_empty() {
             dir.create(ident, log_config())?
         } else {
-            let path = dir.path().display();
-            return Err(TopicError::Metadata {
-                reason: format!(
-                    "{path} holds partitions and no {NAME}-0: restore that folder, or choose another data directory"
-                ),
-            });
+            let (path, log) = (dir.path().to_path_buf(), ident.name().to_string());
+            return Err(MetadataFault::Missing { path, log }.into());
         };
         let state = replay(&partition)?;
         let records = AtomicU64::new(state.records);
@@ -164,7 +161,7 @@ fn replay(partition: &Partition) -> Result<MetadataState, TopicError> {
         for record in records {
             MetadataRecord::decode(record.value.as_deref().unwrap_or_default())
                 .and_then(|known| state.apply(known))
-                .map_err(|reason| TopicError::Metadata { reason: format!("offset {}: {reason}", record.offset) })?;
+                .map_err(|fault| MetadataFault::Record { offset: record.offset, fault })?;
         }
         Ok(())
     })?;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::metadata_fault::RecordFault;
 use crate::ids::{LeaderEpoch, TopicId, TopicName};
 
 /// The format of every record below. It rises when the meaning of a known record changes.
@@ -76,20 +77,13 @@ impl MetadataRecord {
     }
 
     /// The record that a text holds, or why it cannot be understood.
-    pub(super) fn decode(text: &[u8]) -> Result<MetadataRecord, String> {
-        let stamp: Stamp = serde_json::from_slice(text).map_err(|cause| format!("not a metadata record: {cause}"))?;
-        if stamp.version > VERSION || !KINDS.contains(&stamp.kind.as_str()) {
-            return Err(format!(
-                "a '{}' record of version {} was written by sluice {} and is not known to this one, {}: \
-                 start that version or a later one",
-                stamp.kind,
-                stamp.version,
-                stamp.broker,
-                env!("CARGO_PKG_VERSION")
-            ));
+    pub(super) fn decode(text: &[u8]) -> Result<MetadataRecord, RecordFault> {
+        let no_record = |cause: serde_json::Error| RecordFault::NoRecord { cause: cause.to_string() };
+        let Stamp { kind, version, broker } = serde_json::from_slice(text).map_err(no_record)?;
+        if version > VERSION || !KINDS.contains(&kind.as_str()) {
+            return Err(RecordFault::Newer { kind, version, broker });
         }
-        serde_json::from_slice(text)
-            .map_err(|cause| format!("a '{}' record of sluice {} does not parse: {cause}", stamp.kind, stamp.broker))
+        serde_json::from_slice(text).map_err(|cause| RecordFault::Malformed { kind, broker, cause: cause.to_string() })
     }
 }
 
@@ -140,7 +134,7 @@ mod tests {
             r#"{"type":"acl","version":1,"broker":"9.1.0","who":"x"}"#,
             r#"{"type":"term","version":2,"broker":"9.1.0","term":1}"#,
         ] {
-            let error = MetadataRecord::decode(text.as_bytes()).unwrap_err();
+            let error = MetadataRecord::decode(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("written by sluice 9.1.0"), "{error}");
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::metadata_fault::RecordFault;
 use super::metadata_record::MetadataRecord;
 use crate::ids::{LeaderEpoch, TopicId, TopicName};
 use crate::log::RESERVED_PRODUCER_IDS;
@@ -58,7 +59,7 @@ impl MetadataState {
     }
 
     /// Takes the next record, or says what it contradicts.
-    pub(super) fn apply(&mut self, record: MetadataRecord) -> Result<(), String> {
+    pub(super) fn apply(&mut self, record: MetadataRecord) -> Result<(), RecordFault> {
         if !matches!(record, MetadataRecord::Snapshot { .. }) {
             // A crash, or a full disk, has ended it half way.
             self.begun = None;
@@ -68,23 +69,23 @@ impl MetadataState {
             MetadataRecord::Snapshot { part, of, records } => return self.take_part(part, of, records),
             MetadataRecord::Cluster { id } => self.cluster_id = Some(id),
             MetadataRecord::Term { term } => {
-                if self.term.is_some_and(|known| term <= known) {
-                    return Err(format!("term {term} follows term {}", self.term.unwrap_or_default()));
+                if let Some(last) = self.term.filter(|last| term <= *last) {
+                    return Err(RecordFault::OldTerm { term, last });
                 }
                 self.term = Some(term);
             }
             MetadataRecord::Topic { id, name, partitions, configs, internal, delay } => {
                 if let Some(other) = self.names.insert(name.clone(), id) {
-                    return Err(format!("topic '{name}' is made as {id} while {other} has that name"));
+                    return Err(RecordFault::NameTaken { name, id, other });
                 }
                 if self.topics.insert(id, TopicState { name, partitions, configs, internal, delay }).is_some() {
-                    return Err(format!("topic id {id} is given twice"));
+                    return Err(RecordFault::IdTaken { id });
                 }
             }
             MetadataRecord::Partitions { topic, count } => {
                 let known = self.known(topic)?;
                 if count <= known.partitions {
-                    return Err(format!("topic '{}' shrinks from {} to {count}", known.name, known.partitions));
+                    return Err(RecordFault::Shrinks { name: known.name.clone(), from: known.partitions, to: count });
                 }
                 known.partitions = count;
             }
@@ -102,14 +103,14 @@ impl MetadataState {
         Ok(())
     }
 
-    fn take_part(&mut self, part: u32, of: u32, records: Vec<MetadataRecord>) -> Result<(), String> {
+    fn take_part(&mut self, part: u32, of: u32, records: Vec<MetadataRecord>) -> Result<(), RecordFault> {
         let mut begun = match self.begun.take() {
             _ if part == 0 => Box::new(Begun { next_part: 0, of, state: MetadataState::new() }),
             Some(begun) => begun,
-            None => return Err(alone(part, of)),
+            None => return Err(RecordFault::AlonePart { part, of }),
         };
         if (begun.next_part, begun.of) != (part, of) || part >= of {
-            return Err(alone(part, of));
+            return Err(RecordFault::AlonePart { part, of });
         }
         records.into_iter().try_for_each(|record| begun.state.apply(record))?;
         begun.next_part += 1;
@@ -121,13 +122,9 @@ impl MetadataState {
         Ok(())
     }
 
-    fn known(&mut self, id: TopicId) -> Result<&mut TopicState, String> {
-        self.topics.get_mut(&id).ok_or_else(|| format!("a record is about topic id {id}, which does not exist"))
+    fn known(&mut self, id: TopicId) -> Result<&mut TopicState, RecordFault> {
+        self.topics.get_mut(&id).ok_or(RecordFault::NoTopic { id })
     }
-}
-
-fn alone(part: u32, of: u32) -> String {
-    format!("part {part} of {of} of a snapshot does not follow the part before it")
 }
 
 #[cfg(test)]

@@ -96,7 +96,6 @@ fn group(failure: &GroupFailure, text: String) -> Problem {
         GroupFailure::Full { .. } | GroupFailure::MembersTooLarge { .. } => {
             return Problem::new(StatusCode::TOO_MANY_REQUESTS, text).refused(RefusalClass::Groups);
         }
-        GroupFailure::Loading => return Problem::busy(text, 1),
         GroupFailure::Stopping => return Problem::busy(text, RESTART_SECONDS),
         GroupFailure::Unavailable { .. } => return broken(text),
         GroupFailure::MetadataTooLarge { limit } | GroupFailure::TooLarge { limit, .. } => {

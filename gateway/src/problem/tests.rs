@@ -3,8 +3,10 @@
 use axum::Router;
 use axum::body::to_bytes;
 use axum::routing::get;
+use sluice_broker::auth::{Authorizer, Read};
+use sluice_broker::context::Context;
 use sluice_broker::door::error::{DoorError, GroupFailure, PluginFailure, RecordFailure, StorageFailure, TopicFailure};
-use sluice_broker::ids::{Offset, TopicName};
+use sluice_broker::ids::{LeaderEpoch, Offset, TopicName, TopicRef};
 use tower::ServiceExt;
 
 use super::*;
@@ -13,6 +15,8 @@ use super::*;
 fn facts_have_the_status_and_code_of_the_contract() {
     let (topic, group) = (|| "t".to_owned(), || "g".to_owned());
     let reason = || "why".to_owned();
+    let nobody = Authorizer::with_policy(|_| false);
+    let denied = nobody.ask::<Read, _>(&Context::http("test", None), TopicRef::name("t")).expect_err("denied");
     let cases: Vec<(DoorError, u16, u32)> = vec![
         (TopicFailure::NotFound { name: topic() }.into(), 404, 40401),
         (TopicFailure::NoPartition { topic: topic(), partition: 9 }.into(), 404, 40402),
@@ -32,8 +36,8 @@ fn facts_have_the_status_and_code_of_the_contract() {
         (GroupFailure::NotAssigned { topic: "t".into(), partition: 1 }.into(), 409, 40904),
         (GroupFailure::NothingCommitted { topic: "t".into(), partition: 1 }.into(), 409, 40903),
         (GroupFailure::InvalidId { group: group() }.into(), 400, 40001),
-        (GroupFailure::Loading.into(), 503, 50003),
-        (DoorError::Denied { reason: reason() }, 403, 40301),
+        (StorageFailure::LeaderChanged { asked: LeaderEpoch(2), current: LeaderEpoch(3) }.into(), 503, 50003),
+        (denied.into(), 403, 40301),
         (DoorError::InvalidRequest { reason: reason() }, 400, 40002),
         (DoorError::Internal { what: reason() }, 500, 50002),
         (DoorError::Stopping, 503, 50003),

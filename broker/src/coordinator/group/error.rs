@@ -113,9 +113,6 @@ pub enum GroupError {
         /// Bytes allowed.
         limit: usize,
     },
-    /// The coordinator is still reading its log.
-    #[error("the coordinator is loading")]
-    Loading,
     /// The broker stops.
     #[error("the coordinator is stopping")]
     Stopping,

@@ -6,7 +6,6 @@ use sluice_plugins::UploadError;
 use super::super::error::{
     DoorError, GroupFailure, PluginFailure, ProducerFailure, RecordFailure, StorageFailure, TopicFailure, Unusable,
 };
-use crate::auth::Denied;
 use crate::chain::ChainError;
 use crate::coordinator::group::GroupError;
 use crate::engine::EngineError;
@@ -43,18 +42,12 @@ impl From<TaskFailure> for DoorError {
     }
 }
 
-impl From<Denied> for DoorError {
-    fn from(error: Denied) -> DoorError {
-        DoorError::Denied { reason: error.to_string() }
-    }
-}
-
 impl From<TopicError> for DoorError {
     fn from(error: TopicError) -> DoorError {
         let failure = match error {
             TopicError::Log(error) => return error.into(),
             TopicError::Internal { what } => return DoorError::Internal { what },
-            TopicError::Metadata { .. } => return StorageFailure::Broken { reason: error.to_string() }.into(),
+            TopicError::Metadata(_) => return StorageFailure::Broken { reason: error.to_string() }.into(),
             TopicError::NotFound { name } => TopicFailure::NotFound { name: name.to_string() },
             TopicError::IdNotFound { id } => TopicFailure::IdNotFound { id },
             TopicError::NoPartition { topic, partition } => {
@@ -65,7 +58,7 @@ impl From<TopicError> for DoorError {
             TopicError::RefusedName(refused) => TopicFailure::BadName { reason: refused.to_string() },
             TopicError::BadPartitions(bad) => TopicFailure::BadPartitions { reason: bad.to_string() },
             TopicError::BadReplication(bad) => TopicFailure::BadReplication { reason: bad.to_string() },
-            TopicError::BadConfig { reason } => TopicFailure::BadConfig { reason },
+            TopicError::BadConfig(bad) => TopicFailure::BadConfig { reason: bad.to_string() },
             TopicError::Refused(refused) => TopicFailure::Forbidden { reason: refused.to_string() },
         };
         DoorError::Topic(failure)
@@ -87,7 +80,9 @@ impl From<LogError> for DoorError {
             | LogError::Offline { .. }
             | LogError::Panicked { .. }
             | LogError::NotReplayable { .. } => StorageFailure::Offline { reason },
-            LogError::FencedEpoch { .. } | LogError::UnknownEpoch { .. } => StorageFailure::LeaderChanged { reason },
+            LogError::FencedEpoch { asked, current } | LogError::UnknownEpoch { asked, current } => {
+                StorageFailure::LeaderChanged { asked, current }
+            }
             LogError::Internal { what } => return DoorError::Internal { what },
             LogError::Deleted { partition } => return TopicFailure::Deleted { partition }.into(),
             LogError::OutOfRange { asked, log_start, end } => {
@@ -158,7 +153,6 @@ impl From<GroupError> for DoorError {
             GroupError::MembersTooLarge { group, limit } => GroupFailure::MembersTooLarge { group, limit },
             GroupError::MetadataTooLarge { limit } => GroupFailure::MetadataTooLarge { limit },
             GroupError::TooLarge { size, limit } => GroupFailure::TooLarge { size, limit },
-            GroupError::Loading => GroupFailure::Loading,
             GroupError::Stopping => GroupFailure::Stopping,
             GroupError::Unavailable { shard } => GroupFailure::Unavailable { shard },
         };

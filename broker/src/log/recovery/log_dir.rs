@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::clock::SharedClock;
 use crate::ids::{LeaderEpoch, PartitionId, TopicId, TopicPartition};
 use crate::log::config::LogConfig;
-use crate::log::error::LogError;
+use crate::log::error::{LogError, Offline};
 use crate::log::ident::PartitionIdent;
 use crate::log::index::files::OpenIndexes;
 use crate::log::io::{BufferedDisk, DirLock, Disk, OpenFiles};
@@ -354,7 +354,7 @@ impl LogDir {
 
     fn abandon_waits(&self) {
         for partition in self.registry.open() {
-            partition.end(LogError::Offline { partition: partition.label(), reason: "the log was closed".to_owned() });
+            partition.end(LogError::Offline { partition: partition.label(), why: Offline::Closed });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::ids::{Offset, TimestampMs};
 use crate::log::config::LogConfig;
-use crate::log::error::LogError;
+use crate::log::error::{LogError, Offline};
 use crate::log::ident::PartitionIdent;
 use crate::log::io::Disk;
 use crate::log::layout::{self, PARTITION_METADATA};
@@ -88,11 +88,11 @@ impl LogDir {
         match recovered {
             Ok(recovered) => self.open_recovered(ident, config, recovered),
             Err(error) => {
-                let reason = match error {
-                    LogError::Offline { reason, .. } => reason,
-                    other => other.to_string(),
+                let why = match error {
+                    LogError::Offline { why, .. } => why,
+                    other => Offline::Unreadable(Arc::new(other)),
                 };
-                let trouble = LogError::Offline { partition: ident.name().to_string(), reason };
+                let trouble = LogError::Offline { partition: ident.name().to_string(), why };
                 tracing::error!(%trouble, "a partition cannot be opened");
                 let writer =
                     Writer { active: None, producers: Producers::default(), last_append_time: None, snapshot_at: None };
@@ -154,15 +154,15 @@ fn build(
 
 /// Rule 17: the directory must be there and say that it is this partition's.
 fn check_ident(disk: &dyn Disk, dir: &Path, ident: &PartitionIdent) -> Result<(), LogError> {
-    let offline = |reason: String| LogError::Offline { partition: ident.name().to_string(), reason };
-    let Some(text) = checkpoint::read_text(disk, &dir.join(PARTITION_METADATA))? else {
-        return Err(offline(format!("{} is missing, or has no {PARTITION_METADATA}", dir.display())));
+    let why = match checkpoint::read_text(disk, &dir.join(PARTITION_METADATA))? {
+        None => Offline::Missing { dir: dir.to_path_buf() },
+        Some(text) => match layout::parse_partition_metadata(&text) {
+            Some(id) if id == ident.topic_id => return Ok(()),
+            Some(found) => Offline::OtherTopic { dir: dir.to_path_buf(), found, wanted: ident.topic_id },
+            None => Offline::NoIdentity { dir: dir.to_path_buf() },
+        },
     };
-    match layout::parse_partition_metadata(&text) {
-        Some(id) if id == ident.topic_id => Ok(()),
-        Some(id) => Err(offline(format!("{} belongs to topic id {id}, not {}", dir.display(), ident.topic_id))),
-        None => Err(offline(format!("{} has no readable {PARTITION_METADATA}", dir.display()))),
-    }
+    Err(LogError::Offline { partition: ident.name().to_string(), why })
 }
 
 fn empty_view(trouble: Option<LogError>) -> View {

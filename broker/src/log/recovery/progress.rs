@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::SharedClock;
 use crate::ids::{Offset, TimestampMs, TopicPartition};
-use crate::log::error::LogError;
+use crate::log::error::{LogError, Offline};
 use crate::log::io::Disk;
 use crate::log::layout::{LEADER_EPOCHS, SegmentFile, segment_file};
 use crate::log::positions::Mark;
@@ -91,8 +91,8 @@ impl Recovery<'_> {
     }
 
     pub(super) fn no_segment(&self) -> LogError {
-        let reason = format!("{} holds no segment", self.dir.display());
-        LogError::Offline { partition: self.name.to_string(), reason }
+        let why = Offline::NoSegment { dir: self.dir.to_path_buf() };
+        LogError::Offline { partition: self.name.to_string(), why }
     }
 }
 

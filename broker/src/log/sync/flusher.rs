@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::ids::Offset;
-use crate::log::error::LogError;
+use crate::log::error::{LogError, Offline};
 use crate::log::io::{Disk, SharedFile};
 use crate::log::layout::{SegmentFile, segment_file};
 use crate::log::partition::Partition;
@@ -249,7 +249,7 @@ impl Partition {
     fn take_dirt(&self) -> Option<Dirt> {
         let sync = self.config.load().sync;
         let mut view = self.view();
-        let closing = matches!(view.trouble, Some(LogError::Offline { .. })) && view.active.is_some();
+        let closing = matches!(view.trouble, Some(LogError::Offline { why: Offline::Closed, .. }));
         if view.trouble.is_some() && !closing {
             return None;
         }
@@ -317,8 +317,7 @@ impl Partition {
         let mut writer = self.writer();
         {
             let mut view = self.view();
-            let reason = "the broker is shutting down".to_owned();
-            view.trouble.get_or_insert(LogError::Offline { partition: self.label(), reason });
+            view.trouble.get_or_insert(LogError::Offline { partition: self.label(), why: Offline::Closed });
             view.positions.want_all();
         }
         let written = self.write_out(&mut writer);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::ids::{Offset, TopicPartition};
-use crate::log::error::LogError;
+use crate::log::error::{LogError, Offline};
 use crate::log::layout::{SegmentFile, segment_file};
 use crate::log::partition::Partition;
 use crate::log::sync::checkpoint::CheckpointFile;
@@ -146,7 +146,7 @@ impl Partition {
         let view = self.view();
         match &view.trouble {
             Some(LogError::Corrupt { .. } | LogError::Deleted { .. } | LogError::Panicked { .. }) => None,
-            Some(LogError::Offline { .. }) if view.active.is_none() => None,
+            Some(LogError::Offline { why, .. }) if !matches!(why, Offline::Closed) => None,
             _ => Some(view.positions.recovery_point()),
         }
     }

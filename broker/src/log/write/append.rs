@@ -161,7 +161,7 @@ impl Partition {
         if new_epoch {
             self.begin_epoch(epoch, base);
         }
-        let active = writer.active.as_mut().ok_or_else(|| log(self.read_only()))?;
+        let active = writer.active.as_mut().ok_or_else(|| log(self.no_active_segment()))?;
         let written = active
             .append(&stamped.header, &stamped.head, &stamped.body, config.index_interval_bytes)
             .map_err(|error| log(LogError::io("cannot append to the log of", &self.dir, error)))?;
@@ -187,8 +187,9 @@ impl Partition {
         view.pending.epochs |= view.epochs.begin(epoch, start);
     }
 
-    pub(super) fn read_only(&self) -> LogError {
-        LogError::Offline { partition: self.label(), reason: "it is read-only".to_owned() }
+    /// A partition without one has a trouble, which ends every append before.
+    pub(super) fn no_active_segment(&self) -> LogError {
+        LogError::Internal { what: format!("partition {} takes appends without an active segment", self.label()) }
     }
 }
 

@@ -37,7 +37,7 @@ impl Partition {
 
     /// Seals the active segment and begins a new one at `base`; the flusher syncs both before HW passes `base`.
     pub(in crate::log) fn roll(&self, writer: &mut Writer, base: Offset, now: TimestampMs) -> Result<(), LogError> {
-        let Some(active) = writer.active.as_mut() else { return Err(self.read_only()) };
+        let Some(active) = writer.active.as_mut() else { return Err(self.no_active_segment()) };
         let mut files = Vec::new();
         let fresh = active
             .finish(&mut files)
@@ -45,7 +45,7 @@ impl Partition {
         self.view().pending.files.append(&mut files);
         let fresh = fresh.map_err(|error| LogError::io("cannot begin a new segment in", &self.dir, error))?;
         let shared = Arc::clone(fresh.shared());
-        let Some(full) = writer.active.replace(fresh) else { return Err(self.read_only()) };
+        let Some(full) = writer.active.replace(fresh) else { return Err(self.no_active_segment()) };
         let sealed = full.seal();
         self.queue_snapshot(writer, base);
         let mut view = self.view();

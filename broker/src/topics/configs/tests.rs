@@ -2,11 +2,8 @@
 
 use super::*;
 
-fn reason(result: Result<TopicConfigs, TopicError>) -> String {
-    match result {
-        Err(TopicError::BadConfig { reason }) => reason,
-        other => panic!("{other:?}"),
-    }
+fn reason(result: Result<TopicConfigs, BadConfig>) -> String {
+    result.unwrap_err().to_string()
 }
 
 fn change(key: &str, op: ConfigOp) -> ConfigChange {

@@ -6,14 +6,15 @@ use std::path::Path;
 
 use bytes::Bytes;
 use sluice_broker::auth;
-use sluice_broker::coordinator::group::Membership;
+use sluice_broker::coordinator::group::{GroupError, Membership};
+use sluice_broker::engine::EngineError;
 use sluice_broker::engine::groups::{CommitPartition, CommitTopic};
 use sluice_broker::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName, TopicRef};
 use sluice_broker::log::io::Disk;
 use sluice_broker::log::io::faulty::{Dice, FaultyDisk};
-use sluice_broker::log::{Origin, Partition};
+use sluice_broker::log::{AppendError, LogError, Offline, Origin, Partition};
 use sluice_broker::record::{Compression, Message, build, check_stored, records};
-use sluice_broker::topics::{ConfigChange, ConfigOp, NewTopic, Topic};
+use sluice_broker::topics::{ConfigChange, ConfigOp, NewTopic, Topic, TopicError};
 
 use super::{DATA, Open};
 use crate::rooms::http;
@@ -97,8 +98,22 @@ fn permit<R: auth::Right, T: auth::Resource>(open: &Open, resource: T) -> auth::
 }
 
 /// After a failed sync nobody knows what the disk has; what was not written at all is certainly not there.
-fn unsure(error: &str) -> bool {
-    error.contains("a sync failed") || error.contains("the log was closed")
+fn unsure(error: &EngineError) -> bool {
+    matches!(of_log(error), Some(LogError::Poisoned { .. } | LogError::Offline { why: Offline::Closed, .. }))
+}
+
+fn of_log(error: &EngineError) -> Option<&LogError> {
+    match error {
+        EngineError::Log(error)
+        | EngineError::Append(AppendError::Log(error))
+        | EngineError::Topic(TopicError::Log(error))
+        | EngineError::Group(
+            GroupError::Log(error)
+            | GroupError::Append(AppendError::Log(error))
+            | GroupError::Topic(TopicError::Log(error)),
+        ) => Some(error),
+        _ => None,
+    }
 }
 
 /// Nothing has failed that lasts.
@@ -132,7 +147,7 @@ impl Model {
     }
 
     /// What came of a change: it is visible (then it is durable), it certainly failed, or nobody knows.
-    fn settle(&mut self, open: &Open, answered: Result<(), String>, change: Change) {
+    fn settle(&mut self, open: &Open, answered: Result<(), EngineError>, change: Change) {
         let found = visible(open);
         let mut after = self.topics.clone();
         apply(&mut after, &change);
@@ -162,18 +177,13 @@ impl Model {
             configs: configs.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             ..NewTopic::named(name)
         };
-        let answer = open
-            .engine
-            .create_topic(&permit(open, TopicRef::name(name)), wish, false)
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string());
+        let answer = open.engine.create_topic(&permit(open, TopicRef::name(name)), wish, false).await.map(drop);
         if self.topics.contains_key(name) {
             assert!(answer.is_err(), "made twice");
             return false;
         }
         if let Err(error) = &answer {
-            let refused = healthy(open, disk) && error.contains("already exists");
+            let refused = healthy(open, disk) && matches!(error, EngineError::Topic(TopicError::Exists { .. }));
             assert!(!refused, "the name must be free: {error}");
         }
         let mut change: Change = Vec::new();
@@ -193,7 +203,7 @@ impl Model {
 
     async fn delete(&mut self, open: &Open, name: &str) {
         let answer = open.engine.delete_topic(&permit(open, TopicRef::name(name))).await;
-        let answer = answer.map(drop).map_err(|error| error.to_string());
+        let answer = answer.map(drop);
         if self.topics.contains_key(name) {
             self.settle(open, answer, vec![(name.to_owned(), None)]);
         } else {
@@ -209,7 +219,7 @@ impl Model {
         }
         let answer = open.engine.grow_topic(&permit(open, TopicRef::name(name)), partitions, false).await;
         let after = Wanted { partitions, ..before };
-        self.settle(open, answer.map_err(|error| error.to_string()), vec![(name.to_owned(), Some(after))]);
+        self.settle(open, answer, vec![(name.to_owned(), Some(after))]);
     }
 
     async fn alter(&mut self, open: &Open, name: &str, dice: &mut Dice) {
@@ -228,7 +238,7 @@ impl Model {
             }
         };
         let answer = open.catalog.alter_configs(name, &[ConfigChange { key, op }], false).await;
-        self.settle(open, answer.map_err(|error| error.to_string()), vec![(name.to_owned(), Some(after))]);
+        self.settle(open, answer.map_err(EngineError::from), vec![(name.to_owned(), Some(after))]);
     }
 
     /// Rule 6.
@@ -267,7 +277,7 @@ impl Model {
                 assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
                 known.committed.extend(commit);
             }
-            Err(error) if unsure(&error.to_string()) => known.perhaps.push(commit),
+            Err(error) if unsure(&error) => known.perhaps.push(commit),
             Err(_) => {}
         }
     }

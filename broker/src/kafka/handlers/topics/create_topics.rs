@@ -13,7 +13,7 @@ use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::configs::describe_configs::source_code;
 use crate::kafka::handlers::wire;
-use crate::topics::{NewTopic, TopicConfigs};
+use crate::topics::{NewTopic, TopicConfigs, TopicError};
 
 /// Partitions, replicas and configs of what was created (KIP-525).
 const DETAILS_SINCE: i16 = 5;
@@ -66,7 +66,7 @@ async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) ->
     let set = set.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
     let configs = match &made {
         Some(topic) => topic.configs.describe(),
-        None => TopicConfigs::from_pairs(set).map_err(|error| refused(&error.into()))?.describe(),
+        None => TopicConfigs::from_pairs(set).map_err(|bad| refused(&TopicError::from(bad).into()))?.describe(),
     };
     let configs = configs.into_iter().map(|entry| {
         CreatableTopicConfigs::default()
