@@ -138,10 +138,18 @@ impl Partition {
     ///
     /// # Errors
     /// As `durable`.
-    pub(crate) async fn sync_now(&self, until: Offset) -> Result<(), LogError> {
+    pub(in crate::log) async fn sync_until(&self, until: Offset) -> Result<(), LogError> {
         self.view().positions.want(until);
         self.mark_dirty();
         self.synced.until(until).await
+    }
+
+    /// Returns when everything that the log holds now is synced, in `sluice.flush=os` topics too.
+    ///
+    /// # Errors
+    /// As `durable`.
+    pub(crate) async fn sync_all(&self) -> Result<(), LogError> {
+        self.sync_until(self.offsets().leo).await
     }
 
     /// Where the log stands.

@@ -63,7 +63,7 @@ impl<T, E: From<LogError>> Ticket<T, E> {
     /// As `durable`.
     pub async fn synced(self) -> Result<T, E> {
         if let Some(until) = self.reveals {
-            self.partition.sync_now(until).await?;
+            self.partition.sync_until(until).await?;
             self.partition.durable(until).await?;
         }
         self.outcome

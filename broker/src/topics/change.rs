@@ -116,7 +116,7 @@ impl Shared {
 /// Everything that is in the topic's logs, on disk.
 async fn sync_all(topic: &Topic) -> Result<(), TopicError> {
     for partition in topic.partitions().iter() {
-        partition.sync_now(partition.offsets().leo).await?;
+        partition.sync_all().await?;
     }
     Ok(())
 }
