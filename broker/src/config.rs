@@ -1,42 +1,41 @@
-//! What an operator may set of the broker. The command line reads it from flags, environment and `sluice.toml`.
+//! The broker's settings and their defaults. The command line reads them from flags, environment and `sluice.toml`.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// One address of the Kafka port and what its clients are told to connect to.
+/// One address of the Kafka port, and the address that is advertised to its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaListener {
     /// The host as written: a name (`localhost` binds IPv4 and IPv6), an IP literal or a wildcard.
     pub host: String,
     /// The port; 0 lets the system choose.
     pub port: u16,
-    /// What clients are told; `None`: the name bound, or for a wildcard the local address of the connection.
+    /// The advertised host and port; `None`: the host as bound, or for a wildcard the local address of the connection.
     pub advertised: Option<(String, u16)>,
 }
 
-/// The broker's settings; every field has a sane default. (What is no field is refused by the command line, with a hint: serde
+/// The broker's settings. The defaults stand in `default`. (What is no field is refused by the command line, with a hint: serde
 /// cannot do it beside `flatten`.)
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BrokerConfig {
-    /// Where everything is kept.
+    /// The data folder.
     pub data_dir: PathBuf,
     /// This broker's id in Metadata.
     pub node_id: i32,
-    /// Topics are made when a client names one that does not exist.
+    /// A topic is created when a client names one that does not exist.
     pub auto_create_topics: bool,
-    /// Partitions of a topic that is made without a count.
+    /// Partitions of a topic that is created without a count.
     pub num_partitions: i32,
-    /// How long an empty classic group waits for more members at its first rebalance, in ms (Kafka's default is 3000;
-    /// 0 here, because a lone consumer should not wait).
+    /// How long an empty classic group waits for more members at its first rebalance, in ms. Kafka's default
+    /// is 3000; a lone consumer would wait that long here too.
     pub group_initial_rebalance_delay_ms: u64,
     /// The shortest session time-out a member may ask for, in ms.
     pub group_min_session_timeout_ms: u64,
     /// The longest session time-out a member may ask for, in ms.
     pub group_max_session_timeout_ms: u64,
-    /// How often segments are looked through for what retention removes, in ms (Kafka's
-    /// `log.retention.check.interval.ms`).
+    /// How often the logs are checked for segments that retention removes, in ms (Kafka's `log.retention.check.interval.ms`).
     pub retention_check_ms: u64,
     /// How long committed offsets of an empty group are kept, in minutes (Kafka's `offsets.retention.minutes`).
     pub offsets_retention_minutes: u64,
@@ -66,7 +65,7 @@ pub struct ConnectionsConfig {
     pub connections_per_second: u32,
     /// The same of one address, 0 for no bound; what comes faster is refused.
     pub connections_per_second_per_address: u32,
-    /// A connection that sends nothing for so long is closed, in ms (Kafka's `connections.max.idle.ms`).
+    /// A connection that sends nothing for this long, in ms, is closed (Kafka's `connections.max.idle.ms`).
     pub connections_max_idle_ms: u64,
     /// A connection that has sent a part of a request and then nothing for so long is closed, in ms.
     pub frame_pause_max_ms: u64,

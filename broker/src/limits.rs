@@ -1,17 +1,16 @@
-//! Every fixed bound of the broker, with its reason. What an operator would want to change is in
-//! `config.rs` instead.
+//! Every fixed bound of the broker, with its reason. Bounds that an operator may change are settings (`config.rs`).
 
 use std::time::Duration;
 
 /// A frame on the Kafka port, in bytes: Kafka's `socket.request.max.bytes`.
 pub(crate) const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
-/// Produce answers of one connection that may wait for their sync (log contract, rule 7).
+/// Produce requests of one connection that may wait for their sync at once (log contract, rule 7).
 pub(crate) const PRODUCE_WAITING_MAX: usize = 16;
-/// Bytes of those produce requests: what one connection may have appended and not yet synced before it is read again. One
-/// full frame may always wait, however large.
+/// Bytes of those requests. A connection with more is not read until some are synced. One request may always wait, however
+/// large it is.
 pub(crate) const PRODUCE_WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Array elements and tagged fields of one request. Each becomes some 150 bytes when it is decoded, whatever its size on the
-/// wire, so this bounds what a frame of a few bytes an element can grow to; the largest real requests name some 10,000.
+/// Array elements and tagged fields of one request. Each takes about 150 bytes decoded, and may be a few bytes on the wire:
+/// this bounds the decoded size. The largest real requests name some 10,000.
 pub(crate) const REQUEST_ELEMENTS_MAX: usize = 200_000;
 /// Bytes of a string in a request: Kafka's own decoder takes no longer one in any version (the readers that its
 /// `MessageDataGenerator` generates: `length > 0x7fff` is refused), and older versions cannot even say more.
@@ -44,27 +43,26 @@ pub(crate) const FRAME_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const DRAIN_MS: u64 = 10_000;
 /// How long the broker may take to stop in order after a vital task has failed.
 pub(crate) const FAILED_DRAIN: Duration = Duration::from_secs(5);
-/// The process ends at the latest so long after a vital task has failed, whatever hangs: a supervisor starts it again.
+/// The process ends at most this long after a vital task has failed, even if something hangs. A supervisor starts it again.
 pub const FAILED_END: Duration = Duration::from_secs(8);
 /// Bytes of a fetch answer: Kafka's `fetch.max.bytes` on the broker.
 pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
-/// Records of one partition up to so many bytes are copied into a fetch answer; more stay in their file and are sent from
-/// there: below, one system call for the whole answer costs less.
+/// Up to this many bytes of a partition's records are copied into a fetch answer, because one system call for the whole answer
+/// costs less. More are sent from their file.
 pub(crate) const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
 /// Partitions that a fetch looks at in one go on a network thread, at about a microsecond each; more are read elsewhere.
 pub(crate) const FETCH_LOOKS_AT_ONCE: usize = 500;
 /// Bytes of a file that are sent at once: so long a connection keeps its thread.
 pub(crate) const SEND_STEP_BYTES: usize = 256 * 1024;
-/// What a compressed batch may grow to when it is opened: a bomb gets an error, not memory.
+/// Bytes of a compressed batch when it is opened. A larger one, which may be an attack, is an error.
 pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Batches that are opened, or compressed anew, at once for what their topics or look-ups by time ask: each may grow to the
-/// bound above.
+/// Batches that are opened or compressed at once for topics' rules and look-ups by time. Each may grow to the bound above.
 pub(crate) const BATCHES_OPENED_AT_ONCE: usize = 2;
-/// Records of one batch that a refusal names: an answer stays smaller than what was refused.
+/// Records of one batch that a refusal names, so that the answer is smaller than the refused batch.
 pub(crate) const REJECTED_RECORDS_TOLD_MAX: usize = 100;
-/// Records of one batch that are held as views at once: a view has some 110 bytes, a record in a bomb has seven.
+/// Records of one batch that are held as views at once. A view takes some 110 bytes, a record may take seven.
 pub(crate) const RECORDS_VIEWED_MAX: usize = 1_000_000;
-/// Headers of one record that are opened, for the same reason; Kafka has no bound, people use a dozen.
+/// Headers of one record that are read, for the same reason. Kafka has no bound; a dozen is usual.
 pub const HEADERS_VIEWED_MAX: usize = 100_000;
 /// Kafka's `message.max.bytes`: a record batch with its 12 bytes of log overhead.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1_048_588;
@@ -72,8 +70,8 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 1_048_588;
 pub const BATCH_HEADER_BYTES: usize = 61;
 /// Batches whose offsets are remembered for each producer and partition (KIP-98: five, the most that may be in flight).
 pub(crate) const PRODUCER_BATCHES_KEPT: usize = 5;
-/// A client's producer that has written nothing to a partition for so long is forgotten there: Kafka's
-/// `producer.id.expiration.ms`. A producer that comes back later goes on as one that is new to the partition.
+/// A client's producer that has written nothing to a partition for this long, in ms, is forgotten there: Kafka's
+/// `producer.id.expiration.ms`. A producer that writes again later is new to the partition.
 pub(crate) const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
 /// Producers that all partitions remember together, at some 300 bytes each, before partitions that have their share refuse
 /// more. Any client can invent producer ids; Kafka has no bound.
@@ -88,12 +86,12 @@ pub(crate) const PRODUCER_IDLE_MS_MIN: i64 = 900_000;
 /// Bytes of a segment of the broker's own compacted topics: Kafka's `offsets.topic.segment.bytes`. What is in the active
 /// segment is read at every start and cannot be compacted.
 pub(crate) const COMPACTED_SEGMENT_BYTES: i64 = 100 * 1024 * 1024;
-/// Bytes of keys (and what is kept with each) that compaction holds at once: half a million short keys a pass; what does
-/// not fit is the next pass's.
+/// Bytes of keys, and of the data kept with each, that compaction holds at once: half a million short keys a pass. The next
+/// pass takes the rest.
 pub(crate) const CLEANER_KEYS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How often compaction looks for logs that need it: Kafka's `log.cleaner.backoff.ms`.
 pub(crate) const CLEANER_CHECK: Duration = Duration::from_secs(15);
-/// Bytes a second that compaction reads: it must not take the disk from those who wait for it.
+/// Bytes a second that compaction reads, so that requests are not kept waiting for the disk.
 pub(crate) const CLEANER_BYTES_PER_S: u64 = 32 * 1024 * 1024;
 /// Index entries of an active segment that are kept in memory, some 24 bytes each, before they are written to their files.
 pub(crate) const INDEX_ENTRIES_KEPT_MAX: usize = 1_024;
@@ -102,14 +100,14 @@ pub(crate) const INDEX_ENTRIES_KEPT_MAX: usize = 1_024;
 pub(crate) const INDEX_INTERVAL_BYTES_MIN: u64 = 1_024;
 /// Producer ids reserved by one metadata record (log contract, rule 6).
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
-/// Partitions of one topic that may be created by one request; Kafka has no bound, a typing mistake should.
+/// Partitions of one topic that one request may create. Kafka has no bound; this catches typing mistakes.
 pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
 /// Files that a new partition holds open: the log of its active segment and the two indexes. Each later segment holds one more.
 pub(crate) const FILES_PER_PARTITION: u64 = 3;
 /// The part of the limit of open files that new partitions leave to connections and to segments that are yet to come: a
 /// quarter, and no more than this, which is some more than both ports take by default.
 pub(crate) const FILES_KEPT_MAX: u64 = 16_384;
-/// Bytes of one change in the metadata log: a topic with every config it can have fits many times over.
+/// Bytes of one change in the metadata log. A topic with all its configs takes much less.
 pub(crate) const METADATA_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one topic config value; a plugin's configuration is the longest.
 pub(crate) const CONFIG_VALUE_BYTES_MAX: usize = 256 * 1024;
@@ -129,10 +127,10 @@ pub(crate) const GROUP_MEMBERS_BYTES_MAX: usize = GROUP_BATCH_BYTES_MAX / 2;
 pub(crate) const JOIN_PROTOCOLS_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 /// Protocols of one join, all of which every vote looks at; clients offer up to five.
 pub(crate) const JOIN_PROTOCOLS_MAX: usize = 100;
-/// Members of one group, and ids promised to more: beyond it a rebalance costs every member megabytes. Kafka's
-/// `group.max.size` has no bound.
+/// Members of one group, with the ids that are promised to new ones. With more, a rebalance costs every member megabytes.
+/// Kafka's `group.max.size` has no bound.
 pub(crate) const GROUP_MEMBERS_MAX: usize = 10_000;
-/// Groups at once: each costs about a kilobyte, and any client can name new ones.
+/// Groups at once. Each takes about a kilobyte, and any client can create one by naming it.
 pub(crate) const GROUPS_MAX: usize = 100_000;
 /// The shortest rebalance time-out of a member; a shorter one is taken as this. Kafka takes any, but with 0 every join and
 /// sync phase is over as it begins: nobody can follow, and a group of absent static members begins one after the other.
@@ -146,13 +144,13 @@ pub(crate) const GROUPS_LISTED_AT_ONCE: usize = 1_000;
 pub(crate) const GROUP_NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
 /// How often committed offsets are looked through for expired ones: Kafka's `offsets.retention.check.interval.ms`.
 pub(crate) const OFFSETS_RETENTION_CHECK: Duration = Duration::from_secs(10 * 60);
-/// Tombstones of one batch: well below `MESSAGE_BYTES_MAX` with the longest topic names.
+/// Tombstones of one batch: fewer bytes than `MESSAGE_BYTES_MAX`, even with the longest topic names.
 pub(crate) const TOMBSTONES_PER_BATCH: usize = 500;
 /// Bytes of the names in one batch of tombstones: group ids may have 32 KiB each.
 pub(crate) const TOMBSTONE_NAMES_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
 /// Groups and offsets that one command looks at when offsets are removed: about a millisecond under the shard's lock.
 pub(crate) const SWEEP_OFFSETS_MAX: usize = 2_000;
-/// Between two batches of tombstones that retention writes into one partition: others commit there too.
+/// The pause between two batches of tombstones that retention writes into one partition, because others commit there too.
 pub(crate) const TOMBSTONE_BATCHES_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes read at once when the offsets topic is replayed at start.
 pub(crate) const REPLAY_READ_BYTES: usize = 1024 * 1024;
@@ -163,7 +161,7 @@ pub(crate) const OWN_HEADERS_BYTES_MAX: usize = 4_096;
 pub(crate) const DELAY_STEP_RECORDS_MAX: usize = 1_000;
 /// Bytes of one delay step.
 pub(crate) const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
-/// Delay steps in memory at once, over all delay topics: a flood of due records waits its turn.
+/// Delay steps in memory at once, over all delay topics. More due records wait.
 pub(crate) const DELAY_STEPS_AT_ONCE: usize = 16;
 
 const _: () = assert!(FAILED_DRAIN.as_millis() < FAILED_END.as_millis());

@@ -1,5 +1,4 @@
-//! The command line as typed: flags, help and examples. What the flags mean together with the environment and the file
-//! is `config.rs`.
+//! The command line: flags, help and examples. `config.rs` joins the flags with environment and file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,9 +6,12 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use sluice_broker::config::BrokerConfig;
 use sluice_broker::log::dump::MESSAGE_BYTES_DEFAULT;
+use toml::Value;
 
 use crate::output;
+use crate::settings::{SETTINGS, defaults};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +20,7 @@ Examples:
   sluice serve --kafka localhost:19092 --http localhost:18082 --data-dir /var/lib/sluice
       Other ports and another folder
   sluice serve --kafka 0.0.0.0:9092=broker.example:9092 --allow-anonymous
-      In a container: bound to every address, clients are told broker.example:9092
+      In a container: bound to every address, clients connect to broker.example:9092
   sluice serve --print-config > sluice.toml
       Every setting with its present value and meaning, as a file to start from
 
@@ -54,7 +56,7 @@ Examples:
   sluice dump-log --print-data-log sluice-data/orders-0/*.log | less
       Every record with its key and value
   sluice dump-log --files sluice-data/orders-0/00000000000000000000.index,sluice-data/orders-0/00000000000000000000.timeindex
-      Every entry of the indexes; what disagrees with the log is said at the end, on standard error
+      Every entry of the indexes; what disagrees with the log is printed at the end, on standard error
 
 The lines are those of Kafka's own tool, and so are the flags; it reads files of Kafka brokers as well. Nothing is changed,
 a running broker does not mind.";
@@ -98,16 +100,15 @@ pub(crate) struct ServeArgs {
     /// The configuration file [default: ./sluice.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Where Kafka clients connect, and after '=' what they are told to connect to; repeatable [default: localhost:9092]
-    #[arg(long, value_name = "ADDR:PORT[=HOST:PORT]")]
+    #[arg(long, value_name = "ADDR:PORT[=HOST:PORT]", help = with_default(
+        "Where Kafka clients connect, and after '=' the address that is advertised to them; repeatable", "--kafka"
+    ))]
     pub(crate) kafka: Vec<String>,
-    /// Where HTTP clients connect; repeatable [default: localhost:8082]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", help = with_default("Where HTTP clients connect; repeatable", "--http"))]
     pub(crate) http: Vec<String>,
-    /// Where everything is kept [default: ./sluice-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help = with_default("Where everything is kept", "--data-dir"))]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Listen beyond this machine although nobody has to log in
+    /// Listen on addresses that other machines can reach, without authentication
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub(crate) allow_anonymous: Option<bool>,
     /// Print all settings as they would be used, and stop
@@ -119,7 +120,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Where the broker keeps everything
-    #[arg(long, value_name = "DIR", env = "SLUICE_DATA_DIR", default_value = "sluice-data")]
+    #[arg(long, value_name = "DIR", env = "SLUICE_DATA_DIR", default_value_os_t = BrokerConfig::default().data_dir)]
     pub(crate) data_dir: PathBuf,
     /// Only this partition
     #[arg(value_name = "TOPIC-PARTITION")]
@@ -152,7 +153,7 @@ pub(crate) struct DumpLogArgs {
     /// Files named .log, .index, .timeindex, .txnindex or .snapshot
     #[arg(value_name = "FILE", required_unless_present = "list")]
     pub(crate) files: Vec<PathBuf>,
-    /// The same between commas, as Kafka's tool has it
+    /// The same files, separated by commas, as Kafka's tool takes them
     #[arg(id = "list", long = "files", value_name = "FILE,FILE", value_delimiter = ',')]
     pub(crate) list: Vec<PathBuf>,
     /// Every record with its key and value
@@ -187,11 +188,11 @@ pub(crate) enum PrintFormat {
     Markdown,
 }
 
-/// The command, or how the process ends without one: help is no failure, everything else is one line and code 2.
+/// The command, or the exit code without one: 0 for help, else 2 with one line that says why.
 pub(crate) fn read() -> Result<Command, ExitCode> {
     Cli::try_parse().map(|cli| cli.command).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Nothing is left to say to a closed pipe.
+            // The reader has closed the pipe.
             let _ = error.print();
             ExitCode::SUCCESS
         }
@@ -207,6 +208,17 @@ pub(crate) fn read() -> Result<Command, ExitCode> {
             ExitCode::from(2)
         }
     })
+}
+
+/// A flag's help with the default of its setting.
+fn with_default(help: &str, flag: &str) -> String {
+    let setting = SETTINGS.iter().find(|setting| setting.flag == Some(flag));
+    let default = match setting.and_then(|setting| setting.default(&defaults())) {
+        Some(Value::String(text)) => text,
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+        _ => return help.to_owned(),
+    };
+    format!("{help} [default: {default}]")
 }
 
 /// The command that was meant, for a hint.

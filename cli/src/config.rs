@@ -1,5 +1,5 @@
-//! What the flags, the environment, the file and the defaults say together. The first that names a setting wins, in that
-//! order; whatever is not a setting, or cannot be one's value, is an error that names the key and where it stands.
+//! The settings from flags, environment, file and defaults. The first of these that names a setting wins. An unknown setting
+//! or an impossible value is an error that names the key and where it stands.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,19 +13,19 @@ use crate::args::ServeArgs;
 use crate::listener;
 use crate::settings::{SETTINGS, Setting, defaults};
 
-/// Read when `--config` names no other and it is there.
+/// Read if it exists and `--config` names no other file.
 const DEFAULT_FILE: &str = "sluice.toml";
-/// Variables of this project that are no settings: read elsewhere, or by its tests and benchmarks.
+/// Variables of this project that are not settings: others read them, or the tests and benchmarks do.
 const NO_SETTINGS: [&str; 3] = ["SLUICE_LOG", "SLUICE_CONFIG", "SLUICE_BIN"];
-/// The same by their beginning.
+/// Beginnings of such variables.
 const NO_SETTINGS_PREFIXES: [&str; 2] = ["SLUICE_TESTS_", "SLUICE_BENCH_"];
 /// What Kubernetes calls the protocols of a Service's ports.
 const SERVICE_PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Who said what a setting is.
+/// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// Nobody.
+pub(crate) enum SetBy {
+    /// It was not set.
     Default,
     /// The configuration file.
     File(PathBuf),
@@ -35,20 +35,20 @@ pub(crate) enum Said {
     Flag(&'static str),
 }
 
-/// A contradiction, and where it stands.
+/// What is wrong with the configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BadConfig(String);
 
-/// Every setting that has a value, and who said it.
+/// Every setting that has a value, and where that comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    values: BTreeMap<&'static str, (Value, Said)>,
+    values: BTreeMap<&'static str, (Value, SetBy)>,
     /// Variables that describe a Kubernetes Service whose name begins with ours.
     of_services: Vec<String>,
 }
 
-/// The settings as the broker takes them.
+/// The settings for broker and gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Where Kafka clients connect.
@@ -60,7 +60,7 @@ pub(crate) struct Config {
 }
 
 impl Settings {
-    /// Reads all four. `env` is the process's environment, or a test's.
+    /// Reads flags, environment, file and defaults. `env` is the process's environment, or a test's.
     pub(crate) fn read(
         args: &ServeArgs,
         env: impl IntoIterator<Item = (String, String)>,
@@ -69,7 +69,7 @@ impl Settings {
         let defaults = defaults();
         for setting in SETTINGS {
             if let Some(value) = setting.default(&defaults) {
-                settings.set(setting, value, Said::Default)?;
+                settings.set(setting, value, SetBy::Default)?;
             }
         }
         match &args.config {
@@ -84,8 +84,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The value of a setting and who said it.
-    pub(crate) fn get(&self, setting: &Setting) -> Option<&(Value, Said)> {
+    /// The value of a setting and where it comes from.
+    pub(crate) fn get(&self, setting: &Setting) -> Option<&(Value, SetBy)> {
         self.values.get(setting.key)
     }
 
@@ -95,7 +95,7 @@ impl Settings {
         &self.of_services
     }
 
-    /// The settings as the broker takes them.
+    /// The settings for broker and gateway.
     pub(crate) fn into_config(self) -> Result<Config, BadConfig> {
         let kafka = self.texts("kafka.listen");
         let http = self.texts("http.listen");
@@ -113,8 +113,8 @@ impl Settings {
         let anonymous = self.values.get("allow_anonymous").is_some_and(|(value, _)| value.as_bool() == Some(true));
         if let Some((_, text)) = bound.iter().find(|(host, _)| !anonymous && !listener::is_loopback(host)) {
             return Err(BadConfig(format!(
-                "{text} can be reached from other machines and nobody has to log in yet: add --allow-anonymous (or \
-                 allow_anonymous = true) if whoever reaches it may read and write everything"
+                "{text} can be reached from other machines, and there is no authentication yet: add --allow-anonymous (or \
+                 allow_anonymous = true) if every client that reaches it may read and write everything"
             )));
         }
         Ok(Config { kafka: listeners, gateway: self.gateway(anonymous)?, broker: self.broker()? })
@@ -141,7 +141,7 @@ impl Settings {
         Ok(broker)
     }
 
-    /// What is set in a section, or outside of all.
+    /// The values of a section, or of the settings without one.
     fn section(&self, section: Option<&str>) -> Table {
         let here = SETTINGS.iter().filter(|setting| setting.place().0 == section);
         here.filter_map(|setting| Some((setting.place().1.to_owned(), self.values.get(setting.key)?.0.clone())))
@@ -149,9 +149,9 @@ impl Settings {
     }
 
     fn texts(&self, key: &str) -> (Vec<String>, String) {
-        let Some((value, said)) = self.values.get(key) else { return (Vec::new(), key.to_owned()) };
+        let Some((value, set_by)) = self.values.get(key) else { return (Vec::new(), key.to_owned()) };
         let texts = value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        (texts, said.place(key))
+        (texts, set_by.place(key))
     }
 
     fn add_file(&mut self, path: &Path) -> Result<(), BadConfig> {
@@ -162,16 +162,16 @@ impl Settings {
             let line = cause.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             BadConfig(format!("{shown}:{line}: {}", one_line(&cause)))
         })?;
-        let said = Said::File(path.to_owned());
+        let set_by = SetBy::File(path.to_owned());
         for (name, value) in table {
             let is_section = SETTINGS.iter().any(|setting| setting.place().0 == Some(name.as_str()));
             match value {
                 Value::Table(section) if is_section => {
                     for (key, value) in section {
-                        self.set(find(&format!("{name}.{key}"), &shown)?, value, said.clone())?;
+                        self.set(find(&format!("{name}.{key}"), &shown)?, value, set_by.clone())?;
                     }
                 }
-                value => self.set(find(&name, &shown)?, value, said.clone())?,
+                value => self.set(find(&name, &shown)?, value, set_by.clone())?,
             }
         }
         Ok(())
@@ -194,7 +194,7 @@ impl Settings {
             return Err(BadConfig(format!("the environment variable {name} is not a setting{hint}")));
         };
         let value = setting.parse(text).map_err(|reason| BadConfig(format!("{name}: it {reason}")))?;
-        self.set(setting, value, Said::Env(name))
+        self.set(setting, value, SetBy::Env(name))
     }
 
     fn add_flags(&mut self, args: &ServeArgs) -> Result<(), BadConfig> {
@@ -213,27 +213,27 @@ impl Settings {
         for (flag, value) in given {
             let setting = SETTINGS.iter().find(|setting| setting.flag == Some(flag));
             if let (Some(setting), Some(value)) = (setting, value) {
-                self.set(setting, value, Said::Flag(flag))?;
+                self.set(setting, value, SetBy::Flag(flag))?;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, setting: &Setting, value: Value, said: Said) -> Result<(), BadConfig> {
-        setting.check(&value).map_err(|reason| BadConfig(format!("{}: it {reason}", said.place(setting.key))))?;
-        self.values.insert(setting.key, (value, said));
+    fn set(&mut self, setting: &Setting, value: Value, set_by: SetBy) -> Result<(), BadConfig> {
+        setting.check(&value).map_err(|reason| BadConfig(format!("{}: it {reason}", set_by.place(setting.key))))?;
+        self.values.insert(setting.key, (value, set_by));
         Ok(())
     }
 }
 
-impl Said {
+impl SetBy {
     /// Where to look, for an error about a key.
     fn place(&self, key: &str) -> String {
         match self {
-            Said::Default => key.to_owned(),
-            Said::File(path) => format!("{}: {key}", path.display()),
-            Said::Env(name) => name.clone(),
-            Said::Flag(flag) => (*flag).to_owned(),
+            SetBy::Default => key.to_owned(),
+            SetBy::File(path) => format!("{}: {key}", path.display()),
+            SetBy::Env(name) => name.clone(),
+            SetBy::Flag(flag) => (*flag).to_owned(),
         }
     }
 }
@@ -275,7 +275,7 @@ fn nearest<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// What a TOML error says, without the picture.
+/// The text of a TOML error, without its excerpt of the file.
 fn one_line(cause: &toml::de::Error) -> String {
     cause.message().split_whitespace().collect::<Vec<_>>().join(" ")
 }

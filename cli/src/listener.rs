@@ -1,4 +1,4 @@
-//! Kafka listeners as texts, and which addresses are this machine's alone. Resolves no names: what a name means may
+//! Parses Kafka listeners, and says which addresses only this machine can reach. Resolves no names: their addresses may
 //! change while the broker runs.
 
 use std::net::IpAddr;
@@ -14,12 +14,12 @@ pub(crate) fn parse(text: &str) -> Result<KafkaListener, String> {
     let (host, port) = host_port(bound)?;
     let advertised = advertised.map(host_port).transpose()?;
     if advertised.as_ref().is_some_and(|(_, port)| *port == 0) {
-        return Err(format!("'{text}': clients cannot be told port 0"));
+        return Err(format!("'{text}': port 0 cannot be advertised"));
     }
     Ok(KafkaListener { host, port, advertised })
 }
 
-/// Only this machine's own processes reach it.
+/// Whether only processes of this machine can reach it.
 pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -48,15 +48,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listeners_are_read_with_and_without_what_clients_are_told() {
-        for (text, host, port, told) in [
+    fn listeners_are_read_with_and_without_an_advertised_address() {
+        for (text, host, port, advertised) in [
             ("localhost:9092", "localhost", 9092, None),
             ("[::1]:0", "::1", 0, None),
             ("0.0.0.0:9092=broker.example:19092", "0.0.0.0", 9092, Some(("broker.example", 19092))),
             ("[::]:1=[fe80::1]:2", "::", 1, Some(("fe80::1", 2))),
         ] {
-            let told = told.map(|(host, port): (&str, u16)| (host.to_owned(), port));
-            assert_eq!(parse(text), Ok(KafkaListener { host: host.to_owned(), port, advertised: told }), "{text}");
+            let advertised = advertised.map(|(host, port): (&str, u16)| (host.to_owned(), port));
+            assert_eq!(parse(text), Ok(KafkaListener { host: host.to_owned(), port, advertised }), "{text}");
         }
     }
 
@@ -73,7 +73,7 @@ mod tests {
             ("PLAINTEXT://localhost:9092", "brackets"),
             ("a b:1", "a name or an address"),
             ("localhost:9092=", "no port"),
-            ("localhost:9092=broker:0", "told port 0"),
+            ("localhost:9092=broker:0", "port 0 cannot"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");

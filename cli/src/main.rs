@@ -1,5 +1,5 @@
 //! The `sluice` binary: reads the command line, runs one command, turns its failure into one line and an exit code
-//! (2: what the user can mend, before anything was served; 1: what went wrong while running). Decides nothing else.
+//! (2: an error that the user can correct, before anything was served; 1: a failure while it ran). Decides nothing else.
 
 mod args;
 mod commands;

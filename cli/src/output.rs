@@ -1,9 +1,9 @@
-//! What is said to people: the banner on standard output, one line of complaint on standard error. Logs are elsewhere.
+//! Output for people: the banner on standard output, one line about a failure on standard error. Logs go elsewhere.
 
 use std::io::Write;
 use std::path::Path;
 
-/// Where everything is, once it can be used.
+/// The addresses and the data folder of a broker that serves.
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     /// `host:port` of each Kafka listener.
@@ -19,18 +19,18 @@ pub(crate) struct Banner<'a> {
 /// One line that says what went wrong.
 pub(crate) fn complain(what: &str) {
     let line = what.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Nobody listens: the exit code still tells.
+    // Standard error is closed: the exit code still says that it failed.
     let _ = writeln!(std::io::stderr(), "sluice: {line}");
 }
 
-/// Text for standard output. A reader that has gone is no failure.
+/// Writes a text to standard output. A closed pipe is not a failure.
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl Banner<'_> {
-    /// The banner's lines. Programs may read them: each address stands alone, after its word.
+    /// The banner's lines. Programs may read them: each address stands by itself, after its word.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("sluice {} (cluster {})\n", env!("CARGO_PKG_VERSION"), self.cluster_id);
         for address in &self.kafka {

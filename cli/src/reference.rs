@@ -1,17 +1,17 @@
-//! The settings in writing: as a `sluice.toml` with the present values, and as the reference page. Both are made from the
-//! tables that the code itself reads, so neither can promise what is not there.
+//! Writes the settings down: as a `sluice.toml` with the present values, and as the reference page. Both are made from the
+//! tables that the code reads, so they cannot differ from it.
 
 use std::fmt::Write;
 
 use sluice_broker::topics::TopicConfigs;
 
-use crate::config::{Said, Settings};
+use crate::config::{SetBy, Settings};
 use crate::settings::{SETTINGS, defaults};
 
 /// Columns of a comment line.
 const WIDTH: usize = 100;
 
-/// A file that says what is in force now; `--config` takes it.
+/// A configuration file with the values in force.
 pub(crate) fn as_toml(settings: &Settings) -> String {
     let mut text = String::from("# Every setting of 'sluice serve' with its present value.\n");
     let mut section = None;
@@ -19,18 +19,18 @@ pub(crate) fn as_toml(settings: &Settings) -> String {
         let (of, name) = setting.place();
         if of != section {
             section = of;
-            // Writing to a String cannot fail; so below.
+            // Writing to a String cannot fail, here and below.
             let _ = writeln!(text, "\n[{}]", of.unwrap_or_default());
         }
         text.push('\n');
         wrap(&mut text, setting.doc);
         match settings.get(setting) {
-            Some((value, said)) => {
-                let from = match said {
-                    Said::Default => String::new(),
-                    Said::File(path) => format!("From {}. ", path.display()),
-                    Said::Env(name) => format!("From {name}. "),
-                    Said::Flag(flag) => format!("From {flag}. "),
+            Some((value, set_by)) => {
+                let from = match set_by {
+                    SetBy::Default => String::new(),
+                    SetBy::File(path) => format!("From {}. ", path.display()),
+                    SetBy::Env(name) => format!("From {name}. "),
+                    SetBy::Flag(flag) => format!("From {flag}. "),
                 };
                 let default = setting.default(&defaults()).map_or("unset".to_owned(), |value| value.to_string());
                 wrap(&mut text, &format!("{from}Default: {default}"));
@@ -51,7 +51,7 @@ pub(crate) fn as_markdown() -> String {
          <!-- Made by: sluice serve --print-config=markdown > docs/configuration.md -->\n\n\
          `sluice serve` needs no configuration. Each setting can be given by a flag (some), by an environment variable, or in\n\
          `sluice.toml` (in the working folder, or named by `--config` or `SLUICE_CONFIG`); a flag wins over the environment, the\n\
-         environment over the file. What is not a setting, or cannot be one's value, is an error: nothing is ignored in silence.\n\
+         environment over the file. An unknown setting or an impossible value is an error: nothing is ignored.\n\
          `sluice serve --print-config` prints what would be used, as a file to start from. `SLUICE_LOG` chooses what is logged\n\
          (default `info`; for example `debug`, or `info,sluice_broker::log=debug`).\n\n\
          ## Settings of the broker\n\n\

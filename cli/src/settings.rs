@@ -43,7 +43,7 @@ const fn flagged(key: &'static str, kind: Kind, flag: &'static str, doc: &'stati
     Setting { key, kind, flag: Some(flag), doc }
 }
 
-/// A whole number within bounds that stand elsewhere.
+/// A whole number within bounds that the setting's owner has.
 const fn within(bounds: &RangeInclusive<u64>) -> Kind {
     Kind::Number(*bounds.start() as i64, *bounds.end() as i64)
 }
@@ -58,15 +58,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "allow_anonymous",
         Kind::Flag,
         "--allow-anonymous",
-        "Listeners on other addresses than loopback start although nobody has to log in: whoever reaches them may read and \
-         write everything.",
+        "Listeners on other addresses than loopback start without authentication: every client that reaches them may \
+         read and write everything.",
     ),
     setting("node_id", Kind::Number(0, i32::MAX as i64), "This broker's id in the cluster metadata."),
-    setting("auto_create_topics", Kind::Flag, "Topics are made when a client names one that does not exist."),
+    setting("auto_create_topics", Kind::Flag, "A topic is created when a client names one that does not exist."),
     setting(
         "num_partitions",
         Kind::Number(1, limits::PARTITIONS_PER_TOPIC_MAX as i64),
-        "Partitions of a topic that is made without a count.",
+        "Partitions of a topic that is created without a count.",
     ),
     setting("delay_topics", Kind::Flag, "Names like orders.delay.5s make delay topics."),
     setting(
@@ -92,7 +92,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "connections_max_idle_ms",
         Kind::Number(1_000, 24 * HOUR_MS),
-        "A connection that sends nothing for so long is closed, in ms.",
+        "A connection that sends nothing for this long is closed, in ms.",
     ),
     setting(
         "frame_pause_max_ms",
@@ -144,8 +144,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "kafka.listen",
         Kind::Texts,
         "--kafka",
-        "Where Kafka clients connect: ADDR:PORT, or ADDR:PORT=HOST:PORT where clients are told another address (containers, \
-         NAT). localhost is IPv4 and IPv6; port 0 lets the system choose.",
+        "Where Kafka clients connect: ADDR:PORT, or ADDR:PORT=HOST:PORT where another address is advertised to clients \
+         (containers, NAT). localhost is IPv4 and IPv6; port 0 lets the system choose.",
     ),
     flagged("http.listen", Kind::Texts, "--http", "Where HTTP clients connect: ADDR:PORT. localhost is IPv4 and IPv6."),
     setting(
@@ -163,13 +163,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "http.idle_timeout_ms",
         within(&gateway::IDLE_TIMEOUT_MS),
-        "A client that has not sent the whole head of its first or next request within so long is disconnected; bodies \
-         have fixed times.",
+        "A client that has not sent the whole head of its first or next request within this time, in ms, is disconnected; \
+         bodies have fixed times.",
     ),
     setting(
         "http.public_url",
         Kind::Text,
-        "How clients reach the gateway when that is not what it is bound to, as https://kafka.example.com.",
+        "The URL that clients use, where it differs from what the gateway is bound to, as https://kafka.example.com.",
     ),
     setting("http.record_bytes_max", within(&gateway::RECORD_BYTES), "Bytes of one record: key, value and headers."),
     setting(
@@ -212,7 +212,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
 impl Setting {
     /// The environment variable that sets it.
     pub(crate) fn env(&self) -> String {
-        // The addresses are what people set most: as short as their flags.
+        // The addresses are set most often: their variables are as short as their flags.
         let name = self.key.strip_suffix(".listen").unwrap_or(self.key);
         format!("SLUICE_{}", name.replace('.', "_").to_uppercase())
     }
@@ -225,7 +225,7 @@ impl Setting {
         }
     }
 
-    /// The value when nobody sets it; `None` where that means something of its own.
+    /// The default; `None` where an unset value has a meaning of its own.
     pub(crate) fn default(&self, defaults: &Table) -> Option<Value> {
         match self.place() {
             (None, name) => defaults.get(name).cloned(),
@@ -273,7 +273,7 @@ impl Kind {
     }
 }
 
-/// The defaults, as a file would say them.
+/// The defaults, as a configuration file would have them.
 pub(crate) fn defaults() -> Table {
     let sayable = "the settings are numbers, flags and texts, which TOML can say";
     let mut all = Table::try_from(BrokerConfig::default()).expect(sayable);

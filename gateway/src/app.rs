@@ -1,4 +1,4 @@
-//! What every handler has: the door, the settings, the memory budget, and the changes that outlive a client which hung up.
+//! What every handler has: the door, the settings, the memory budget, and the changes that run to their end although the client has disconnected.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl App {
         })
     }
 
-    /// Runs a change to its end, also when the client hangs up in the middle: a handler's future is dropped then.
+    /// Runs a change to its end. A handler's future is dropped when its client disconnects; the change goes on.
     pub(crate) async fn finish<T, F>(&self, change: F) -> Result<T, Problem>
     where
         T: Send + 'static,
@@ -94,7 +94,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The parameters of a path, with a refusal of our shape.
+/// The parameters of a path; a bad one is refused with a `Problem`.
 #[derive(Clone, Debug)]
 pub(crate) struct Segments<T>(pub(crate) T);
 

@@ -74,18 +74,18 @@ impl Default for GatewayConfig {
     }
 }
 
-/// A setting that cannot be meant.
+/// A setting with an impossible value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("http.{setting}: {reason}")]
 pub struct BadSetting {
     /// The field of `GatewayConfig`.
     pub setting: &'static str,
-    /// What is wrong with it and what would be right.
+    /// What is wrong with it, and what would be right.
     pub reason: String,
 }
 
 impl GatewayConfig {
-    /// Refuses what cannot be meant.
+    /// Refuses impossible settings.
     ///
     /// # Errors
     /// The first setting that is out of its bounds or contradicts another.
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_by_name() {
+    fn an_impossible_setting_is_refused_by_name() {
         type Change = fn(&mut GatewayConfig);
         let cases: [(&str, Change); 14] = [
             ("listen", |c| c.listen.clear()),

@@ -18,10 +18,10 @@ use crate::guard::Guard;
 
 const REQUEST_PRIVATE: &str = "access-control-request-private-network";
 const ALLOW_PRIVATE: &str = "access-control-allow-private-network";
-/// Every header of ours that a page may want to read.
+/// The answer headers that a page may read.
 const EXPOSED: &str = "ETag, Location, Retry-After, Sluice-Next-Offset, Sluice-End-Offset";
 
-/// Answers preflights of listed origins, and marks the answers to them.
+/// Answers preflights of listed origins, and adds the CORS headers to other answers.
 pub(crate) async fn layer(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     if !guard.has_list() {
         return next.run(request).await;
@@ -34,7 +34,7 @@ pub(crate) async fn layer(State(guard): State<Arc<Guard>>, request: Request, nex
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
-    // Also without an origin: a cache may not hand this answer to a page of a listed one.
+    // Also without an origin: otherwise a cache could send this answer to a page of a listed origin.
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

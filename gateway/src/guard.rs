@@ -1,7 +1,7 @@
-//! Keeps other people's web pages out, from the first day: a form post or an `<img>` would reach a developer's loopback broker
-//! otherwise, and a DNS name can be pointed at it. Runs before everything else, unknown paths included. Three headers decide:
+//! Refuses requests of foreign web pages. Without it a form post or an `<img>` of any page reaches a developer's loopback
+//! broker, and a DNS name can be made to point there. Runs before everything else, for unknown paths too. Three headers decide:
 //! `Host`, `Sec-Fetch-Site` and `Origin`; a client that sends neither of the last two is no browser and passes.
-//! Must never look at the body, and never at who is authenticated.
+//! Must never read the body, and does not depend on who is authenticated.
 
 use http::header::{HOST, HeaderMap, ORIGIN};
 use http::request::Parts;
@@ -17,7 +17,7 @@ const FETCH_DEST: &str = "sec-fetch-dest";
 /// Why a request was refused; each is a 403 that names the setting which would allow it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The `Host` is a name that somebody else may control.
+    /// The `Host` is a name that a stranger may control.
     #[error(
         "the gateway does not go by the host name '{host}': call it by its address or localhost, or add the name to http.hosts"
     )]
@@ -75,7 +75,7 @@ impl Guard {
         self.check_site(request)
     }
 
-    /// Whether the one `Origin` of a request is on the list; what CORS goes by as well.
+    /// Whether the one `Origin` of a request is on the list. CORS asks the same.
     #[must_use]
     pub fn listed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let value = only(headers, ORIGIN.as_str())?;
@@ -90,7 +90,7 @@ impl Guard {
     }
 
     fn check_host(&self, request: &Parts) -> Result<(), Refused> {
-        // Probes of an orchestrator call by whatever name they like and learn nothing.
+        // An orchestrator's probe may use any name; its answer holds no data.
         if request.uri.path().starts_with("/health/") {
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl Guard {
     }
 }
 
-/// Somebody followed a link to a page of ours that changes nothing.
+/// A user followed a link to one of our pages. Reading it changes nothing.
 fn is_visit(request: &Parts) -> bool {
     let path = request.uri.path();
     request.method == Method::GET

@@ -1,5 +1,5 @@
-//! Binds what the settings name: `localhost` on IPv4 and IPv6 with one port, a name on every address it has, an address on
-//! itself. Refuses what would be open to others before there is authentication.
+//! Binds the listeners of the settings: `localhost` on IPv4 and IPv6 with one port, a name on every address it has, an address
+//! on itself. Refuses addresses that other machines can reach while there is no authentication.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,13 +13,13 @@ use crate::origin::{Authority, is_loopback};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// Ports that are tried before two families are given up to have the same free one.
+/// Ports that are tried until one is free in both address families.
 const SAME_PORT_ATTEMPTS: usize = 16;
 
 /// Why the gateway does not start; each is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// A setting that cannot be meant.
+    /// A setting with an impossible value.
     #[error(transparent)]
     Setting(#[from] BadSetting),
     /// A listener that others can reach, without authentication.
@@ -31,7 +31,7 @@ pub enum ListenError {
         /// The address.
         address: SocketAddr,
     },
-    /// Somebody else has the port.
+    /// Another process has the port.
     #[error("the HTTP address {address} is in use: stop what uses it, or choose another with --http")]
     InUse {
         /// As it was to be bound.
@@ -115,7 +115,7 @@ fn is_missing_family(error: &io::Error) -> bool {
 
 fn one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-    // A restart may bind while old connections are in TIME_WAIT; a second living listener is refused all the same.
+    // A restart may bind while old connections are in TIME_WAIT. A port with a listener is still refused.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         // The wildcard takes IPv4 as well, as people expect of [::]; anything else is what it says.

@@ -1,19 +1,19 @@
-//! Media types: the names of those we speak, and how a request's are read. Decides nothing about a request.
+//! Media types: those that the gateway knows, and how a request's headers are read. Decides nothing about a request.
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 
 /// RFC 9457.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
-/// The v2 dialect, where no records are embedded.
+/// The v2 dialect, in answers and requests without records.
 pub(crate) const V2_JSON: &str = "application/vnd.kafka.v2+json";
-/// Anything else of ours.
+/// Every other answer.
 pub(crate) const JSON: &str = "application/json";
 /// One JSON object a line.
 pub(crate) const NDJSON: &str = "application/x-ndjson";
 /// What the types of the v2 dialect begin with.
 const KAFKA_PREFIX: &str = "application/vnd.kafka.";
 
-/// How keys and values stand inside JSON.
+/// How keys and values are written in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Embedded {
     /// As JSON values.
@@ -102,7 +102,7 @@ pub(crate) enum FetchFormat {
     Lines,
 }
 
-/// Reads `Accept` of a fetch: the first type with the highest weight that we have; JSON where nothing is said. `None`: 406.
+/// Reads `Accept` of a fetch: the known type with the highest weight, the first of several; JSON without the header. `None`: 406.
 pub(crate) fn fetch_format(headers: &HeaderMap) -> Option<FetchFormat> {
     let mut best: Option<(f32, FetchFormat)> = None;
     let mut said = false;

@@ -84,13 +84,13 @@ impl Authority {
         Some(Authority { host: host.to_ascii_lowercase(), port, bracketed })
     }
 
-    /// Whether the host is an IP address and no name that somebody's DNS could point here.
+    /// Whether the host is an IP address. A name could be made to point here by its owner's DNS.
     pub(crate) fn is_address(&self) -> bool {
         self.bracketed || self.host.parse::<Ipv4Addr>().is_ok()
     }
 }
 
-/// Whether nobody outside of this machine can reach a listener there.
+/// Whether only this machine can reach a listener there.
 pub(crate) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }

@@ -54,13 +54,13 @@ impl Problem {
         Problem::coded(StatusCode::BAD_REQUEST, 40002, detail)
     }
 
-    /// 400 / 40002 for what the contract has and this version does not do yet; never ignored in silence.
+    /// 400 / 40002 for a part of the contract that this version does not support yet. It is never ignored.
     #[must_use]
     pub fn not_yet(what: &str) -> Problem {
         Problem::request(format!("{what} is not supported yet"))
     }
 
-    /// 415 for a body that is not taken.
+    /// 415 for a body of a type that is not accepted.
     #[must_use]
     pub fn media(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
@@ -148,7 +148,7 @@ pub(crate) fn unwritten(response: &Response) -> Option<&Problem> {
     response.extensions().get::<Unwritten>().map(|Unwritten(problem)| &**problem)
 }
 
-/// Writes problems as their request wants them. The outermost layer, so that nothing escapes it.
+/// Writes problems in the form that the request accepts. Only the counter of requests is further out.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let v2 = wants_v2(request.headers());
     let path = request.uri().path().to_owned();

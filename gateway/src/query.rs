@@ -1,5 +1,5 @@
-//! The query of a request: names in order with their bytes, each read once and by kind, and a refusal for names that no one
-//! knows, because a mistyped parameter that is ignored is a promise not kept.
+//! The query of a request: names in order with their bytes. Each is read once and by its kind. Unknown names are refused:
+//! otherwise a mistyped parameter would be ignored.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use sluice_broker::ids::TimestampMs;
 
 use crate::problem::Problem;
 
-/// A taken-apart query (`application/x-www-form-urlencoded`, values as bytes).
+/// A parsed query (`application/x-www-form-urlencoded`, values as bytes).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query(Vec<(String, Vec<u8>)>);
 

@@ -126,7 +126,7 @@ struct Server {
 }
 
 impl Server {
-    /// Owns the connections of one listener until the last has ended, or until they are to be cut off.
+    /// Owns the connections of one listener until the last has ended or they are to be closed.
     async fn accept(self: Arc<Server>, listener: TcpListener, mut connections: Requests, cut_off: CancellationToken) {
         loop {
             let accepted = tokio::select! {
@@ -230,7 +230,8 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     socket.set_tcp_user_timeout(Some(UNREAD_ANSWER_TIME_MAX))
 }
 
-/// Says why, and waits a moment for the other side to read it: a close with unread input would take the answer back.
+/// Sends the reason, and waits a moment until the client has read it. A close with unread input resets the connection, and
+/// the answer would be lost.
 async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
     let tell = async {
         stream.write_all(FULL).await?;

@@ -11,7 +11,7 @@ use crate::door::reading::Followed;
 use crate::door::{Context, Door, DoorError};
 use crate::ids::{Offset, PartitionId, ProducerId};
 
-/// What became of a lane.
+/// The outcome of a lane.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// Its records are in the target, durably.

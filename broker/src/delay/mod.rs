@@ -1,7 +1,7 @@
 //! The delay service: delivers the records of delay topics (`<target>.delay.<duration>`) when they are due, once for every
 //! reader, across kill -9 and power cut. It is an ordinary client of the door and knows nothing else of the broker: the delay
-//! topic is the queue that it reads, and it appends to the target with the deduplicated append. Rank 7. Never delivers early,
-//! never loses a record in silence.
+//! topic is the queue that it reads, and it appends to the target with the deduplicated append. Rank 7. Never delivers early.
+//! A record that cannot be delivered goes to a dead-letter topic.
 //!
 //! ```text
 //! service: one proxy task a partition

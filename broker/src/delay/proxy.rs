@@ -46,7 +46,7 @@ pub(super) struct Proxy {
     /// `state.done` is ahead of what the log has.
     pub(super) unsaved: bool,
     pub(super) next: Sequences,
-    /// When the record at `state.done` is due, once that is known: until then nothing needs to be read.
+    /// When the record at `state.done` is due, if that is known. Nothing needs to be read before.
     pub(super) head_due: Option<TimestampMs>,
     /// Where it stands, for `/metrics`.
     pub(super) counts: Arc<ProxyCounts>,
@@ -57,7 +57,7 @@ pub(super) struct Proxy {
 pub(super) enum Turn {
     /// There may be more at once.
     Moved,
-    /// Nothing is waiting; new records wake us.
+    /// Nothing is waiting; new records wake the task.
     Idle,
     /// The next record is not due for this long.
     NotYet(Duration),
@@ -194,7 +194,7 @@ impl Proxy {
         self.shared.store.write(&self.key, Some(&state)).await?;
         // A repetition reads the step's records again.
         self.partition.hold(state.done);
-        // Only now: a step that may not be durable is planned again, and nothing of it has been appended.
+        // Not earlier: a step that may not be durable is planned again, and nothing of it has been appended.
         self.state = state;
         self.unsaved = false;
         self.next.extend(next);
@@ -318,7 +318,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// Records what is done, where that is not durable yet. Only spares a repetition: delivery is once without it.
+    /// Records what is done, if that is not durable yet. It only saves a repetition: without it records are still delivered once.
     pub(super) async fn save(&mut self) -> Result<(), DoorError> {
         if self.unsaved && self.state.step.is_none() {
             self.shared.store.write(&self.key, Some(&self.state)).await?;

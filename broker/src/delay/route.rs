@@ -38,8 +38,8 @@ impl Router {
     /// One destination a record, in order.
     ///
     /// # Errors
-    /// What may pass: a log that cannot be written, a partitioner that cannot be loaded now. What stays is a reason for the
-    /// dead-letter topic.
+    /// A failure that may end: a log that cannot be written, a partitioner that cannot be loaded now. A lasting one is a reason
+    /// for the dead-letter topic.
     pub(super) async fn route(&self, records: &[Followed]) -> Result<Vec<Destination>, DoorError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
         let target = match self.target().await? {

@@ -1,6 +1,6 @@
-//! When a record is due, pure. Due is the broker's append time plus the delay, compared with the wall clock: so never early,
-//! whatever the clients' clocks say. The wall clock is read at least once a second, because it jumps: a jump back makes
-//! a record wait longer, a jump forward makes due what is due.
+//! When a record is due, pure: at the broker's append time plus the delay, by the wall clock. So it is never early, whatever
+//! the clients' clocks say. The wall clock may jump, so it is read at least once a second: after a jump back a record waits
+//! longer, after a jump forward it is due earlier.
 
 use std::time::Duration;
 

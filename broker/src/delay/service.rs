@@ -1,5 +1,5 @@
-//! Follows the topics: one task for each partition of each delay topic, begun when it appears, ended when it is deleted,
-//! and all awaited at the end. A task that panics, which a record may cause, stays ended until the broker restarts; the others
+//! Follows the topics: one task for each partition of each delay topic. It starts when the partition appears and ends when
+//! the topic is deleted; a stop waits for all of them. A task that panics, which a record may cause, stays ended until the broker restarts; the others
 //! go on. A broker without delay topics has one task that waits for a change.
 
 use std::collections::{HashMap, HashSet};
@@ -29,7 +29,7 @@ pub struct DelayService {
     tasks: Tasks,
     shared: Arc<Shared>,
     states: HashMap<ProxyKey, State>,
-    /// Why nothing is delivered.
+    /// Why nothing is delivered, if so.
     unreadable: Option<DoorError>,
     /// The partitions whose task has panicked.
     failed: Vec<(ProxyKey, TaskFailure)>,
@@ -62,7 +62,7 @@ impl DelayService {
         Arc::clone(&self.shared.counts) as Arc<dyn Section>
     }
 
-    /// Delivers until `stop` is cancelled; then every step under way is finished and what is done is noted.
+    /// Delivers until `stop` is cancelled; then finishes every step under way and records what is done.
     pub async fn run(mut self, stop: CancellationToken) {
         if let Some(error) = &self.unreadable {
             tracing::error!("no delayed record is delivered until this is repaired and the broker restarted: {error}");

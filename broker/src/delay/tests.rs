@@ -1,6 +1,6 @@
 //! One proxy partition over a real engine and log in a folder, driven turn by turn with a clock that stands still: crashes
-//! at every point of a step, targets that vanish, records that nobody can take. A crash here is what is in memory thrown
-//! away; what the log itself loses in one is the log's own test.
+//! at every point of a step, targets that are deleted, records that no target takes. A crash here only drops what is in
+//! memory; the log's own tests say what a power cut loses.
 
 use std::collections::HashMap;
 use std::sync::Arc;

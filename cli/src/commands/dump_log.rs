@@ -1,4 +1,4 @@
-//! `sluice dump-log`: shows files of partitions. Everything that it says is the broker library's.
+//! `sluice dump-log`: shows files of partitions. The broker library writes the lines.
 
 use std::io::{BufWriter, ErrorKind, stderr, stdout};
 
@@ -10,7 +10,7 @@ use crate::args::DumpLogArgs;
 /// Bytes written to standard output at once.
 const OUT_BYTES: usize = 64 * 1_024;
 
-/// Shows every file, or stops at the first that cannot be read on. A reader that has gone is no failure.
+/// Shows every file, or stops at the first that cannot be read to its end. A closed pipe is not a failure.
 pub(crate) fn run(args: DumpLogArgs) -> Result<(), DumpError> {
     let options = DumpOptions {
         deep: args.deep_iteration || args.print_data_log,

@@ -1,5 +1,5 @@
 //! `sluice log check` and `sluice log repair`: what is damaged in the data folder of a stopped broker, and what can be
-//! done about it. Everything that is done is the broker library's; here it is put into words.
+//! done about it. The broker library does the work; this prints it.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,16 +14,16 @@ use sluice_broker::log::{LogDirSettings, LogError};
 use crate::args::{ApplyChoice, LogArgs, RepairArgs};
 use crate::output::say;
 
-/// How often a long look tells where it is.
+/// How often a long check prints its progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Why the command did not end well.
+/// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The folder cannot be worked on.
+    /// The folder cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Nothing of that name is there.
+    /// No partition has this name.
     #[error("{data_dir} has no partition {name}; 'sluice log check' names them all")]
     NoSuchPartition { data_dir: String, name: String },
     /// What `check` is asked for.
@@ -32,7 +32,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// 2 for what was asked wrongly, 1 for what was found.
+    /// The exit code: 2 for a wrong request, 1 for damage.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Failure::NoSuchPartition { .. }
@@ -102,14 +102,14 @@ fn open(args: &LogArgs) -> Result<(Repair, Vec<TopicPartition>), Failure> {
     Ok((repair, partitions))
 }
 
-/// Reads a log, and tells about it once a second.
+/// Reads a log, and prints the progress once a second.
 fn look(repair: &Repair, partition: &TopicPartition) -> Result<Survey, LogError> {
-    let mut told: Instant = MachineClock.monotonic();
+    let mut printed: Instant = MachineClock.monotonic();
     repair.survey(partition, &mut |bytes| {
         let now = MachineClock.monotonic();
-        if now.duration_since(told) >= PROGRESS_EVERY {
-            told = now;
-            // Nobody listens: the result is what counts.
+        if now.duration_since(printed) >= PROGRESS_EVERY {
+            printed = now;
+            // Standard error is closed: the result counts.
             let _ = writeln!(std::io::stderr(), "{partition}: {} MiB read", bytes >> 20);
         }
     })

@@ -20,10 +20,10 @@ use crate::reference;
 /// The exit code of a bug: `EX_SOFTWARE` of `sysexits.h`.
 const BUG: u8 = 70;
 
-/// Why the command did not end well.
+/// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// What was asked for cannot be.
+    /// The configuration.
     #[error(transparent)]
     Config(#[from] BadConfig),
     /// The log filter.
@@ -59,14 +59,14 @@ impl Failure {
     }
 }
 
-/// Runs until it is told to stop.
+/// Runs until a signal stops it.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     if args.print_config == Some(PrintFormat::Markdown) {
         say(&reference::as_markdown());
         return Ok(());
     }
     let env = std::env::vars_os().filter_map(|(name, text)| {
-        // A value that is not text becomes one that no setting takes.
+        // A value that is not UTF-8 becomes one that no setting takes.
         Some((name.into_string().ok()?, text.to_string_lossy().into_owned()))
     });
     let settings = Settings::read(args, env)?;
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let runtime = runtime.map_err(|cause| Failure::System { doing: "the runtime does not start", cause })?;
     let ended = runtime.block_on(serve(config));
     if ended.as_ref().is_err_and(|failure| failure.exit_code() == BUG) {
-        // A thread that hangs would keep the process.
+        // A thread that hangs would keep the process alive.
         runtime.shutdown_background();
     }
     ended
@@ -97,7 +97,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let (gateway, signals) = match open_rest(&config.gateway, &node).await {
         Ok(opened) => opened,
         Err(failure) => {
-            // A port in use is no crash: the next start should not have to recover.
+            // A port in use is not a crash: the next start must not need a recovery.
             node.close().await.map_err(Failure::Stop)?;
             return Err(failure);
         }
@@ -144,7 +144,7 @@ async fn open_rest(config: &GatewayConfig, node: &Node) -> Result<(Gateway, Sign
     Ok((gateway, signals))
 }
 
-/// As people wrote them: `localhost` is two addresses with one port, and they know it by its name.
+/// The addresses as the settings name them: `localhost` is two addresses with one port.
 fn http_addresses(listen: &[String], bound: Vec<String>) -> Vec<String> {
     let all_local = listen.iter().all(|text| text.starts_with("localhost:"));
     let shown = bound.into_iter().map(|address| match address.rsplit_once(':') {
@@ -184,13 +184,13 @@ fn start_logging() -> Result<(), Failure> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        // What cannot be written (a log file on the disk that is full) is lost: saying so on stderr would panic.
+        // A line that cannot be written (to a file on a full disk) is lost: printing to stderr would panic.
         .log_internal_errors(false)
         .init();
     Ok(())
 }
 
-/// Each partition and each connection holds files open: as many as the system lets this process have.
+/// Raises the limit of open files to what the system allows: each partition and each connection holds some open.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

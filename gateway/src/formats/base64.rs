@@ -1,4 +1,4 @@
-//! Base64 as it comes: either alphabet, padded or not. Written: the standard one, padded.
+//! Base64. Both alphabets are read, padded or not; the standard one is written, padded.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -9,7 +9,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// `None` for what is no base64.
+/// `None` for a text that is not base64.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let standard: Vec<u8> = text
         .iter()

@@ -1,5 +1,5 @@
 //! Records as the answer to a fetch: v2 records with headers and timestamp, keys and values as JSON, base64 or text. A record
-//! that is not of the format does not block the others: it goes out in base64, with the reason.
+//! that does not fit the format does not block the others: it is written in base64, with the reason.
 
 use serde::de::IgnoredAny;
 use sluice_broker::door::reading::RecordView;
@@ -75,7 +75,7 @@ fn write_record(out: &mut Vec<u8>, place: &Place, record: &RecordView, format: E
     out.push(b'}');
 }
 
-/// A key or value; in base64 beside a null, and the reason as an error, where it is not of the format.
+/// A key or value. One that does not fit the format is a null, with its bytes in base64 and the reason beside it.
 fn write_datum(out: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>, format: Embedded) -> Result<(), &'static str> {
     put(out, &format!("\"{name}\":"));
     let Some(bytes) = bytes else {

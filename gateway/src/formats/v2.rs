@@ -133,7 +133,7 @@ fn conversion(detail: String) -> Problem {
     Problem::coded(StatusCode::UNPROCESSABLE_ENTITY, 42203, detail)
 }
 
-/// A list that stops growing at its bound instead of taking all memory first: `{}` is two bytes of text and a hundred of ours.
+/// A list that stops at its bound while it is parsed: a record of two bytes of text, `{}`, takes a hundred bytes of memory.
 pub(crate) struct Bounded<T, const MAX: usize>(pub(crate) Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {

@@ -81,7 +81,7 @@ fn to_commit(offset: schemas::GroupOffset) -> Result<GroupOffset, Problem> {
     })
 }
 
-/// 204 when all stand; else the first failure's status with what stands and what does not.
+/// 204 when all are committed; else the first failure's status with the outcome of each.
 fn committed(places: &[TopicPartition], outcome: Vec<Result<(), Problem>>) -> Result<Response, Problem> {
     let Some(first) = outcome.iter().find_map(|one| one.as_ref().err()).cloned() else { return Ok(nothing()) };
     let (mut stand, mut failed) = (Vec::new(), Vec::new());

@@ -23,7 +23,7 @@ use crate::schemas::{self, ProblemDocument, ProduceAnswer, ProducedPlace};
 
 /// Parameters of every produce request, beside those of a raw record.
 const PARAMETERS: [&str; 5] = ["partition", "acks", "async", "compression", "expected_offset"];
-/// What the contract has and this version does not: refused, never ignored.
+/// Parameters and headers of the contract that this version does not support: refused, never ignored.
 const LATER_PARAMETERS: [&str; 2] = ["delay", "deliver_at"];
 const LATER_HEADERS: [&str; 4] = ["idempotency-key", "producer-id", "producer-epoch", "producer-seq"];
 
@@ -149,7 +149,7 @@ async fn produce(
     let outcome = app
         .finish(async move {
             let outcome = door.produce(&caller.0, request).await;
-            // Messages may be copies of the body: they count as long as they are there.
+            // Messages may be copies of the body: they count while they exist.
             drop((held, decoded));
             Ok(outcome?)
         })

@@ -1,5 +1,5 @@
-//! Walks the batches of a file as Kafka's `FileLogInputStream` does: any magic, any checksum, ends quietly where a whole
-//! batch no longer fits. Reads in pieces of bounded size, whatever the batches claim.
+//! Walks the batches of a file as Kafka's `FileLogInputStream` does: with any magic and any checksum, and without an error at
+//! the end where a whole batch no longer fits. Reads in pieces of bounded size, whatever the batches say.
 
 use bytes::{Buf, Bytes};
 
@@ -8,15 +8,15 @@ use crate::log::io::DiskFile;
 use crate::record::raw::{RawHeader, RawRecord, RawRecords};
 use crate::record::{Compression, RecordError};
 
-/// Bytes read at once by who reads a file from end to end.
+/// Bytes read at once when a file is read from end to end.
 pub(super) const PIECE_BYTES: usize = 256 * 1_024;
-/// Bytes read at once by who looks for one batch.
+/// Bytes read at once when one batch is looked for.
 pub(super) const SHORT_PIECE_BYTES: usize = 512;
 /// Bytes up to and with the magic byte, which is in the same place in every format.
 const UP_TO_MAGIC_BYTES: u64 = 17;
 /// Base offset and length field.
 const LOG_OVERHEAD_BYTES: u64 = 12;
-/// The least that a length field may say: an empty message of format 0.
+/// The smallest value of a length field: an empty message of format 0.
 const LENGTH_MIN: i32 = 14;
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: u64 = 21;
@@ -28,7 +28,7 @@ pub(super) struct FoundBatch {
     pub(super) position: u64,
     /// Bytes, with base offset and length field.
     pub(super) size: u64,
-    /// What it says of itself.
+    /// Its header.
     pub(super) says: Says,
 }
 
@@ -58,10 +58,10 @@ impl<'a> Batches<'a> {
         Batches { file, at: from, end, ahead, piece: Vec::new(), piece_at: from }
     }
 
-    /// The next one; `None` at the end, and where what is left is no whole batch.
+    /// The next batch; `None` at the end, and where the rest is no whole batch.
     ///
     /// # Errors
-    /// What makes Kafka's reader throw.
+    /// A batch for which Kafka's reader throws.
     pub(super) fn next(&mut self) -> Result<Option<FoundBatch>, String> {
         let position = self.at;
         if position.saturating_add(UP_TO_MAGIC_BYTES) >= self.end {
@@ -102,7 +102,7 @@ impl<'a> Batches<'a> {
         Ok(Says::Legacy { offset, magic, crc, attributes, timestamp: if magic == 0 { -1 } else { head.get_i64() } })
     }
 
-    /// The checksum of what is in the file is the one that the batch names.
+    /// Whether the batch's checksum is that of its bytes.
     pub(super) fn is_valid(&mut self, found: &FoundBatch) -> Result<bool, String> {
         let end = found.position + found.size;
         match &found.says {
@@ -120,7 +120,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// The records of a batch, whatever its checksum. Those of a compressed one are all there, or none is.
+    /// The records of a batch, whatever its checksum. Of a compressed batch all are returned, or none.
     pub(super) fn records(&self, found: &FoundBatch) -> Result<RawRecords, String> {
         let Says::Batch(header) = &found.says else {
             return Err("records of message formats 0 and 1 are not shown".to_owned());

@@ -1,4 +1,4 @@
-//! The entries of an `.index`, each held against the batch that it points to.
+//! The entries of an `.index`, each compared with the batch that it points to.
 
 use std::io;
 use std::path::Path;
@@ -96,7 +96,7 @@ impl Dump<'_> {
         }
         for at in 0..entries.count {
             let entry = entries.entry(at).map_err(|reason| failed(path, reason))?;
-            // Kafka makes room in advance: zeros are no entries.
+            // Kafka allocates in advance: zeros are no entries.
             if entry.offset == base && at > 0 {
                 return Ok(());
             }

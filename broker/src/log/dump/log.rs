@@ -155,7 +155,7 @@ fn codec_name(codec: Compression) -> &'static str {
     }
 }
 
-/// Bytes of a log that can be one.
+/// The bytes of a log, if a segment can have as many.
 pub(super) fn log_len(path: &Path, file: &dyn crate::log::io::DiskFile) -> Result<u64, DumpError> {
     let len = file.len().map_err(|error| failed(path, error))?;
     if len > SEGMENT_BYTES_MAX {

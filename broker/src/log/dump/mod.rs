@@ -1,7 +1,7 @@
 //! Shows what the files of a segment hold, line by line as Kafka's `kafka-dump-log` prints it (`DumpLogSegments` of
 //! Kafka 4.3.1), so that both tools can be run over the same files and compared. Pure readers over files: nothing is
 //! written, damage is shown, hostile bytes are an error with the place. Memory does not grow with the files: one batch
-//! at a time, and what does not fit together.
+//! at a time, and the notes on what does not agree.
 //!
 //! ```text
 //! dump ─ by the end of the name ─ log │ index │ time_index │ txn_index │ snapshot ── lines
@@ -65,10 +65,10 @@ impl Default for DumpOptions {
     }
 }
 
-/// Why no more is shown.
+/// Why the dump ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    /// A file cannot be read on: the system's answer, or what is in it.
+    /// A file cannot be read further.
     #[error("{path}: {reason}")]
     File {
         /// The file.
@@ -76,7 +76,7 @@ pub enum DumpError {
         /// What was found.
         reason: String,
     },
-    /// Nobody takes the lines.
+    /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(io::Error),
 }
@@ -90,7 +90,7 @@ struct Dump<'a> {
 }
 
 /// Writes the lines of each of `files` to `out`, and to `err` what Kafka's tool says there: files that are none of its,
-/// damaged snapshots, and after everything else what does not fit together. `open` opens a file to be read.
+/// damaged snapshots, and at the end what does not agree. `open` opens a file to be read.
 ///
 /// # Errors
 /// `File` for the first file that cannot be read to its end; `Output` when `out` or `err` fails.

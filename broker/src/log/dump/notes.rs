@@ -1,10 +1,10 @@
-//! What does not fit together, file by file, said at the end as Kafka's tool does.
+//! Notes on entries and records that do not agree, file by file, printed at the end as Kafka's tool does.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Pairs of numbers that should have been something else, by file.
+/// Pairs of numbers that contradict each other, by file.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     /// Offset in the index and in the log; the last one counts.

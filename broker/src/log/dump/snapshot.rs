@@ -7,7 +7,7 @@ use super::text::OptionalLong;
 use super::{Dump, DumpError, failed};
 use crate::log::write::producer_snapshot::{SnapshotEntry, SnapshotError, decode};
 
-/// A broker with that many producers on a partition has no memory for anything else.
+/// Bytes of the largest snapshot that is read: no broker has the memory for the producers of a larger one.
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
 
 impl Dump<'_> {
@@ -21,7 +21,7 @@ impl Dump<'_> {
         file.read_at(&mut bytes, usize::try_from(len).unwrap_or(0), 0).map_err(|error| failed(path, error))?;
         match decode(&bytes) {
             Ok(entries) => entries.iter().try_for_each(|entry| self.producer(entry)),
-            // Kafka's tool says so and goes on with the next file.
+            // Kafka's tool prints this and continues with the next file.
             Err(error) => writeln!(err, "{}", in_kafkas_words(&error)).map_err(DumpError::Output),
         }
     }

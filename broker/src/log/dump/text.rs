@@ -1,4 +1,4 @@
-//! Values as Java prints them, where that is not how Rust does.
+//! Prints values as Java does, where Rust differs.
 
 use std::borrow::Cow;
 use std::fmt;

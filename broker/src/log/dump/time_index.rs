@@ -1,4 +1,4 @@
-//! The entries of a `.timeindex`, each held against the batch that ends with its offset.
+//! The entries of a `.timeindex`, each compared with the batch that ends with its offset.
 
 use std::path::Path;
 
@@ -49,7 +49,7 @@ impl Dump<'_> {
         let mut before = -1;
         for at in 0..count {
             let entry = entry(at)?;
-            // Kafka makes room in advance: zeros are no entries.
+            // Kafka allocates in advance: zeros are no entries.
             if entry.offset == base && at > 0 {
                 return Ok(());
             }
