@@ -134,13 +134,13 @@ pub enum LogError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Offline {
     /// Its directory is missing, or the file in it that says whose it is.
-    #[error("{} is missing, or has no {PARTITION_METADATA}", dir.display())]
+    #[error("{} is missing, or has no {}", dir.display(), PARTITION_METADATA)]
     Missing {
         /// The directory.
         dir: PathBuf,
     },
     /// The file in its directory that says whose it is cannot be read.
-    #[error("{} has no readable {PARTITION_METADATA}", dir.display())]
+    #[error("{} has no readable {}", dir.display(), PARTITION_METADATA)]
     NoIdentity {
         /// The directory.
         dir: PathBuf,
