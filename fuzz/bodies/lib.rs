@@ -16,6 +16,10 @@ pub mod limits;
 pub mod log;
 #[path = "../../broker/src/record/mod.rs"]
 pub mod record;
+#[path = "../../broker/src/tasks.rs"]
+pub mod tasks;
+#[path = "../../broker/src/varint.rs"]
+mod varint;
 
 pub mod batches;
 pub mod directory;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, InvalidRequest};
 use crate::auth::{Granted, Write};
 use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicRef};
 use crate::limits::{BATCH_HEADER_BYTES, OWN_HEADERS_BYTES_MAX};
@@ -88,7 +88,7 @@ impl Engine {
         let target = topic.partition(partition)?;
         let (rules, limits) = (topic.append_rules(), Limits::of(&topic));
         let Some(message) = messages.first() else {
-            return Err(EngineError::InvalidRequest { reason: "an append needs at least one message".into() });
+            return Err(InvalidRequest::NoMessages.into());
         };
         let earlier = target.stream_last(stream);
         if let Ok(Some(last)) = earlier.placed().copied() {
@@ -123,7 +123,7 @@ async fn append_all(target: &Arc<Partition>, batches: Vec<ProducedBatch>) -> Res
     for ticket in tickets {
         first.get_or_insert(ticket.synced().await?.base_offset);
     }
-    first.map(AppendOnce::Written).ok_or_else(|| EngineError::InvalidRequest { reason: "nothing to append".into() })
+    first.map(AppendOnce::Written).ok_or_else(|| EngineError::internal("messages became no batch"))
 }
 
 /// The first offset of records that an earlier call wrote: the partition remembers the last few batches. Never appends, since

@@ -3,7 +3,7 @@
 use crate::auth::Denied;
 use crate::chain::ChainError;
 use crate::coordinator::group::GroupError;
-use crate::ids::Offset;
+use crate::ids::{Offset, PartitionId, TopicName};
 use crate::log::{AppendError, ConditionalAppendError, LogError};
 use crate::memory::{OverBudget, OverShare};
 use crate::record::RecordError;
@@ -53,11 +53,8 @@ pub enum EngineError {
         end: Offset,
     },
     /// The request contradicts itself.
-    #[error("{reason}")]
-    InvalidRequest {
-        /// How.
-        reason: String,
-    },
+    #[error(transparent)]
+    InvalidRequest(#[from] InvalidRequest),
     /// The broker stops.
     #[error("the broker is shutting down")]
     Stopping,
@@ -67,6 +64,25 @@ pub enum EngineError {
         /// What went wrong.
         what: String,
     },
+}
+
+/// How a request contradicts itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRequest {
+    /// A produce request names a partition and has no records for it.
+    #[error("the produce request has no records for {topic}-{partition}")]
+    NoRecords {
+        /// The topic.
+        topic: TopicName,
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// A deduplicated append of nothing.
+    #[error("an append needs at least one message")]
+    NoMessages,
+    /// A topic has neither a name nor an id.
+    #[error("a topic without a name")]
+    NoTopicName,
 }
 
 impl EngineError {

@@ -38,7 +38,7 @@ use crate::topics::Catalog;
 
 use id_blocks::ProducerIds;
 
-pub use error::EngineError;
+pub use error::{EngineError, InvalidRequest};
 
 /// The broker's verbs. One is made by `node.rs` and shared by every door.
 #[derive(Debug)]

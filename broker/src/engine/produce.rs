@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, InvalidRequest};
 use crate::auth::{Create, Granted, Write};
 use crate::context::{Context, Source};
 use crate::ids::{Offset, PartitionId, TopicRef};
@@ -294,9 +294,7 @@ fn failed(error: EngineError) -> Part {
 }
 
 fn no_records(topic: &Topic, partition: PartitionId) -> EngineError {
-    EngineError::InvalidRequest {
-        reason: format!("the produce request has no records for {}-{partition}", topic.name()),
-    }
+    InvalidRequest::NoRecords { topic: topic.name().clone(), partition }.into()
 }
 
 fn origin(ctx: &Context) -> Origin {

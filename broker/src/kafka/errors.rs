@@ -79,7 +79,7 @@ fn of_engine(error: &EngineError) -> Code {
         EngineError::OverBudget(_) | EngineError::OverShare(_) => Code::PolicyViolation,
         // The one code that is fatal at once in Java's TransactionManager and in librdkafka alike; librdkafka retries others.
         EngineError::NoTransactions { .. } => Code::TransactionalIdAuthorizationFailed,
-        EngineError::InvalidRequest { .. } => Code::InvalidRequest,
+        EngineError::InvalidRequest(_) => Code::InvalidRequest,
         // No request of this port is conditional.
         EngineError::WrongEnd { .. } | EngineError::Internal { .. } => Code::UnknownServerError,
         // Clients refresh their metadata and try again, until the broker is back.

@@ -29,7 +29,7 @@ impl From<EngineError> for DoorError {
             EngineError::OverShare(error) => DoorError::OverShare(error),
             EngineError::NoTransactions { .. } => DoorError::NotSupported { what: error.to_string() },
             EngineError::WrongEnd { end } => DoorError::WrongEnd { end },
-            EngineError::InvalidRequest { reason } => DoorError::InvalidRequest { reason },
+            EngineError::InvalidRequest(invalid) => DoorError::InvalidRequest { reason: invalid.to_string() },
             EngineError::Internal { what } => DoorError::Internal { what },
             EngineError::Stopping => DoorError::Stopping,
         }

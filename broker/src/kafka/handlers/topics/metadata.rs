@@ -9,8 +9,8 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 use uuid::Uuid;
 
-use crate::engine::EngineError;
 use crate::engine::topics::DescribedTopic;
+use crate::engine::{EngineError, InvalidRequest};
 use crate::ids::{TopicId, TopicRef};
 use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
@@ -71,7 +71,7 @@ async fn one(call: &Call<'_>, asked: &MetadataRequestTopic, may_create: bool) ->
         _ if call.version >= BY_ID_SINCE && !asked.topic_id.is_nil() => TopicRef::Id(TopicId(asked.topic_id)),
         Some(name) => TopicRef::name(name),
         None => {
-            let error = EngineError::InvalidRequest { reason: "a topic without a name".into() };
+            let error = EngineError::from(InvalidRequest::NoTopicName);
             return failed(call, asked, &TopicRef::name(""), &error);
         }
     };
