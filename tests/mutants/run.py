@@ -1,6 +1,6 @@
 """Proves that the tests notice: breaks the broker in one place at a time and demands that a named test fails.
 
-    tests/mutants/run.py                 every mutant beside this file
+    tests/mutants/run.py                 every mutant in the folders beside this file
     tests/mutants/run.py NAME...         those whose name contains one of these
     tests/mutants/run.py --list          what they are, and who is to catch them
 
@@ -230,7 +230,7 @@ def main():
     arguments = parser.parse_args()
     # What is running is ended, and the copy is undone, also when the stage takes too long.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    mutants = [Mutant(path) for path in sorted(HERE.glob("*.mutant"))]
+    mutants = [Mutant(path) for path in sorted(HERE.rglob("*.mutant"))]
     if arguments.names:
         mutants = [mutant for mutant in mutants if any(name in mutant.name for name in arguments.names)]
     if arguments.list:
