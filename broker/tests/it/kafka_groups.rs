@@ -60,7 +60,7 @@ fn sync(joined: &JoinGroupResponse, assignments: Vec<SyncGroupRequestAssignment>
         .with_assignments(assignments)
 }
 
-fn beat(generation: i32, member: StrBytes) -> HeartbeatRequest {
+pub(crate) fn beat(generation: i32, member: StrBytes) -> HeartbeatRequest {
     HeartbeatRequest::default().with_group_id(group()).with_generation_id(generation).with_member_id(member)
 }
 

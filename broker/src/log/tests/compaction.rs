@@ -207,7 +207,7 @@ async fn rule_3_who_reads_an_old_segment_goes_on_reading_it() {
 /// Wherever the power goes, and again while the next start puts things in order: everything the model has is there.
 #[test]
 fn a_power_cut_at_any_step_of_compaction_loses_and_doubles_nothing() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     for stop in 0.. {
         let mut bench = Bench::new();
         let dir = bench.open();
@@ -276,7 +276,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
     #[test]
     fn the_last_of_each_key_survives_appends_passes_and_crashes_and_no_tombstone_goes_early(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut bench = Bench::new();
         let mut dir = bench.open();
         let mut partition = dir.create(ident("t"), compacted(1_000)).unwrap();

@@ -206,7 +206,7 @@ async fn a_topic_made_anew_begins_at_offset_0() {
 /// order, and the log opens without complaint.
 #[test]
 fn rule_3_a_power_cut_at_any_step_of_retention_removes_nothing_else() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     for whole_log in [false, true] {
         for stop in 0.. {
             let mut bench = Bench::new();

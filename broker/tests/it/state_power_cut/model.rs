@@ -277,7 +277,7 @@ impl Model {
                 assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
                 known.committed.extend(commit);
             }
-            Err(error) if unsure(&error) => known.perhaps.push(commit),
+            Err(error) if unsure(&error.clone().into()) => known.perhaps.push(commit),
             Err(_) => {}
         }
     }
