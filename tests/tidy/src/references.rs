@@ -207,7 +207,7 @@ fn defines(tree: &Tree, path: &str, item: &str) -> bool {
 #[must_use]
 pub fn settings(tree: &Tree) -> Vec<Finding> {
     let Some(reference) = tree.others.iter().find(|file| file.path == CONFIGURATION) else { return vec![] };
-    let known: BTreeSet<&str> = reference.text.lines().flat_map(|line| in_first_column(line)).collect();
+    let known: BTreeSet<&str> = reference.text.lines().flat_map(in_first_column).collect();
     let mut findings = Vec::new();
     for file in tree.others.iter().filter(|file| file.path.starts_with("docs/") && file.path.ends_with(".md")) {
         let mut inside = false;
