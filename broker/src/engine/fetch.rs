@@ -15,14 +15,8 @@ use crate::context::Context;
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TopicRef};
 use crate::limits::FETCH_LOOKS_AT_ONCE;
 use crate::log::{FileSlice, Located, LogError, Offsets, Partition, Patience};
-use crate::memory::Owner;
-use crate::refusals::RefusalClass;
 use crate::tasks;
 use crate::topics::TopicError;
-
-/// What a long poll holds while it waits: by itself, and for each of its partitions (its part, its outcome, its watch).
-const WAITING_BYTES: usize = 2 * 1024;
-const WAITING_PART_BYTES: usize = 200;
 
 /// A fetch over several partitions.
 #[derive(Debug)]
@@ -139,15 +133,6 @@ impl Engine {
         if first.failed || first.bytes >= request.min_bytes || max_wait.is_zero() || nothing_to_wait_for {
             return first.outcomes;
         }
-        // Whoever has its share of what waits is answered at once, with what there is.
-        let waiting = WAITING_BYTES + parts.len() * WAITING_PART_BYTES;
-        let _held = match self.memory.state().hold(Owner::of(ctx), waiting) {
-            Ok(held) => held,
-            Err(over) => {
-                self.refusals.note(RefusalClass::MemoryState, ctx, &over);
-                return first.outcomes;
-            }
-        };
         drop(first);
         // As Kafka: an answer of `max_bytes` is not waited beyond.
         self.await_bytes(&parts, request.min_bytes.min(request.max_bytes), max_wait).await;

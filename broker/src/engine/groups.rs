@@ -37,6 +37,9 @@ pub struct CommitPartition {
 /// The committed offset of one partition; `None` where nothing is committed.
 pub type Committed = (TopicPartition, Option<CommittedOffset>);
 
+/// The partitions of one topic that are asked for.
+type AskedPartitions = (Granted<Describe, TopicName>, Vec<PartitionId>);
+
 impl Engine {
     /// Joins the group of the permit; returns when its join phase has ended.
     ///
@@ -143,7 +146,7 @@ impl Engine {
     pub(crate) async fn committed_offsets(
         &self,
         group: &Granted<Describe, Group>,
-        topics: &[(Granted<Describe, TopicName>, Vec<PartitionId>)],
+        topics: &[AskedPartitions],
     ) -> Result<Vec<Committed>, GroupError> {
         self.groups.committed(group.resource().id(), Some(&targets(topics))).await
     }
@@ -157,7 +160,7 @@ impl Engine {
         &self,
         ctx: &Context,
         group: &Granted<Describe, Group>,
-        topics: Option<&[(Granted<Describe, TopicName>, Vec<PartitionId>)]>,
+        topics: Option<&[AskedPartitions]>,
     ) -> Result<Vec<(TopicPartition, StableOffset)>, GroupError> {
         let asked = topics.map(targets);
         let mut found = self.groups.stable_offsets(group.resource().id(), asked.as_deref()).await?;
@@ -201,8 +204,8 @@ fn class_of(error: &GroupError) -> Option<RefusalClass> {
     }
 }
 
-fn targets(topics: &[(Granted<Describe, TopicName>, Vec<PartitionId>)]) -> Vec<TopicPartition> {
-    let of_topic = |(topic, partitions): &(Granted<Describe, TopicName>, Vec<PartitionId>)| {
+fn targets(topics: &[AskedPartitions]) -> Vec<TopicPartition> {
+    let of_topic = |(topic, partitions): &AskedPartitions| {
         let topic = topic.resource().clone();
         partitions.iter().map(move |partition| TopicPartition { topic: topic.clone(), partition: *partition }).collect()
     };

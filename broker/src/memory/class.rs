@@ -23,8 +23,8 @@ impl Class {
 
     pub(super) fn of(bytes: usize) -> Class {
         match bytes {
-            0..=SMALL_BYTES_MAX => Class::Small,
-            ..=MIDDLE_BYTES_MAX => Class::Middle,
+            _ if bytes <= SMALL_BYTES_MAX => Class::Small,
+            _ if bytes <= MIDDLE_BYTES_MAX => Class::Middle,
             _ => Class::Large,
         }
     }

@@ -150,7 +150,11 @@ mod tests {
 
     async fn at_barrier(asked: &Arc<Asked>, which: impl FnOnce(&Asked) -> &Barrier + Send + 'static) {
         let asked = Arc::clone(asked);
-        tokio::task::spawn_blocking(move || drop(which(&asked).wait())).await.unwrap();
+        tokio::task::spawn_blocking(move || {
+            which(&asked).wait();
+        })
+        .await
+        .unwrap();
     }
 
     #[tokio::test]

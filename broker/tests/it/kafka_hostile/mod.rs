@@ -1,5 +1,7 @@
 //! Requests that no client should send: each ends its own connection, and the broker goes on for everybody else.
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -272,7 +274,7 @@ async fn half_sent_frames_that_fill_the_memory_stop_nobody_small_and_end_when_so
     let broker = small_broker().await;
     let mut client = broker.client().await;
     client.topic("t").await;
-    let _attack = half_sent(&broker, 40, 10 * MIB, MIB).await;
+    let _attack = half_sent(&broker, 20, 10 * MIB, MIB).await;
     let (small, middle) = (batch(&["small"]), batch(&[&"v".repeat(900_000)]));
     for batch in [small, middle] {
         let mut client = broker.client().await;
