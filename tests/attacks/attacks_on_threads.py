@@ -169,13 +169,13 @@ def large_produce_storm(scene):
     scene.together([send] * 12, 60)
 
 
-@attack("stands-still", "sabotage: the process is stopped for two seconds", sabotage="bystander's heartbeat at ")
+@attack("stands-still", "sabotage: the process is stopped for five seconds", sabotage="bystander's heartbeat at ")
 def stands_still(scene):
     import signal
 
     scene.hold(1)
     scene.broker.process.send_signal(signal.SIGSTOP)
-    time.sleep(2)
+    time.sleep(5)
     scene.broker.process.send_signal(signal.SIGCONT)
 
 

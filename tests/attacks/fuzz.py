@@ -94,6 +94,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=90)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--budget", type=int, default=64, help="in MiB")
+    parser.add_argument("--answer-seconds", type=float, default=1.0, help="how long an answer to the bystander may take")
     parser.add_argument("--round", help="one round of an earlier run: SEED/WORKER/NUMBER")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ports", help=argparse.SUPPRESS)
@@ -111,7 +112,7 @@ def main():
     scenarios = Scenarios("fuzz")
 
     def judge():
-        broken, notes = play(fuzz, arguments.budget, long=False)
+        broken, notes = play(fuzz, arguments.budget, False, arguments.answer_seconds)
         print(json.dumps(notes), flush=True)
         expect(not broken, "\n   ".join(["these promises were broken:", *broken]))
 

@@ -62,23 +62,24 @@ LEFT_OUT = {
 ATTACK_SECONDS_MAX = 900
 
 
-def play_here(name, budget_mb, long):
+def play_here(name, budget_mb, long, answer_seconds_max):
     """In a process of its own: one attack; the result is the last line of the output."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    broken, notes = play(ATTACKS[name], budget_mb, long)
+    broken, notes = play(ATTACKS[name], budget_mb, long, answer_seconds_max)
     print(json.dumps({"broken": broken, "notes": notes}), flush=True)
 
 
-def play_apart(name, budget_mb, long):
-    command = [sys.executable, os.path.abspath(__file__), "--here", "--budgets", str(budget_mb), *(["--long"] if long else []), name]
+def play_apart(name, budget_mb, long, answer_seconds_max):
+    command = [sys.executable, os.path.abspath(__file__), "--here", "--budgets", str(budget_mb), *(["--long"] if long else [])]
+    command += ["--answer-seconds", str(answer_seconds_max), name]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ATTACK_SECONDS_MAX, check=False)
     expect(done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def judge(attack, budget_mb, long):
-    result = play_apart(attack.name, budget_mb, long)
+def judge(attack, budget_mb, long, answer_seconds_max):
+    result = play_apart(attack.name, budget_mb, long, answer_seconds_max)
     broken = result["broken"]
     print(f"   {attack.name} at {budget_mb} MiB: {json.dumps(result['notes'])}", flush=True)
     if attack.sabotage:
@@ -92,6 +93,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--budgets", default=None, help="in MiB, separated by commas")
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--answer-seconds", type=float, default=1.0, help="how long an answer to the bystander may take")
     parser.add_argument("--jobs", type=int, default=None, help="attacks side by side")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
@@ -105,7 +107,7 @@ def main():
             print(f"{attack.name}: {attack.what}")
         return
     if arguments.here:
-        play_here(arguments.names[0], budgets[0], arguments.long)
+        play_here(arguments.names[0], budgets[0], arguments.long, arguments.answer_seconds)
         return
     names = arguments.names or [name for name in ATTACKS if name not in LEFT_OUT]
     if not arguments.names:
@@ -117,7 +119,7 @@ def main():
         for budget in budgets:
             for name in names:
                 attack = ATTACKS[name]
-                pool.submit(scenarios.run, f"{attack.what} ({name}, {budget} MiB)", lambda a=attack, b=budget: judge(a, b, arguments.long))
+                pool.submit(scenarios.run, f"{attack.what} ({name}, {budget} MiB)", lambda a=attack, b=budget: judge(a, b, arguments.long, arguments.answer_seconds))
     scenarios.finish()
 
 
