@@ -3,6 +3,7 @@
     tests/mutants/run.py                 every mutant in the folders beside this file
     tests/mutants/run.py NAME...         those whose name contains one of these
     tests/mutants/run.py --list          what they are, and who is to catch them
+    tests/mutants/run.py --check         only whether each still applies to the tree: quick, for every run
 
 A mutant is a text file: lines `key: value`, then blocks of a text and what stands in its place. A text has to occur
 exactly once beneath the folder of the last `in:`, so that a mutant follows its code when a file moves, and fails when
@@ -88,15 +89,32 @@ class Mutant:
         """The files as they were, or the reason why it does not apply."""
         before = {}
         for folder, old, new in self.blocks:
-            files = [file for file in sorted((tree / folder).rglob("*.rs")) if old in file.read_text()]
-            count = sum(file.read_text().count(old) for file in files)
-            if count != 1:
+            file, reason = place(tree, folder, old)
+            if reason:
                 undo(before)
-                return None, f"this occurs {count} times beneath {folder}, not once: {old.strip().splitlines()[0]}"
-            text = files[0].read_text()
-            before.setdefault(files[0], text)
-            files[0].write_text(text.replace(old, new))
+                return None, reason
+            text = file.read_text()
+            before.setdefault(file, text)
+            file.write_text(text.replace(old, new))
         return before, None
+
+    def stale(self, tree):
+        """Why it no longer applies, or names a test that is gone; nothing is written and nothing is built."""
+        for folder, old, _ in self.blocks:
+            yield place(tree, folder, old)[1]
+        sources = "".join(file.read_text() for file in (tree / "broker").rglob("*.rs"))
+        for name in (name for names in self.tests.values() for name in names):
+            if not re.search(rf"\bfn {re.escape(name.rpartition('::')[2])}\b", sources):
+                yield f"there is no test {name}"
+
+
+def place(tree, folder, text):
+    """The one file beneath the folder that has the text, or the reason why there is none."""
+    files = [file for file in sorted((tree / folder).rglob("*.rs")) if text in file.read_text()]
+    count = sum(file.read_text().count(text) for file in files)
+    if count != 1:
+        return None, f"this occurs {count} times beneath {folder}, not once: {text.strip().splitlines()[0]}"
+    return files[0], None
 
 
 def undo(before):
@@ -227,6 +245,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     # What is running is ended, and the copy is undone, also when the stage takes too long.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -240,6 +259,9 @@ def main():
         return
     if not mutants:
         sys.exit("there is no such mutant; --list shows them")
+    if arguments.check:
+        reasons = [f"{mutant.name}: {reason}" for mutant in mutants for reason in mutant.stale(ROOT) if reason]
+        sys.exit("\n".join(reasons) or None)
     cache = Path(os.environ.get("SLUICE_TESTS_CACHE") or Path.home() / ".cache" / "sluice-tests") / "mutants"
     tree = cache / "tree"
     tree.mkdir(parents=True, exist_ok=True)
