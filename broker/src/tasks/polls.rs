@@ -108,8 +108,10 @@ mod tests {
         };
         assert_eq!(counted(Arc::clone(&counts), twice).await, 7);
         let same = polls.of("kafka-port 10.0.0.1:9092");
-        assert_eq!((same.polls.get(), same.slow.get()), (2, 1));
-        assert!(same.longest_us.load(Ordering::Relaxed) > 5_000 && same.busy_us.get() > 5_000);
+        assert_eq!(same.polls.get(), 2);
+        // The first one is slow only where the machine is.
+        assert!((1..=2).contains(&same.slow.get()));
+        assert!(same.longest_us.load(Ordering::Relaxed) >= 5_000 && same.busy_us.get() >= 5_000);
         assert_eq!(polls.of("http-connection").polls.get(), 0);
     }
 }
