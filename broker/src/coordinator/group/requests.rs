@@ -174,6 +174,19 @@ pub enum GroupState {
     Dead,
 }
 
+impl GroupState {
+    /// Kafka's name of it, as clients and metrics see it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            GroupState::Empty => "Empty",
+            GroupState::PreparingRebalance => "PreparingRebalance",
+            GroupState::CompletingRebalance => "CompletingRebalance",
+            GroupState::Stable => "Stable",
+            GroupState::Dead => "Dead",
+        }
+    }
+}
+
 /// A group as DescribeGroups shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupDescription {

@@ -46,7 +46,7 @@ impl Groups {
             // A shard that is unloaded shows nothing; readiness names it.
             while let Ok((slice, next)) = shard.read(|groups| groups.slice(from.as_deref())) {
                 for (group, state) in slice {
-                    *shown.by_state.entry(name_of(state)).or_default() += 1;
+                    *shown.by_state.entry(state.name()).or_default() += 1;
                     if is_shown_by_name(&group.id) {
                         shown.named.push(group);
                     }
@@ -111,16 +111,6 @@ fn keep_first(groups: &mut Vec<ShownGroup>, max: usize) {
 /// A client chose the id.
 fn is_shown_by_name(id: &str) -> bool {
     id.len() <= SHOWN_ID_BYTES_MAX && !id.contains(char::is_control)
-}
-
-fn name_of(state: GroupState) -> &'static str {
-    match state {
-        GroupState::Empty => "Empty",
-        GroupState::PreparingRebalance => "PreparingRebalance",
-        GroupState::CompletingRebalance => "CompletingRebalance",
-        GroupState::Stable => "Stable",
-        GroupState::Dead => "Dead",
-    }
 }
 
 #[cfg(test)]

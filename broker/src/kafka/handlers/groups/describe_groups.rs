@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
-use super::list_groups::state_name;
 use crate::auth::Group;
 use crate::coordinator::group::{GroupDescription, GroupError, GroupState, MemberDescription};
 use crate::kafka::call::Call;
@@ -35,7 +34,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DescribeGroupsReq
 
 fn described(version: i16, group: GroupDescription) -> DescribedGroup {
     DescribedGroup::default()
-        .with_group_state(wire::text(state_name(&group.state)))
+        .with_group_state(wire::text(group.state.name()))
         .with_protocol_type(wire::text(group.protocol_type))
         .with_protocol_data(wire::text(group.protocol))
         .with_members(group.members.into_iter().map(|one| member(version, one)).collect())
@@ -52,7 +51,7 @@ fn member(version: i16, member: MemberDescription) -> DescribedGroupMember {
 }
 
 fn failed(version: i16, error: &GroupError) -> DescribedGroup {
-    let dead = DescribedGroup::default().with_group_state(wire::text(state_name(&GroupState::Dead)));
+    let dead = DescribedGroup::default().with_group_state(wire::text(GroupState::Dead.name()));
     match error {
         GroupError::NotFound { .. } if version < NOT_FOUND_SINCE => dead,
         _ => {

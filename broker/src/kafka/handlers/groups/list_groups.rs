@@ -25,26 +25,15 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: ListGroupsRequest
     };
     // The filters may have very many names; each group is compared with what is left of them.
     let states: Vec<GroupState> =
-        STATES.into_iter().filter(|state| among(&request.states_filter, state_name(state))).collect();
+        STATES.into_iter().filter(|state| among(&request.states_filter, state.name())).collect();
     let wanted_type = among(&request.types_filter, TYPE);
     let wanted = |group: &GroupListing| wanted_type && states.contains(&group.state);
     let groups = call.engine.list_groups(&call.ctx, wanted).await.into_iter().map(|group| {
         ListedGroup::default()
             .with_group_id(GroupId(wire::text(&*group.group)))
             .with_protocol_type(wire::text(group.protocol_type))
-            .with_group_state(StrBytes::from_static_str(state_name(&group.state)))
+            .with_group_state(StrBytes::from_static_str(group.state.name()))
             .with_group_type(StrBytes::from_static_str(TYPE))
     });
     ListGroupsResponse::default().with_groups(groups.collect())
-}
-
-/// Kafka's names (ClassicGroupState).
-pub(super) fn state_name(state: &GroupState) -> &'static str {
-    match state {
-        GroupState::Empty => "Empty",
-        GroupState::PreparingRebalance => "PreparingRebalance",
-        GroupState::CompletingRebalance => "CompletingRebalance",
-        GroupState::Stable => "Stable",
-        GroupState::Dead => "Dead",
-    }
 }
