@@ -133,12 +133,7 @@ fn a_new_folder_has_the_version_of_this_program_before_anything_else() {
 
 #[test]
 fn a_folder_without_a_version_gets_one_when_all_of_it_was_opened_and_not_before() {
-    let disk = FaultyDisk::new();
-    let dir = open_on(&disk).unwrap();
-    dir.create(ident("t"), config()).unwrap();
-    dir.close().unwrap();
-    disk.unlink(Path::new("/data/sluice-version")).unwrap();
-    let dir = open_on(&disk).unwrap();
+    let (disk, dir) = outdated();
     assert_eq!(version_on(&disk), None);
     dir.confirm_version().unwrap();
     assert_eq!(version_on(&disk.power_cut(1)).as_deref(), Some("1\n"));
