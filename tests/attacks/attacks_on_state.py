@@ -20,6 +20,11 @@ def share(items, lanes):
     return [items[start::lanes] for start in range(lanes)]
 
 
+def in_lanes(scene, items, lanes, work, seconds):
+    """Deals the items to so many threads; each calls `work(lane, its items)`."""
+    scene.together([lambda n=lane, i=dealt: work(n, i) for lane, dealt in enumerate(share(items, lanes))], seconds)
+
+
 def pipelined(scene, api, version, bodies, ahead=64):
     """Sends them all on one connection, and counts answers."""
     with scene.connect(timeout=30) as connection:
@@ -87,7 +92,7 @@ def promised_ids(scene):
         pipelined(scene, "JoinGroup", 5, (join_body(f"promised-{lane}-{number}") for number in groups))
 
     count = scene.size(40_000, 110_000)
-    scene.together([lambda n=lane, g=groups: ask(n, g) for lane, groups in enumerate(share(range(count), 8))], scene.size(60, 240))
+    in_lanes(scene, range(count), 8, ask, scene.size(60, 240))
 
 
 @attack("promised-ids-one-group", "ids are promised to very many members of one group")
@@ -107,7 +112,7 @@ def simple_commits(scene):
         pipelined(scene, "OffsetCommit", 7, (commit_body(f"simple-{lane}-{number}") for number in groups))
 
     count = scene.size(30_000, 110_000)
-    scene.together([lambda n=lane, g=groups: commit(n, g) for lane, groups in enumerate(share(range(count), 16))], scene.size(60, 300))
+    in_lanes(scene, range(count), 16, commit, scene.size(60, 300))
 
 
 @attack("simple-commits-long-ids", "commits of groups whose names have thirty kilobytes")
@@ -116,7 +121,7 @@ def simple_commits_long_ids(scene):
         pipelined(scene, "OffsetCommit", 7, (commit_body(f"{lane}-{number}-" + "g" * 30_000) for number in groups), 8)
 
     count = scene.size(6_000, 30_000)
-    scene.together([lambda n=lane, g=groups: commit(n, g) for lane, groups in enumerate(share(range(count), 8))], scene.size(60, 240))
+    in_lanes(scene, range(count), 8, commit, scene.size(60, 240))
 
 
 @attack("commit-metadata", "300,000 commits with metadata", prepare=lambda scene: scene.make_topic("wide", 1_000))

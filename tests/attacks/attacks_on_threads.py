@@ -63,6 +63,21 @@ def rolling_beside_others(scene):
     scene.together([lambda p=partition: roll(p) for partition in range(4)], 60)
 
 
+def storm(scene, frames, at_once, lasts, seconds_max):
+    """Each frame on a connection of its own, so many at once, again and again for `lasts` seconds; answers are counted."""
+    deadline = time.monotonic() + lasts
+
+    def ask(frame):
+        with scene.connect(timeout=20) as connection:
+            while time.monotonic() < deadline:
+                connection.socket.sendall(frame * at_once)
+                for _ in range(at_once):
+                    connection.receive_bytes()
+                    scene.notes["answers"] = scene.notes.get("answers", 0) + 1
+
+    scene.together([lambda f=frame: ask(f) for frame in frames], seconds_max)
+
+
 def touch_all(scene, topic, partitions):
     """One record into every partition, by one request."""
     one = batches_made.plain([b"v"])
@@ -123,32 +138,13 @@ def list_groups(scene):
     count = scene.size(400, 1_500)
     scene.together([lambda lane=lane: join(range(lane, count, 8)) for lane in range(8)], 60)
     asked = [schema().frame("ListGroups", 4, {}), schema().frame("DescribeGroups", 5, {"Groups": [f"listed-{n}" for n in range(count)]})]
-    deadline = time.monotonic() + scene.size(5, 20)
-
-    def ask(frame):
-        with scene.connect(timeout=20) as connection:
-            while time.monotonic() < deadline:
-                connection.socket.sendall(frame * 4)
-                for _ in range(4):
-                    connection.receive_bytes()
-                    scene.notes["answers"] = scene.notes.get("answers", 0) + 1
-
-    scene.together([lambda f=frame: ask(f) for frame in asked * 6], 60)
+    storm(scene, asked * 6, 4, scene.size(5, 20), 60)
 
 
 @attack("metadata-storm", "all topics, asked for by many connections at once", prepare=lambda scene: scene.make_topic("wide", 2_000))
 def metadata_storm(scene):
     frame = schema().frame("Metadata", 9, {"Topics": None})
-    deadline = time.monotonic() + scene.size(4, 20)
-
-    def ask():
-        with scene.connect(timeout=20) as connection:
-            while time.monotonic() < deadline:
-                connection.socket.sendall(frame * 8)
-                for _ in range(8):
-                    connection.receive_bytes()
-
-    scene.together([ask] * 12, 60)
+    storm(scene, [frame] * 12, 8, scene.size(4, 20), 60)
 
 
 @attack("large-produce-storm", "frames of full size, as fast as a dozen connections send them")
@@ -157,16 +153,7 @@ def large_produce_storm(scene):
     value = batches_made.plain([bytes(900_000)])
     parts = [{"Index": n, "Records": value} for n in range(scene.full_frame_bytes // 920_000)]
     frame = schema().frame("Produce", 9, {"Acks": -1, "TimeoutMs": 1_000, "TopicData": [{"Name": "stormed", "PartitionData": parts}]})
-    deadline = time.monotonic() + scene.size(4, 20)
-
-    def send():
-        with scene.connect(timeout=20) as connection:
-            while time.monotonic() < deadline:
-                connection.socket.sendall(frame)
-                connection.receive_bytes()
-                scene.notes["frames"] = scene.notes.get("frames", 0) + 1
-
-    scene.together([send] * 12, 60)
+    storm(scene, [frame] * 12, 1, scene.size(4, 20), 60)
 
 
 @attack("stands-still", "sabotage: the process is stopped for five seconds", sabotage="bystander's heartbeat at ")
@@ -210,13 +197,4 @@ def group_table_is_shared(scene):
         schema().frame("DescribeGroups", 5, {"Groups": ["busy"] * 100}),
         schema().frame("OffsetFetch", 7, {"GroupId": "busy", "Topics": None}),
     ]
-    deadline = time.monotonic() + scene.size(3, 20)
-
-    def ask(frame):
-        with scene.connect(timeout=20) as connection:
-            while time.monotonic() < deadline:
-                connection.socket.sendall(frame * 50)
-                for _ in range(50):
-                    connection.receive_bytes()
-
-    scene.together([lambda f=frame: ask(f) for frame in asked * 3], 40)
+    storm(scene, asked * 3, 50, scene.size(3, 20), 40)
