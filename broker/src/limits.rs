@@ -54,16 +54,32 @@ pub(crate) const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const FETCH_LOOKS_AT_ONCE: usize = 500;
 /// Bytes of a file that are sent at once: so long a connection keeps its thread.
 pub(crate) const SEND_STEP_BYTES: usize = 256 * 1024;
-/// Bytes of a compressed batch when it is opened. A larger one, which may be an attack, is an error.
+/// What is opened of one batch at most: time, since opening holds a window and one record.
 pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Batches that are opened or compressed at once for topics' rules and look-ups by time. Each may grow to the bound above.
+/// Memory of one decoder: a raw snappy block of `MESSAGE_BYTES_MAX` opens to 22 MiB at most, and the windows of zstd are 8 MiB
+/// up to level 19.
+pub(crate) const OPENING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// One record with the structs of its headers, where somebody holds it decoded (HTTP, delays); what is larger is told in its
+/// place. Sixteen times what a producer sends by default.
+pub(crate) const RECORD_OPENED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of a batch that is opened, so much is looked at at once.
+pub(crate) const RECORD_WINDOW_BYTES: usize = 64 * 1024;
+/// Batches up to here are read as a whole; larger ones stay in their file while they are opened.
+pub(crate) const BATCH_READ_BYTES_MAX: usize = 256 * 1024;
+/// What is larger, or compressed, is looked through and built on other threads than the network's.
+pub(crate) const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// A produced batch up to here is looked through where it arrives: about a millisecond at most.
+pub(crate) const CHECKED_INLINE_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+/// Batches that are opened, or compressed anew, at once, in each of the queues: produce, reads, look-ups by time.
 pub(crate) const BATCHES_OPENED_AT_ONCE: usize = 2;
+/// Bytes that a short opening may open (a few milliseconds). What has more to do begins again among the long ones.
+pub(crate) const SHORT_OPENING_BYTES: usize = 4 * 1024 * 1024;
+/// Openings that may wait in one queue; one more is refused.
+pub(crate) const OPENINGS_WAITING_MAX: usize = 1_000;
 /// Records of one batch that a refusal names, so that the answer is smaller than the refused batch.
 pub(crate) const REJECTED_RECORDS_TOLD_MAX: usize = 100;
 /// Records of one batch that are held as views at once. A view takes some 110 bytes, a record may take seven.
 pub(crate) const RECORDS_VIEWED_MAX: usize = 1_000_000;
-/// Headers of one record that are read, for the same reason. Kafka has no bound; a dozen is usual.
-pub const HEADERS_VIEWED_MAX: usize = 100_000;
 /// Kafka's `message.max.bytes`: a record batch with its 12 bytes of log overhead.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1_048_588;
 /// One record batch header with its first record's minimum, in bytes (record batch v2).
@@ -161,6 +177,11 @@ pub(crate) const OWN_HEADERS_BYTES_MAX: usize = 4_096;
 pub(crate) const DELAY_STEP_RECORDS_MAX: usize = 1_000;
 /// Bytes of one delay step.
 pub(crate) const DELAY_STEP_BYTES_MAX: usize = 1024 * 1024;
+/// One record of a delay topic, decoded: what is larger is a dead letter, and so it is whatever `memory_max_bytes` says, since
+/// a step is repeated word for word.
+pub(crate) const DELAY_RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The window of a decoder for delays: a raw snappy block of a batch of `MESSAGE_BYTES_MAX`.
+pub(crate) const DELAY_WINDOW_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Delay steps in memory at once, over all delay topics. More due records wait.
 pub(crate) const DELAY_STEPS_AT_ONCE: usize = 16;
 
@@ -173,5 +194,9 @@ const _: () = assert!(PRODUCER_IDLE_MS_MIN < PRODUCER_ID_EXPIRATION_MS);
 const _: () =
     assert!(PRODUCERS_PER_PARTITION_MIN < PRODUCERS_PER_PARTITION_MAX && PRODUCERS_PER_PARTITION_MAX < PRODUCERS_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(22 * MESSAGE_BYTES_MAX <= OPENING_BYTES_MAX);
+const _: () = assert!(RECORD_OPENED_BYTES_MAX <= DECOMPRESSED_BYTES_MAX);
+const _: () = assert!(22 * MESSAGE_BYTES_MAX <= DELAY_WINDOW_BYTES_MAX);
+const _: () = assert!(DELAY_RECORD_BYTES_MAX <= DELAY_STEPS_AT_ONCE * DELAY_STEP_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(FETCH_COPIED_BYTES_MAX < SEND_STEP_BYTES);

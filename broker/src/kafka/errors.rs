@@ -83,6 +83,8 @@ fn of_engine(error: &EngineError) -> Code {
         // No request of this port is conditional.
         EngineError::WrongEnd { .. } | EngineError::Internal { .. } => Code::UnknownServerError,
         // Clients refresh their metadata and try again, until the broker is back.
+        // Sent again by every client.
+        EngineError::Busy { .. } => Code::RequestTimedOut,
         EngineError::Stopping => Code::NotLeaderOrFollower,
     }
 }
@@ -148,6 +150,7 @@ fn of_record(error: &RecordError) -> Code {
     match error {
         // CORRUPT_MESSAGE is sent again by clients: right for a CRC, wrong for what cannot get better.
         RecordError::Corrupt { .. } => Code::CorruptMessage,
+        RecordError::Unread { .. } => Code::KafkaStorageError,
         RecordError::Magic { .. } | RecordError::Invalid { .. } | RecordError::Compression { .. } => {
             Code::InvalidRecord
         }

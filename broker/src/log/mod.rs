@@ -4,7 +4,7 @@
 //! ```text
 //! write/     append ─ producers (KIP-98) ─ epochs ─ segment ─ io ── page cache
 //! sync/      queue ─ flusher: commit decides, io syncs ─ HW ─ durability answers;   registry, checkpoint: on disk
-//! read/      spans ─ locate, batches, find_time ─ below HW ─ scan ─ io;     watch wakes long polls
+//! read/      spans ─ locate, batches, open_batch, find_time ─ below HW ─ scan ─ io;     watch wakes long polls
 //! index/     offset and time index of a segment; sealed ones are read in their files
 //! recovery/  log_dir ─ open ─ quick or walk ─ a partition
 //! upkeep/    passes: retention decides, log_start moves; compaction decides, rewrite writes, swap replaces; unlinker
@@ -39,9 +39,11 @@ pub use error::{AppendError, ConditionalAppendError, LogError, Offline, ReplayFa
 pub use ident::PartitionIdent;
 pub use partition::Partition;
 pub use positions::Offsets;
+pub(crate) use read::find_time::LookUpEnd;
 pub use read::find_time::TimedOffset;
 pub use read::locate::{FileSlice, Located, Patience};
 pub(crate) use read::look::{Look, Place};
+pub(crate) use read::open_batch::NotOpened;
 pub(crate) use read::watch::Moved;
 pub use read::watch::WatchGuard;
 pub use recovery::log_dir::{LogDir, LogDirSettings};

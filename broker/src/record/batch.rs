@@ -4,13 +4,16 @@
 
 use bytes::{Buf, Bytes};
 
-use super::compression::{Compression, Levels};
+use super::compression::{Closer, Compression, Levels, closing_bytes};
+use super::decoder::Input;
 use super::error::{RecordError, corrupt};
 use super::header::{
     ATTRIBUTES_AT, BatchHeader, CODEC_MASK, CRC_AT, LEADER_EPOCH_AT, LENGTH_AT, LOG_APPEND_TIME_BIT,
     LOG_OVERHEAD_BYTES, MAX_TIMESTAMP_AT, TimestampType,
 };
-use super::records::{self, RecordIter, RecordView};
+use super::parse;
+use super::records::{RecordIter, RecordView, Walk};
+use super::stream::{Bounds, Means, Shape, Stop, Unopened};
 use crate::ids::{LeaderEpoch, Offset, TimestampMs};
 use crate::limits::{BATCH_HEADER_BYTES, RECORDS_VIEWED_MAX};
 
@@ -47,17 +50,32 @@ impl ProducedBatch {
     /// # Errors
     /// `Compression` or `Invalid`.
     pub fn check_records(&self) -> Result<(), RecordError> {
-        self.walk(&self.open_body()?).map(drop)
+        Means::unlimited(|means| self.walk(means, |_, _| {})).map(drop).map_err(Stop::into_record)
     }
 
-    /// The records, decompressed within bounds.
-    pub(super) fn open_body(&self) -> Result<Bytes, RecordError> {
-        self.header.compression.open(&self.bytes.slice(BATCH_HEADER_BYTES..))
-    }
-
-    /// Their largest timestamp, and that they are what the header says.
-    pub(super) fn walk(&self, body: &Bytes) -> Result<TimestampMs, RecordError> {
-        walk_produced(&self.header, body)
+    /// Shows every record: that they are what the header says, their largest timestamp, and the bytes that they open to.
+    pub(super) fn walk(
+        &self,
+        means: &mut Means<'_>,
+        mut see: impl FnMut(i32, &Shape),
+    ) -> Result<(TimestampMs, usize), Stop> {
+        let header = &self.header;
+        let mut walk = Walk::open(Unopened::here(header, &self.bytes), Bounds::default())?;
+        let (mut max_timestamp, mut opened) = (i64::MIN, 0);
+        for index in 0..header.record_count {
+            let Some(record) = walk.next(means, invalid)? else { break };
+            if record.offset_delta != index {
+                return Err(invalid(format!("record {index} has offset delta {}", record.offset_delta)).into());
+            }
+            max_timestamp = max_timestamp.max(header.base_timestamp.0.saturating_add(record.timestamp_delta));
+            opened += record.size;
+            see(index, &record);
+        }
+        if walk.more_follows(means)? {
+            let count = header.record_count;
+            return Err(invalid(format!("bytes follow the {count} records that it counts")).into());
+        }
+        Ok((TimestampMs(max_timestamp), opened))
     }
 
     /// The records were seen to have this one.
@@ -67,21 +85,26 @@ impl ProducedBatch {
         self
     }
 
-    /// The same records, `body` when opened, in another compression: length, attributes, max timestamp and CRC are new,
-    /// everything else is as the producer said.
+    /// The same records, which open to `opened` bytes, in another compression: length, attributes, max timestamp and CRC are
+    /// new, everything else is as the producer said. Ends where more than `size_max` bytes would be stored.
     pub(super) fn recompressed(
         &self,
-        body: &[u8],
+        opened: usize,
         compression: Compression,
-        levels: Levels,
-    ) -> Result<ProducedBatch, RecordError> {
-        let closed = compression.close_at(body, levels)?;
-        let size = BATCH_HEADER_BYTES + closed.len();
-        let length = i32::try_from(size - LOG_OVERHEAD_BYTES)
-            .map_err(|_| RecordError::TooLarge { size, limit: i32::MAX as usize })?;
-        let mut batch = Vec::with_capacity(size);
-        batch.extend_from_slice(&self.bytes[..BATCH_HEADER_BYTES]);
-        batch.extend_from_slice(&closed);
+        (levels, size_max): (Levels, usize),
+        means: &mut Means<'_>,
+    ) -> Result<ProducedBatch, Stop> {
+        let takes = closing_bytes(compression, levels, opened).saturating_add(opened.min(size_max));
+        if !(means.admit)(takes) {
+            return Err(Stop::NoMemory(takes));
+        }
+        let head = self.bytes[..BATCH_HEADER_BYTES].to_vec();
+        let mut closer = Closer::new(compression, levels, Some(opened), (head, size_max))?;
+        let (_, mut stream) = Unopened::here(&self.header, &self.bytes).open(Bounds::default())?;
+        stream.each_piece(opened, means, |piece| Ok(closer.write(piece)?))?;
+        let mut batch = closer.finish()?;
+        let length = i32::try_from(batch.len() - LOG_OVERHEAD_BYTES)
+            .map_err(|_| RecordError::TooLarge { size: batch.len(), limit: i32::MAX as usize })?;
         let attributes = u16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]);
         let attributes = (attributes & !CODEC_MASK) | compression.bits();
         batch[LENGTH_AT..][..4].copy_from_slice(&length.to_be_bytes());
@@ -89,7 +112,7 @@ impl ProducedBatch {
         batch[MAX_TIMESTAMP_AT..][..8].copy_from_slice(&self.header.max_timestamp.0.to_be_bytes());
         let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
         batch[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
-        ProducedBatch::built(batch.into())
+        Ok(ProducedBatch::built(batch.into())?)
     }
 
     /// Opens the records and yields them one by one, with the offsets that the producer gave them (from 0).
@@ -169,6 +192,12 @@ impl StoredBatch {
     }
 }
 
+impl From<&StoredBatch> for Unopened {
+    fn from(batch: &StoredBatch) -> Unopened {
+        Unopened::here(batch.header(), batch.bytes())
+    }
+}
+
 /// Exactly one batch in `bytes`; header, CRC, size, count; uncompressed records are walked once (record count, lengths,
 /// offset deltas), compressed ones are not opened. `size_max` is the topic's `max.message.bytes`.
 ///
@@ -207,11 +236,42 @@ pub fn check_stored(bytes: Bytes) -> Result<StoredBatch, RecordError> {
     }
     let bytes = bytes.slice(..header.size);
     check_crc(&header, &bytes)?;
+    check_count(&header)?;
+    Ok(StoredBatch { header, bytes })
+}
+
+/// As `check_stored`, for a batch that stays where it is: `read` returns its bytes behind the header, and is called once for
+/// the checksum and once for the records.
+///
+/// # Errors
+/// As `check_stored`; those of `read`.
+pub(crate) fn check_stored_in<E: From<RecordError> + From<std::io::Error>>(
+    head: &[u8; BATCH_HEADER_BYTES],
+    mut read: impl FnMut() -> Result<Input, E>,
+) -> Result<Unopened, E> {
+    let header = BatchHeader::parse(head)?;
+    let mut input = read()?;
+    let mut found = crc32c::crc32c(&head[ATTRIBUTES_AT..]);
+    loop {
+        let piece = input.fill_buf()?;
+        if piece.is_empty() {
+            break;
+        }
+        found = crc32c::crc32c_append(found, piece);
+        let count = piece.len();
+        input.consume(count);
+    }
+    check_found_crc(&header, found)?;
+    check_count(&header)?;
+    Ok(Unopened::elsewhere(header, read()?))
+}
+
+fn check_count(header: &BatchHeader) -> Result<(), RecordError> {
     if !(0..=i64::from(header.last_offset_delta) + 1).contains(&i64::from(header.record_count)) {
         let (count, delta) = (header.record_count, header.last_offset_delta);
         return Err(corrupt(format!("it counts {count} records with last offset delta {delta}")));
     }
-    Ok(StoredBatch { header, bytes })
+    Ok(())
 }
 
 /// Opens a batch (bounded decompression) and returns its records in order. Control batches give their control records as
@@ -257,7 +317,7 @@ fn walk_produced(header: &BatchHeader, body: &[u8]) -> Result<TimestampMs, Recor
     let mut at = 0;
     let mut max_timestamp = i64::MIN;
     for index in 0..header.record_count {
-        let record = records::parse(body, at).map_err(|bad| invalid(format!("record {index}: {bad}")))?;
+        let record = parse::parse(body, at).map_err(|bad| invalid(format!("record {index}: {bad}")))?;
         if record.offset_delta != index {
             return Err(invalid(format!("record {index} has offset delta {}", record.offset_delta)));
         }
@@ -272,7 +332,10 @@ fn walk_produced(header: &BatchHeader, body: &[u8]) -> Result<TimestampMs, Recor
 }
 
 fn check_crc(header: &BatchHeader, bytes: &[u8]) -> Result<(), RecordError> {
-    let found = crc32c::crc32c(&bytes[ATTRIBUTES_AT..]);
+    check_found_crc(header, crc32c::crc32c(&bytes[ATTRIBUTES_AT..]))
+}
+
+fn check_found_crc(header: &BatchHeader, found: u32) -> Result<(), RecordError> {
     if found == header.crc {
         return Ok(());
     }

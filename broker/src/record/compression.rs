@@ -1,23 +1,23 @@
-//! Kafka's four codecs. Opening is bounded by `limits::DECOMPRESSED_BYTES_MAX`: a bomb gets an error, not memory, and no
-//! length that compressed bytes claim is allocated before it is bounded by what they could hold.
+//! Kafka's four codecs, and how records are compressed: streamed, and never to more than a bound. Opening is `decoder.rs`'s.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::BufMut;
 
 use super::error::RecordError;
-use crate::limits::DECOMPRESSED_BYTES_MAX;
 
 /// What begins the framing of xerial's snappy-java, which Kafka's Java clients write.
-const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
+pub(super) const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 /// Magic, version, lowest compatible version.
-const XERIAL_HEADER_BYTES: usize = 16;
+pub(super) const XERIAL_HEADER_BYTES: usize = 16;
 /// What snappy-java puts in one block.
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
-/// Three bytes of a copy can stand for 64: no snappy block grows more than this.
-const SNAPPY_GROWTH_MAX: usize = 22;
-/// Memory is asked for in steps from this size on.
-const FIRST_STEP_BYTES: usize = 16 * 1024;
+/// Above so many bytes a high zstd level takes hundreds of megabytes of tables, and hardly makes them smaller.
+const HIGH_LEVEL_BYTES_MAX: usize = 1024 * 1024;
+/// The highest level above that.
+const ZSTD_LARGE_LEVEL_MAX: i32 = 9;
+/// Tables of zstd at those levels.
+const CLOSING_BYTES: usize = 32 * 1024 * 1024;
 
 /// How the records of a batch are compressed (its attribute bits 0 to 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,48 +81,137 @@ impl Compression {
         }
     }
 
-    /// Decompresses; without a codec the bytes themselves, not copied.
-    pub(super) fn open(self, bytes: &Bytes) -> Result<Bytes, RecordError> {
-        self.open_within(bytes, DECOMPRESSED_BYTES_MAX)
+    /// Compresses with each codec's default level.
+    #[cfg(test)]
+    pub(super) fn close(self, bytes: &[u8]) -> Result<Vec<u8>, RecordError> {
+        let mut closer = Closer::new(self, Levels::default(), Some(bytes.len()), (Vec::new(), usize::MAX))?;
+        closer.write(bytes)?;
+        closer.finish()
     }
+}
 
-    fn open_within(self, bytes: &Bytes, limit: usize) -> Result<Bytes, RecordError> {
-        let opened = match self {
-            Compression::None => return Ok(bytes.clone()),
-            Compression::Gzip => read_bounded(flate2::read::MultiGzDecoder::new(&bytes[..]), limit),
-            Compression::Snappy => open_snappy(bytes, limit),
-            Compression::Lz4 => read_bounded(lz4_flex::frame::FrameDecoder::new(&bytes[..]), limit),
+/// Memory that compressing so many bytes takes beside what comes out. What the libraries allocate, rounded up.
+pub(crate) fn closing_bytes(compression: Compression, levels: Levels, size: usize) -> usize {
+    match compression {
+        Compression::None => 0,
+        Compression::Gzip | Compression::Snappy => 512 * 1024,
+        // Two blocks of the size that the first write chooses.
+        Compression::Lz4 => (2 * size).clamp(256 * 1024, 8 * 1024 * 1024),
+        // Tables, blocks, and a window that is no larger than what there is.
+        Compression::Zstd if levels.zstd <= Levels::default().zstd => 1536 * 1024 + size.min(2 * 1024 * 1024),
+        // Larger tables, which the library shortens for few bytes.
+        Compression::Zstd => size.saturating_mul(32).saturating_add(1024 * 1024).min(CLOSING_BYTES),
+    }
+}
+
+/// Records that are being compressed. Ends with an error where more than a limit comes out.
+pub(super) struct Closer {
+    codec: Closing,
+    size_max: usize,
+}
+
+enum Closing {
+    Plain(Vec<u8>),
+    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Snappy { out: Vec<u8>, block: Vec<u8>, encoder: snap::raw::Encoder },
+    // Independent blocks, which Kafka's Java reader insists on, are this encoder's default.
+    Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+}
+
+impl Closer {
+    /// For exactly `size` bytes, where that is known; lz4 and snappy have one level each. What comes out stands behind what is
+    /// in `out`, and is never more than `size_max` bytes with it.
+    pub(super) fn new(
+        compression: Compression,
+        levels: Levels,
+        size: Option<usize>,
+        (mut out, size_max): (Vec<u8>, usize),
+    ) -> Result<Closer, RecordError> {
+        let codec = match compression {
+            Compression::None => Closing::Plain(out),
+            Compression::Gzip => Closing::Gzip(flate2::write::GzEncoder::new(out, gzip_level(levels.gzip))),
+            Compression::Snappy => {
+                out.extend_from_slice(XERIAL_MAGIC);
+                out.put_u32(1);
+                out.put_u32(1);
+                Closing::Snappy { out, block: Vec::new(), encoder: snap::raw::Encoder::new() }
+            }
+            Compression::Lz4 => Closing::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(out))),
             Compression::Zstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(&bytes[..]).map_err(failed)?;
-                read_bounded(decoder, limit)
+                let high = size.is_none_or(|size| size > HIGH_LEVEL_BYTES_MAX);
+                let level = if high { levels.zstd.min(ZSTD_LARGE_LEVEL_MAX) } else { levels.zstd };
+                let mut encoder = zstd::stream::write::Encoder::new(out, level).map_err(failed)?;
+                // The tables are made for this size.
+                encoder.set_pledged_src_size(size.map(|size| size as u64)).map_err(failed)?;
+                Closing::Zstd(encoder)
             }
         };
-        opened.map(Bytes::from)
+        Ok(Closer { codec, size_max })
     }
 
-    /// Compresses, in the form that every Kafka client reads, with each codec's default level.
-    pub(super) fn close(self, bytes: &[u8]) -> Result<Vec<u8>, RecordError> {
-        self.close_at(bytes, Levels::default())
+    /// The next bytes.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
+        let written = match &mut self.codec {
+            Closing::Plain(out) => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
+            Closing::Gzip(encoder) => encoder.write_all(bytes),
+            Closing::Lz4(encoder) => encoder.write_all(bytes),
+            Closing::Zstd(encoder) => encoder.write_all(bytes),
+            Closing::Snappy { out, block, encoder } => {
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at(rest.len().min(XERIAL_BLOCK_BYTES - block.len()));
+                    block.extend_from_slice(now);
+                    rest = later;
+                    if block.len() == XERIAL_BLOCK_BYTES {
+                        close_snappy_block(out, block, encoder)?;
+                    }
+                }
+                Ok(())
+            }
+        };
+        written.map_err(failed)?;
+        self.within(self.so_far())
     }
 
-    /// The same with these levels; lz4 and snappy have one each.
-    pub(super) fn close_at(self, bytes: &[u8], levels: Levels) -> Result<Vec<u8>, RecordError> {
-        match self {
-            Compression::None => Ok(bytes.to_vec()),
-            Compression::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), gzip_level(levels.gzip));
-                encoder.write_all(bytes).map_err(failed)?;
-                encoder.finish().map_err(failed)
+    /// All that came out.
+    pub(super) fn finish(self) -> Result<Vec<u8>, RecordError> {
+        let size_max = self.size_max;
+        let out = match self.codec {
+            Closing::Plain(out) => out,
+            Closing::Gzip(encoder) => encoder.finish().map_err(failed)?,
+            Closing::Lz4(encoder) => encoder.finish().map_err(failed)?,
+            Closing::Zstd(encoder) => encoder.finish().map_err(failed)?,
+            Closing::Snappy { mut out, mut block, mut encoder } => {
+                if !block.is_empty() {
+                    close_snappy_block(&mut out, &mut block, &mut encoder)?;
+                }
+                out
             }
-            Compression::Snappy => close_snappy(bytes),
-            Compression::Lz4 => {
-                // Independent blocks, which Kafka's Java reader insists on, are this encoder's default.
-                let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-                encoder.write_all(bytes).map_err(failed)?;
-                encoder.finish().map_err(failed)
-            }
-            Compression::Zstd => zstd::stream::encode_all(bytes, levels.zstd).map_err(failed),
+        };
+        if out.len() > size_max {
+            return Err(RecordError::TooLarge { size: out.len(), limit: size_max });
         }
+        Ok(out)
+    }
+
+    fn so_far(&self) -> usize {
+        match &self.codec {
+            Closing::Plain(out) | Closing::Snappy { out, .. } => out.len(),
+            Closing::Gzip(encoder) => encoder.get_ref().len(),
+            Closing::Lz4(encoder) => encoder.get_ref().len(),
+            Closing::Zstd(encoder) => encoder.get_ref().len(),
+        }
+    }
+
+    fn within(&self, size: usize) -> Result<(), RecordError> {
+        if size > self.size_max {
+            return Err(RecordError::TooLarge { size, limit: self.size_max });
+        }
+        Ok(())
     }
 }
 
@@ -130,99 +219,33 @@ fn gzip_level(level: i32) -> flate2::Compression {
     u32::try_from(level).map_or_else(|_| flate2::Compression::default(), flate2::Compression::new)
 }
 
-/// Reads to the end, or fails one byte after `limit`. Memory grows with what has been read, by doubling, never past the limit.
-fn read_bounded(mut reader: impl Read, limit: usize) -> Result<Vec<u8>, RecordError> {
-    let mut out: Vec<u8> = Vec::new();
-    let mut filled = 0;
-    loop {
-        if filled == out.len() {
-            if filled > limit {
-                return Err(too_much(limit));
-            }
-            let grown = (filled * 2).clamp(FIRST_STEP_BYTES, limit.saturating_add(1).max(FIRST_STEP_BYTES));
-            out.reserve_exact(grown - filled);
-            out.resize(grown, 0);
-        }
-        match reader.read(&mut out[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    if filled > limit {
-        return Err(too_much(limit));
-    }
-    out.truncate(filled);
-    Ok(out)
-}
-
-fn open_snappy(bytes: &[u8], limit: usize) -> Result<Vec<u8>, RecordError> {
-    let mut out = Vec::new();
-    if !bytes.starts_with(XERIAL_MAGIC) {
-        open_snappy_block(bytes, &mut out, limit)?;
-        return Ok(out);
-    }
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        // Frames may follow one another, as snappy-java's reader allows.
-        if rest.starts_with(XERIAL_MAGIC) {
-            rest = rest.get(XERIAL_HEADER_BYTES..).ok_or_else(|| failed("the snappy header is cut short"))?;
-            continue;
-        }
-        if rest.len() < 4 {
-            return Err(failed("a snappy block's length is cut short"));
-        }
-        let length = rest.get_u32() as usize;
-        let block = rest.get(..length).ok_or_else(|| failed("a snappy block is cut short"))?;
-        open_snappy_block(block, &mut out, limit)?;
-        rest = &rest[length..];
-    }
-    Ok(out)
-}
-
-/// Appends one raw block.
-fn open_snappy_block(block: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), RecordError> {
-    let claimed = snap::raw::decompress_len(block).map_err(failed)?;
-    if claimed > block.len().saturating_mul(SNAPPY_GROWTH_MAX) {
-        return Err(failed(format!("a snappy block of {} bytes claims to hold {claimed}", block.len())));
-    }
-    let start = out.len();
-    if claimed > limit.saturating_sub(start) {
-        return Err(too_much(limit));
-    }
-    out.resize(start + claimed, 0);
-    let written = snap::raw::Decoder::new().decompress(block, &mut out[start..]).map_err(failed)?;
-    out.truncate(start + written);
+fn close_snappy_block(
+    out: &mut Vec<u8>,
+    block: &mut Vec<u8>,
+    encoder: &mut snap::raw::Encoder,
+) -> Result<(), RecordError> {
+    let packed = encoder.compress_vec(block).map_err(failed)?;
+    // A block of 32 KiB stays far below 4 GiB.
+    out.put_u32(packed.len() as u32);
+    out.extend_from_slice(&packed);
+    block.clear();
     Ok(())
 }
 
-fn close_snappy(bytes: &[u8]) -> Result<Vec<u8>, RecordError> {
-    let mut out = Vec::new();
-    out.extend_from_slice(XERIAL_MAGIC);
-    out.put_u32(1);
-    out.put_u32(1);
-    let mut encoder = snap::raw::Encoder::new();
-    for block in bytes.chunks(XERIAL_BLOCK_BYTES) {
-        let packed = encoder.compress_vec(block).map_err(failed)?;
-        // A block of 32 KiB stays far below 4 GiB.
-        out.put_u32(packed.len() as u32);
-        out.extend_from_slice(&packed);
-    }
-    Ok(out)
-}
-
-fn failed(reason: impl ToString) -> RecordError {
+pub(super) fn failed(reason: impl ToString) -> RecordError {
     RecordError::Compression { reason: reason.to_string() }
 }
 
-fn too_much(limit: usize) -> RecordError {
+pub(super) fn too_much(limit: usize) -> RecordError {
     failed(format!("they grow beyond {limit} bytes"))
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::record::decoder::{Decoder, read_bounded};
 
     const CODECS: [Compression; 4] = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
@@ -254,21 +277,39 @@ mod tests {
     #[test]
     fn memory_for_reading_never_passes_the_limit() {
         struct Endless;
-        impl Read for Endless {
+        impl std::io::Read for Endless {
             fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
                 assert!(into.len() <= 1 << 20);
                 Ok(into.len())
             }
         }
-        assert_eq!(read_bounded(Endless, 1 << 20), Err(too_much(1 << 20)));
+        impl std::io::BufRead for Endless {
+            fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+                Ok(&[0; 9])
+            }
+            fn consume(&mut self, _: usize) {}
+        }
+        let endless = Decoder::new(Compression::None, Box::new(Endless), 5).unwrap();
+        assert_eq!(read_bounded(endless, 1 << 20), Err(too_much(1 << 20)));
+    }
+
+    #[test]
+    fn what_is_compressed_ends_with_an_error_where_too_much_comes_out() {
+        let noise: Vec<u8> = (0..500_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        for codec in [CODECS.as_slice(), &[Compression::None]].concat() {
+            let mut closer = Closer::new(codec, Levels::default(), Some(noise.len()), (Vec::new(), 100_000)).unwrap();
+            let written = noise.chunks(50_000).try_for_each(|piece| closer.write(piece));
+            let refused = written.and_then(|()| closer.finish().map(drop));
+            assert!(matches!(refused, Err(RecordError::TooLarge { limit: 100_000, .. })), "{codec:?} {refused:?}");
+        }
     }
 
     #[test]
     fn snappy_is_read_raw_and_framed() {
         let raw = snap::raw::Encoder::new().compress_vec(b"raw as librdkafka writes it").unwrap();
         assert_eq!(Compression::Snappy.open(&raw.into()).unwrap(), "raw as librdkafka writes it");
-        let mut twice = close_snappy(b"one ").unwrap();
-        twice.extend(close_snappy(b"two").unwrap());
+        let mut twice = Compression::Snappy.close(b"one ").unwrap();
+        twice.extend(Compression::Snappy.close(b"two").unwrap());
         assert_eq!(Compression::Snappy.open(&twice.into()).unwrap(), "one two");
     }
 
@@ -277,7 +318,7 @@ mod tests {
         // A varint of 2^31 and nothing behind it.
         let raw = Bytes::from_static(&[0x80, 0x80, 0x80, 0x80, 0x08, 0x00]);
         assert!(matches!(Compression::Snappy.open(&raw), Err(RecordError::Compression { .. })));
-        let mut framed = close_snappy(b"").unwrap();
+        let mut framed = Compression::Snappy.close(b"").unwrap();
         framed.put_u32(u32::MAX);
         assert!(matches!(Compression::Snappy.open(&framed.into()), Err(RecordError::Compression { .. })));
     }

@@ -62,12 +62,39 @@ pub enum RecordError {
         /// Their places in the batch, from 0, in order; at most `limits::REJECTED_RECORDS_TOLD_MAX`.
         records: Vec<i32>,
     },
+    /// The disk failed while the records were read.
+    #[error("the record batch cannot be read: {reason}")]
+    Unread {
+        /// The system's answer.
+        reason: String,
+    },
     /// It cannot be decompressed, or grows beyond `limits::DECOMPRESSED_BYTES_MAX`.
     #[error("the compressed records cannot be opened: {reason}")]
     Compression {
         /// What was found.
         reason: String,
     },
+}
+
+/// The disk's failure inside of what looks like a decoder's.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct ReadFailed(std::io::Error);
+
+impl ReadFailed {
+    /// For whoever hands bytes of a file to a decoder, which passes errors on as they are.
+    pub(crate) fn wrap(error: std::io::Error) -> std::io::Error {
+        std::io::Error::other(ReadFailed(error))
+    }
+}
+
+/// What reading compressed bytes failed with: a decoder's verdict, or the disk.
+pub(super) fn not_opened(error: std::io::Error) -> RecordError {
+    let reason = error.to_string();
+    if error.get_ref().is_some_and(|inner| inner.is::<ReadFailed>()) {
+        return RecordError::Unread { reason };
+    }
+    RecordError::Compression { reason }
 }
 
 /// Bytes that are no batch.

@@ -6,17 +6,21 @@
 use bytes::Bytes;
 
 use super::batch::StoredBatch;
-use super::error::RecordError;
+use super::compression::{Closer, Levels};
+use super::error::{RecordError, corrupt};
 use super::header::{
     ATTRIBUTES_AT, CODEC_MASK, CRC_AT, DELETE_HORIZON_BIT, LENGTH_AT, MAX_TIMESTAMP_AT, TimestampType,
 };
-use super::records;
+use super::records::Walk;
+use super::stream::{Bounds, Fault, Means, Shape, Stop, Unopened};
 use crate::ids::{Offset, TimestampMs};
 use crate::limits::BATCH_HEADER_BYTES;
 use crate::varint;
 
 const BASE_TIMESTAMP_AT: usize = 27;
 const COUNT_AT: usize = 57;
+/// The longest varint of 64 bits.
+const TIMESTAMP_BYTES_MAX: usize = 10;
 /// Base timestamp of a batch without records (Kafka's `NO_TIMESTAMP`).
 const NO_TIMESTAMP: i64 = -1;
 
@@ -42,16 +46,28 @@ pub enum Filtered {
     Nothing,
 }
 
+/// What is known of a batch once its records have been asked for.
+struct Kept {
+    /// One bit a record.
+    bits: Vec<u8>,
+    count: i32,
+    /// Bytes of what is kept.
+    bytes: usize,
+    tombstones: bool,
+    newest: i64,
+}
+
 impl StoredBatch {
     /// Shows every record's key, in order. What the bytes hold beyond that is not looked at.
     ///
     /// # Errors
     /// `Compression` or `Corrupt` when the records cannot be opened.
     pub fn keys(&self, mut see: impl FnMut(Keyed<'_>)) -> Result<(), RecordError> {
-        self.walk(|keyed, _, _| see(keyed)).map(drop)
+        self.each_key(|keyed, _, _| see(keyed))
     }
 
-    /// Keeps what `keep` says. Tombstones that are kept in a batch without a delete horizon get this one.
+    /// Keeps what `keep` says. Tombstones that are kept in a batch without a delete horizon get this one. Opens the records
+    /// twice, to decide and to copy: neither holds them.
     ///
     /// # Errors
     /// As `keys`; `Compression` also when what is left cannot be compressed again.
@@ -61,35 +77,66 @@ impl StoredBatch {
         mut keep: impl FnMut(Keyed<'_>) -> bool,
     ) -> Result<Filtered, RecordError> {
         let header = self.header();
-        let mut kept = Vec::new();
-        let (mut count, mut tombstones) = (0i32, false);
-        let mut newest = i64::MIN;
-        let body = self.walk(|keyed, at, time| {
-            if keep(keyed) {
-                count += 1;
-                tombstones |= keyed.tombstone;
-                newest = newest.max(time);
-                kept.push(at);
+        let mut kept = Kept { bits: Vec::new(), count: 0, bytes: 0, tombstones: false, newest: i64::MIN };
+        let mut index = 0;
+        self.each_key(|keyed, shape, time| {
+            if index % 8 == 0 {
+                kept.bits.push(0);
             }
+            if keep(keyed) {
+                kept.bits[index / 8] |= 1 << (index % 8);
+                kept.count += 1;
+                kept.bytes += shape.size;
+                kept.tombstones |= keyed.tombstone;
+                kept.newest = kept.newest.max(time);
+            }
+            index += 1;
         })?;
-        let new_horizon = (tombstones && !header.delete_horizon).then_some(horizon.0);
-        if count == header.record_count && new_horizon.is_none() {
-            return Ok(if count == 0 { Filtered::Nothing } else { Filtered::Same });
+        let new_horizon = (kept.tombstones && !header.delete_horizon).then_some(horizon.0);
+        if kept.count == header.record_count && new_horizon.is_none() {
+            return Ok(if kept.count == 0 { Filtered::Nothing } else { Filtered::Same });
         }
-        if count == 0 {
+        if kept.count == 0 {
             return Ok(Filtered::Nothing);
         }
         let base = new_horizon.unwrap_or(header.base_timestamp.0);
-        let mut records = Vec::with_capacity(body.len());
-        for (start, end) in kept {
-            copy_record(&mut records, &body[start..end], header.base_timestamp.0, base).ok_or_else(cut_short)?;
-        }
         let newest = match header.timestamp_type {
-            TimestampType::CreateTime => newest,
+            TimestampType::CreateTime => kept.newest,
             TimestampType::LogAppendTime => header.max_timestamp.0,
         };
-        let records = header.compression.close(&records)?;
-        self.rebuilt(&records, count, base, newest, new_horizon.is_some() || header.delete_horizon).map(Filtered::Other)
+        let records = Means::unlimited(|means| self.copied(&kept, base, means)).map_err(Stop::into_record)?;
+        let horizon = new_horizon.is_some() || header.delete_horizon;
+        self.rebuilt(&records, kept.count, base, newest, horizon).map(Filtered::Other)
+    }
+
+    /// The kept records in the batch's compression, their timestamps counted from `base`.
+    fn copied(&self, kept: &Kept, base: i64, means: &mut Means<'_>) -> Result<Vec<u8>, Stop> {
+        let (header, mut stream) = Unopened::from(self).open(Bounds::default())?;
+        let moved = base != header.base_timestamp.0;
+        // Where timestamps change, so do the sizes: nobody knows them before.
+        let size = if moved { None } else { Some(kept.bytes) };
+        let mut closer = Closer::new(header.compression, Levels::default(), size, (Vec::new(), i32::MAX as usize))?;
+        for index in 0..usize::try_from(header.record_count).unwrap_or(0) {
+            let (length, prefix) = stream.length(means).map_err(changed)?;
+            let size = length.saturating_add(prefix);
+            let keep = kept.bits.get(index / 8).is_some_and(|bits| bits & (1 << (index % 8)) != 0);
+            let mut left = size;
+            if keep && moved {
+                // Attributes, and the longest delta; short records have less.
+                stream.fill(size.min(prefix + 1 + TIMESTAMP_BYTES_MAX), means)?;
+                let mut head = Vec::with_capacity(24);
+                let read = copy_head(&mut head, stream.rest(), length, header.base_timestamp.0, base);
+                let read = read.ok_or_else(cut_short)?;
+                closer.write(&head)?;
+                stream.pass(read);
+                left = size.saturating_sub(read);
+            }
+            let whole = stream.each_piece(left, means, |piece| if keep { Ok(closer.write(piece)?) } else { Ok(()) });
+            if !whole? {
+                return Err(cut_short().into());
+            }
+        }
+        Ok(closer.finish()?)
     }
 
     /// The batch without a record: offsets, producer and sequence are still known by it.
@@ -101,26 +148,22 @@ impl StoredBatch {
         self.rebuilt(&[], 0, NO_TIMESTAMP, NO_TIMESTAMP, false)
     }
 
-    /// Shows each record, where it is in the opened records, and its timestamp; returns those.
-    fn walk(&self, mut see: impl FnMut(Keyed<'_>, (usize, usize), i64)) -> Result<Bytes, RecordError> {
+    /// Shows each record with its timestamp.
+    fn each_key(&self, mut see: impl FnMut(Keyed<'_>, &Shape, i64)) -> Result<(), RecordError> {
         let header = self.header();
-        let body = header.compression.open(&self.bytes().slice(BATCH_HEADER_BYTES..))?;
-        let mut at = 0;
-        for index in 0..header.record_count {
-            let corrupt = |what: String| RecordError::Corrupt { reason: format!("record {index}: {what}") };
-            let record = records::parse(&body, at).map_err(|bad| corrupt(bad.to_string()))?;
-            if !(0..=header.last_offset_delta).contains(&record.offset_delta) {
-                return Err(corrupt(format!("its offset delta is {}", record.offset_delta)));
+        let mut walk = Walk::open(self.into(), Bounds::default())?;
+        let mut each = |means: &mut Means<'_>| -> Result<(), Stop> {
+            while let Some((record, key)) = walk.next_keyed(means, corrupt)? {
+                if !(0..=header.last_offset_delta).contains(&record.offset_delta) {
+                    return Err(corrupt(format!("the offset delta of a record is {}", record.offset_delta)).into());
+                }
+                let offset = Offset(header.base_offset.0 + i64::from(record.offset_delta));
+                let keyed = Keyed { offset, key, tombstone: record.tombstone };
+                see(keyed, &record, header.base_timestamp.0.saturating_add(record.timestamp_delta));
             }
-            let keyed = Keyed {
-                offset: Offset(header.base_offset.0 + i64::from(record.offset_delta)),
-                key: record.key.clone().map(|key| &body[key]),
-                tombstone: record.value.is_none(),
-            };
-            see(keyed, (at, record.end), header.base_timestamp.0.saturating_add(record.timestamp_delta));
-            at = record.end;
-        }
-        Ok(body)
+            Ok(())
+        };
+        Means::unlimited(|means| each(means)).map_err(Stop::into_record)
     }
 
     /// This batch's header over other records.
@@ -149,24 +192,25 @@ impl StoredBatch {
     }
 }
 
-/// Copies a record as it is, but for its timestamp delta where the base is another. Keys, values and headers are bytes.
-fn copy_record(out: &mut Vec<u8>, record: &[u8], before: i64, after: i64) -> Option<()> {
-    if before == after {
-        out.extend_from_slice(record);
-        return Some(());
-    }
+/// Writes what comes before the offset delta of a record, with the timestamp delta that the other base asks for. Returns the
+/// bytes that stood there. Offset delta, key, value and headers are bytes.
+fn copy_head(out: &mut Vec<u8>, record: &[u8], length: usize, before: i64, after: i64) -> Option<usize> {
     let mut at = 0;
     varint::read_i32(record, &mut at)?;
     let attributes = *record.get(at)?;
     at += 1;
+    let begin = at;
     let delta = varint::read_i64(record, &mut at)?;
-    let delta = before.saturating_add(delta).saturating_sub(after);
-    let rest = record.get(at..)?;
-    varint::write(out, (1 + varint::size(delta) + rest.len()) as i64);
+    let moved = before.saturating_add(delta).saturating_sub(after);
+    let length = length.checked_sub(at - begin)? + varint::size(moved);
+    varint::write(out, i64::try_from(length).ok()?);
     out.push(attributes);
-    varint::write(out, delta);
-    out.extend_from_slice(rest);
-    Some(())
+    varint::write(out, moved);
+    Some(at)
+}
+
+fn changed(_: Fault) -> Stop {
+    cut_short().into()
 }
 
 fn cut_short() -> RecordError {

@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes};
 
 use super::compression::Compression;
 use super::error::{RecordError, corrupt};
-use super::records;
+use super::parse;
 use crate::limits::BATCH_HEADER_BYTES;
 
 /// "None" where the format has a number.
@@ -151,7 +151,7 @@ impl RawRecords {
     fn step(&mut self) -> Result<RawRecord, RecordError> {
         let (header, at) = (&self.header, self.at);
         let bad = |what: String| corrupt(format!("record {} of it: {what}", self.read));
-        let record = records::parse(&self.body, at).map_err(|error| bad(error.to_string()))?;
+        let record = parse::parse(&self.body, at).map_err(|error| bad(error.to_string()))?;
         // Kafka holds the last record back as well when something follows it.
         if self.read == header.count - 1 && record.end != self.body.len() {
             return Err(bad(format!("{} bytes follow the last record", self.body.len() - record.end)));
@@ -160,7 +160,7 @@ impl RawRecords {
         let mut headers_at = record.headers_at;
         for _ in 0..record.header_count {
             let (key, _) =
-                records::header(&self.body[..record.end], &mut headers_at).map_err(|error| bad(error.to_string()))?;
+                parse::header(&self.body[..record.end], &mut headers_at).map_err(|error| bad(error.to_string()))?;
             header_keys.push(self.body.slice(key));
         }
         self.at = record.end;

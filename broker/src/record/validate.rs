@@ -4,16 +4,14 @@
 //! memory and time, which is no work for a network thread.
 //! Follows Kafka's `LogValidator`.
 
-use bytes::Bytes;
-
 use super::batch::ProducedBatch;
 use super::compression::{Compression, Levels};
 use super::error::{RecordError, Rejection};
-use super::header::TimestampType;
+use super::header::{BatchHeader, TimestampType};
 use super::message::Message;
-use super::records;
+use super::stream::{Means, Shape, Stop};
 use crate::ids::TimestampMs;
-use crate::limits::REJECTED_RECORDS_TOLD_MAX;
+use crate::limits::{INLINE_BYTES_MAX, REJECTED_RECORDS_TOLD_MAX};
 
 /// What the configs of a topic say about batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,30 +30,48 @@ pub struct AppendRules {
     pub levels: Levels,
     /// Every record needs a key (`cleanup.policy` has `compact`). The log itself does not check it.
     pub keys: bool,
+    /// `max.message.bytes`: what is compressed anew is not made larger.
+    pub size_max: usize,
 }
 
 impl AppendRules {
-    /// A compressed batch has to be opened, or one has to be compressed: not to be done on a network thread.
+    /// A compressed batch has to be opened, one has to be compressed, or a large one to be looked through: not to be done on a
+    /// network thread.
     #[must_use]
     pub(crate) fn is_heavy(&self, batch: &ProducedBatch, now: TimestampMs) -> bool {
-        self.recompresses(batch) || (batch.header().compression != Compression::None && self.must_open(batch, now))
+        let heavy = batch.header().compression != Compression::None || batch.header().size > INLINE_BYTES_MAX;
+        self.recompresses(batch) || (heavy && self.must_open(batch, now))
     }
 
     /// The batch as this topic stores it. `now` is the broker's time.
     ///
     /// # Errors
-    /// `Rejected` names the records that are at fault; `Compression` or `Invalid` for records that cannot be read.
+    /// `Rejected` names the records that are at fault; `Compression` or `Invalid` for records that cannot be read;
+    /// `TooLarge` where they would be in the topic's compression.
     pub fn apply(&self, batch: ProducedBatch, now: TimestampMs) -> Result<ProducedBatch, RecordError> {
+        Means::unlimited(|means| self.apply_within(batch, now, means)).map_err(Stop::into_record)
+    }
+
+    /// The same with bounded means.
+    pub(crate) fn apply_within(
+        &self,
+        batch: ProducedBatch,
+        now: TimestampMs,
+        means: &mut Means<'_>,
+    ) -> Result<ProducedBatch, Stop> {
         let recompresses = self.recompresses(&batch);
         if !recompresses && !self.must_open(&batch, now) {
             return Ok(batch);
         }
-        let body = batch.open_body()?;
-        let max_timestamp = batch.walk(&body)?;
-        self.judge(&batch, &body, now)?;
+        let mut judged = Judged::default();
+        let (max_timestamp, opened) =
+            batch.walk(means, |index, record| self.judge(batch.header(), index, record, now, &mut judged))?;
+        self.refuse(judged, now)?;
         let batch = batch.with_max_timestamp(max_timestamp);
         match self.compression {
-            Some(compression) if recompresses => batch.recompressed(&body, compression, self.levels),
+            Some(compression) if recompresses => {
+                batch.recompressed(opened, compression, (self.levels, self.size_max), means)
+            }
             _ => Ok(batch),
         }
     }
@@ -89,31 +105,34 @@ impl AppendRules {
     }
 
     /// Every record by itself, so that a client that reads record errors learns which ones.
-    fn judge(&self, batch: &ProducedBatch, body: &Bytes, now: TimestampMs) -> Result<(), RecordError> {
-        let judged = self.timestamp_type == TimestampType::CreateTime;
-        let (mut timestamps, mut keys) = (Rejected::default(), Rejected::default());
-        let mut at = 0;
-        for index in 0..batch.header().record_count {
-            let record = records::parse(body, at)
-                .map_err(|bad| RecordError::Invalid { reason: format!("record {index}: {bad}") })?;
-            at = record.end;
-            if self.keys && !record.has_key() {
-                keys.add(index);
-            }
-            let timestamp = batch.header().base_timestamp.0.saturating_add(record.timestamp_delta);
-            // -1 is a record without a timestamp.
-            if judged && timestamp != -1 && !self.within(timestamp, now) {
-                timestamps.add(index);
-            }
+    fn judge(&self, header: &BatchHeader, index: i32, record: &Shape, now: TimestampMs, judged: &mut Judged) {
+        if self.keys && !record.has_key {
+            judged.keys.add(index);
         }
-        keys.into_error(Rejection::NoKey)?;
+        let timestamp = header.base_timestamp.0.saturating_add(record.timestamp_delta);
+        // -1 is a record without a timestamp.
+        let asked = self.timestamp_type == TimestampType::CreateTime && timestamp != -1;
+        if asked && !self.within(timestamp, now) {
+            judged.timestamps.add(index);
+        }
+    }
+
+    fn refuse(&self, judged: Judged, now: TimestampMs) -> Result<(), RecordError> {
+        judged.keys.into_error(Rejection::NoKey)?;
         let AppendRules { before_max_ms, after_max_ms, .. } = *self;
-        timestamps.into_error(Rejection::Timestamp { now, before_max_ms, after_max_ms })
+        judged.timestamps.into_error(Rejection::Timestamp { now, before_max_ms, after_max_ms })
     }
 
     fn within(&self, timestamp: i64, now: TimestampMs) -> bool {
         now.0.saturating_sub(timestamp) <= self.before_max_ms && timestamp.saturating_sub(now.0) <= self.after_max_ms
     }
+}
+
+/// What was found in a batch.
+#[derive(Default)]
+struct Judged {
+    timestamps: Rejected,
+    keys: Rejected,
 }
 
 #[derive(Default)]

@@ -223,6 +223,7 @@ impl TopicConfigs {
             compression,
             levels: Levels { gzip: level("compression.gzip.level"), zstd: level("compression.zstd.level") },
             keys: self.compacted(),
+            size_max: self.log_config().message_bytes_max,
         }
     }
 

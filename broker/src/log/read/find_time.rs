@@ -1,14 +1,16 @@
 //! Offsets by time (ListOffsets): the first record at or after a time, and the one with the largest timestamp. Both
-//! look below HW only, ask the time indexes where to begin, and open no more than the one batch they end at.
+//! look below HW only, ask the time indexes where to begin, and open no more than the one batch they end at, piece by piece:
+//! neither the batch nor its records are ever held.
 
 use crate::ids::{LeaderEpoch, Offset, TimestampMs};
 use crate::log::error::LogError;
 use crate::log::index::time_index::Newest;
 use crate::log::partition::Partition;
 use crate::log::positions::Offsets;
-use crate::log::read::scan::{Found, HeaderScan, read_bytes};
+use crate::log::read::open_batch::{NotOpened, open_batch};
+use crate::log::read::scan::{Found, HeaderScan};
 use crate::log::read::spans::Span;
-use crate::record::{RecordView, check_stored, records};
+use crate::record::{Means, RecordError, RecordTimes, Stop};
 
 /// Bytes read at once while headers are looked at.
 const LOOK_AHEAD_BYTES: usize = 16 * 1_024;
@@ -24,12 +26,56 @@ pub struct TimedOffset {
     pub epoch: LeaderEpoch,
 }
 
+/// Why a look-up ended without an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum LookUpEnd {
+    /// The log's.
+    Log(LogError),
+    /// What it may take is used up.
+    Stop(Stop),
+}
+
+impl From<LogError> for LookUpEnd {
+    fn from(error: LogError) -> LookUpEnd {
+        LookUpEnd::Log(error)
+    }
+}
+
 impl Partition {
     /// First record below HW whose timestamp is at or after `at`.
     ///
     /// # Errors
     /// `Corrupt` where the log is damaged; `Deleted`, `Offline`, `Io`.
     pub fn find_time(&self, at: TimestampMs) -> Result<Option<TimedOffset>, LogError> {
+        self.unlimited(|means| self.find_time_within(at, means))
+    }
+
+    /// The record below HW with the largest timestamp (the first of those).
+    ///
+    /// # Errors
+    /// As `find_time`.
+    pub fn find_max_time(&self) -> Result<Option<TimedOffset>, LogError> {
+        self.unlimited(|means| self.find_max_time_within(means))
+    }
+
+    fn unlimited<T>(&self, look: impl FnOnce(&mut Means<'_>) -> Result<T, LookUpEnd>) -> Result<T, LogError> {
+        Means::unlimited(look).map_err(|end| match end {
+            LookUpEnd::Log(error) => error,
+            LookUpEnd::Stop(stop) => {
+                LogError::Corrupt { path: self.dir.clone(), position: 0, reason: stop.into_record().to_string() }
+            }
+        })
+    }
+
+    /// As `find_time`.
+    ///
+    /// # Errors
+    /// As `find_time`; the end of the means.
+    pub(crate) fn find_time_within(
+        &self,
+        at: TimestampMs,
+        means: &mut Means<'_>,
+    ) -> Result<Option<TimedOffset>, LookUpEnd> {
         let (Offsets { log_start, .. }, spans) = self.everything()?;
         for span in spans {
             if span.segment.newest().is_none_or(|newest| newest.timestamp < at) {
@@ -41,8 +87,16 @@ impl Partition {
                 if found.header.max_timestamp < at || found.header.control {
                     return Ok(None);
                 }
-                let wanted = |record: &RecordView| record.timestamp >= at && record.offset >= log_start;
-                Ok(self.open(&span, found)?.into_iter().find(wanted).map(|record| timed(found, &record)))
+                let mut hit = None;
+                let opened = self.each_record(&span, found, means, |offset, timestamp| {
+                    hit = Some((offset, timestamp)).filter(|_| timestamp >= at && offset >= log_start);
+                    hit.is_none()
+                })?;
+                // What a client has compressed wrongly: whoever reads from there is told so.
+                let hit = hit.or_else(|| {
+                    (!opened).then_some((found.header.base_offset.max(log_start), found.header.max_timestamp))
+                });
+                Ok(hit.map(|hit| timed(found, hit)))
             })?;
             if hit.is_some() {
                 return Ok(hit);
@@ -51,11 +105,11 @@ impl Partition {
         Ok(None)
     }
 
-    /// The record below HW with the largest timestamp (the first of those).
+    /// As `find_max_time`.
     ///
     /// # Errors
-    /// As `find_time`.
-    pub fn find_max_time(&self) -> Result<Option<TimedOffset>, LogError> {
+    /// As `find_time_within`.
+    pub(crate) fn find_max_time_within(&self, means: &mut Means<'_>) -> Result<Option<TimedOffset>, LookUpEnd> {
         let (Offsets { log_start, hw, .. }, spans) = self.everything()?;
         let mut best: Option<(Newest, Span)> = None;
         for span in spans {
@@ -72,16 +126,20 @@ impl Partition {
         }
         let Some((newest, span)) = best else { return Ok(None) };
         let Some(found) = self.first_holding(&span, newest.last_offset)? else { return Ok(None) };
-        let batch = self.open(&span, &found)?;
-        let kept = batch.into_iter().filter(|record| record.offset >= log_start);
-        // The first of the largest: `max_by_key` would take the last.
-        Ok(kept
-            .reduce(|best, next| if next.timestamp > best.timestamp { next } else { best })
-            .map(|r| timed(&found, &r)))
+        let mut best: Option<(Offset, TimestampMs)> = None;
+        let opened = self.each_record(&span, &found, means, |offset, timestamp| {
+            // The first of the largest.
+            if offset >= log_start && best.is_none_or(|(_, largest)| timestamp > largest) {
+                best = Some((offset, timestamp));
+            }
+            true
+        })?;
+        let best = best.or_else(|| (!opened).then_some((found.header.base_offset.max(log_start), newest.timestamp)));
+        Ok(best.map(|best| timed(&found, best)))
     }
 
     /// The largest timestamp below HW in the segment that HW is in.
-    fn newest_below(&self, span: &Span, hw: Offset) -> Result<Option<Newest>, LogError> {
+    fn newest_below(&self, span: &Span, hw: Offset) -> Result<Option<Newest>, LookUpEnd> {
         let mut newest = self.time_entry(span, |entry| entry.last_offset < hw)?;
         self.each_from(span, newest, |found| {
             newest = Newest::or(newest, found.header.max_timestamp, found.header.last_offset());
@@ -118,8 +176,8 @@ impl Partition {
         &self,
         span: &Span,
         after: Option<Newest>,
-        mut visit: impl FnMut(&Found) -> Result<Option<T>, LogError>,
-    ) -> Result<Option<T>, LogError> {
+        mut visit: impl FnMut(&Found) -> Result<Option<T>, LookUpEnd>,
+    ) -> Result<Option<T>, LookUpEnd> {
         let segment = &span.segment;
         let from = match after {
             Some(after) => segment.floor(&self.around.indexes, after.last_offset),
@@ -135,15 +193,39 @@ impl Partition {
         Ok(None)
     }
 
-    fn open(&self, span: &Span, found: &Found) -> Result<Vec<RecordView>, LogError> {
-        let bytes = read_bytes(&*span.segment.log, found.position, found.header.size)
-            .map_err(|error| self.read_failed(&span.segment, error))?;
-        check_stored(bytes)
-            .and_then(|batch| records(&batch))
-            .map_err(|error| self.damaged(&span.segment, found.position, &error.to_string()))
+    /// Shows the records of a batch until `see` says `false`. Returns `false` where the batch is as its client wrote it and
+    /// cannot be opened (to its end).
+    fn each_record(
+        &self,
+        span: &Span,
+        found: &Found,
+        means: &mut Means<'_>,
+        mut see: impl FnMut(Offset, TimestampMs) -> bool,
+    ) -> Result<bool, LookUpEnd> {
+        let segment = &span.segment;
+        let bad = |error: RecordError| match error {
+            RecordError::Unread { reason } => self.read_failed(segment, std::io::Error::other(reason)),
+            error => self.damaged(segment, found.position, &error.to_string()),
+        };
+        let opened = open_batch(&segment.log, found.position, found.header.size).map_err(|error| match error {
+            NotOpened::Io(error) => self.read_failed(segment, error),
+            NotOpened::Record(error) => bad(error),
+        })?;
+        // Behind the checksum, so what is wrong from here on was wrong when it came.
+        let Ok(mut records) = RecordTimes::open(opened) else { return Ok(false) };
+        loop {
+            match records.next(means) {
+                Ok(None) => return Ok(true),
+                Ok(Some((offset, timestamp))) if see(offset, timestamp) => {}
+                Ok(Some(_)) => return Ok(true),
+                Err(Stop::Bad(error @ RecordError::Unread { .. })) => return Err(bad(error).into()),
+                Err(Stop::Bad(_)) => return Ok(false),
+                Err(stop) => return Err(LookUpEnd::Stop(stop)),
+            }
+        }
     }
 }
 
-fn timed(found: &Found, record: &RecordView) -> TimedOffset {
-    TimedOffset { offset: record.offset, timestamp: record.timestamp, epoch: found.header.leader_epoch }
+fn timed(found: &Found, (offset, timestamp): (Offset, TimestampMs)) -> TimedOffset {
+    TimedOffset { offset, timestamp, epoch: found.header.leader_epoch }
 }

@@ -61,6 +61,10 @@ impl FileSlice {
         self.position
     }
 
+    pub(in crate::log) fn file(&self) -> &SharedFile {
+        &self.file
+    }
+
     /// The file, where the system can send it by itself.
     #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {

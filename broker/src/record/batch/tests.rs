@@ -42,9 +42,9 @@ fn with(hex: &str, patches: &[Patch]) -> Bytes {
     bytes.into()
 }
 
-fn java_records() -> Vec<records::RecordView> {
+fn java_records() -> Vec<RecordView> {
     let value = |n: u8| Some(Bytes::from(format!("value value value value {n}")));
-    let view = |offset: i64, ms: i64, key: Option<&'static str>, value: Option<Bytes>| records::RecordView {
+    let view = |offset: i64, ms: i64, key: Option<&'static str>, value: Option<Bytes>| RecordView {
         offset: Offset(offset),
         timestamp: TimestampMs(BASE + ms),
         client_timestamp: TimestampMs(BASE + ms),

@@ -1,5 +1,7 @@
 //! Each rule by itself, and what a recompressed batch keeps.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
 use crate::record::{Header, Message, ProducerStamp, build, check_produced, check_stored, records as views};
@@ -17,6 +19,7 @@ fn rules() -> AppendRules {
         compression: None,
         levels: Levels::default(),
         keys: false,
+        size_max: usize::MAX,
     }
 }
 
