@@ -532,6 +532,17 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Begins `work` at once on a thread that may wait and compute; nobody waits for it here, so it says itself how it ended. A
+/// panic is logged and goes no further.
+pub(crate) fn detached(name: &'static str, work: impl FnOnce() + Send + 'static) {
+    drop(tokio::task::spawn_blocking(move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            let end = AbnormalEnd::Panicked(message(&*panic));
+            tracing::error!("{}", TaskFailure { task: name.into(), end });
+        }
+    }));
+}
+
 /// Runs each piece of work on a thread of its own and `meanwhile` on this one; returns when all have ended. A panic in one
 /// is the caller's.
 pub(crate) fn on_threads<W: FnOnce() + Send>(works: impl IntoIterator<Item = W>, meanwhile: impl FnOnce()) {

@@ -70,6 +70,12 @@ pub enum DoorError {
         /// What went wrong.
         what: String,
     },
+    /// What the call needs is not free now. The same call may succeed soon.
+    #[error("{reason}")]
+    Busy {
+        /// What there is too much of.
+        reason: String,
+    },
     /// The broker stops.
     #[error("the broker is shutting down")]
     Stopping,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Engine, EngineError, InvalidRequest};
 use crate::auth::{Granted, Write};
 use crate::ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicRef};
-use crate::limits::{BATCH_HEADER_BYTES, OWN_HEADERS_BYTES_MAX};
+use crate::limits::{BATCH_HEADER_BYTES, INLINE_BYTES_MAX, OWN_HEADERS_BYTES_MAX};
 use crate::log::{AppendError, LogError, Origin, Partition};
 use crate::record::{self, Compression, Message, ProducedBatch, ProducerStamp, RecordError};
 use crate::topics::{Topic, TopicError};
@@ -95,16 +95,34 @@ impl Engine {
             let written = written_of(first, last.sequence);
             if written >= messages.len() {
                 earlier.synced().await?;
-                let again = batches(std::slice::from_ref(message), stream, first, limits, self.clock.wall())?;
+                let again = self.batches(std::slice::from_ref(message), stream, first, limits).await?;
                 return Ok(AppendOnce::Duplicate(known_offset(&target, again).await));
             }
             // An earlier call has written the messages up to `last`.
             rules.check_keys(&messages[written..])?;
-            let rest = batches(&messages[written..], stream, advance(first, written), limits, self.clock.wall())?;
+            let rest = self.batches(&messages[written..], stream, advance(first, written), limits).await?;
             return append_all(&target, rest).await;
         }
         rules.check_keys(messages)?;
-        append_all(&target, batches(messages, stream, first, limits, self.clock.wall())?).await
+        append_all(&target, self.batches(messages, stream, first, limits).await?).await
+    }
+
+    /// What is much, or compressed, is built elsewhere than on a network thread. Callers bound what they have under way.
+    async fn batches(
+        &self,
+        messages: &[Message],
+        stream: ProducerId,
+        first: Sequence,
+        limits: Limits,
+    ) -> Result<Vec<ProducedBatch>, EngineError> {
+        let now = self.clock.wall();
+        let bytes: usize = messages.iter().map(|message| record::size_bound(message).unwrap_or(0)).sum();
+        if limits.compression == Compression::None && bytes <= INLINE_BYTES_MAX {
+            return Ok(batches(messages, stream, first, limits, now)?);
+        }
+        let messages = messages.to_vec();
+        let built = self.openings().produce.run(move |_| Ok(batches(&messages, stream, first, limits, now)));
+        Ok(built.await??)
     }
 }
 

@@ -55,6 +55,12 @@ pub enum EngineError {
     /// The request contradicts itself.
     #[error(transparent)]
     InvalidRequest(#[from] InvalidRequest),
+    /// What the request needs is not free now: the same request may succeed soon.
+    #[error("{reason}")]
+    Busy {
+        /// What there is too much of.
+        reason: String,
+    },
     /// The broker stops.
     #[error("the broker is shutting down")]
     Stopping,
@@ -86,6 +92,12 @@ pub enum InvalidRequest {
 }
 
 impl EngineError {
+    /// To be tried again soon.
+    #[must_use]
+    pub(crate) fn busy(reason: impl Into<String>) -> EngineError {
+        EngineError::Busy { reason: reason.into() }
+    }
+
     /// A bug of ours.
     #[must_use]
     pub fn internal(what: &str) -> EngineError {

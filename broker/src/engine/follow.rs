@@ -3,25 +3,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Engine, EngineError};
 use crate::auth::{Granted, Read};
 use crate::ids::{Offset, PartitionId, TopicRef};
-use crate::log::{Partition, WatchGuard};
-use crate::record::{StoredBatch, check_stored};
+use crate::log::{FileSlice, Partition, Patience, WatchGuard};
 
 /// A partition that a service works through.
 #[derive(Clone, Debug)]
 pub struct Follower {
     partition: Arc<Partition>,
-}
-
-/// Batches that were read, in order of offsets.
-#[derive(Debug)]
-pub struct Batches {
-    rest: Bytes,
 }
 
 impl Engine {
@@ -52,37 +44,18 @@ impl Follower {
         self.partition.hold(from);
     }
 
-    /// About `bytes_max` bytes of whole batches below HW, from the batch that holds `from` on; none at the end of the log.
+    /// Where about `bytes_max` bytes of whole batches below HW are, from the batch that holds `from` on; `None` at the end of
+    /// the log. The last one may be cut short.
     ///
     /// # Errors
     /// The log's.
-    pub fn read(&self, from: Offset, bytes_max: usize) -> Result<Batches, EngineError> {
-        Ok(Batches { rest: self.partition.read(from, bytes_max)? })
+    pub(crate) fn locate(&self, from: Offset, bytes_max: usize) -> Result<Option<FileSlice>, EngineError> {
+        let located = self.partition.locate(from, bytes_max, Patience::Wait)?;
+        Ok(located.and_then(|located| located.slice))
     }
 
     /// Wakes `notify` on new records and on the partition's end, until the guard is dropped.
     pub(crate) fn watch(&self, notify: &Arc<Notify>) -> WatchGuard {
         self.partition.watch(notify)
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<StoredBatch, EngineError>;
-
-    /// An error is damage of the log: the client's bytes were checked before they were written.
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        match check_stored(self.rest.clone()) {
-            Ok(batch) => {
-                let _ = self.rest.split_to(batch.header().size);
-                Some(Ok(batch))
-            }
-            Err(error) => {
-                self.rest.clear();
-                Some(Err(error.into()))
-            }
-        }
     }
 }

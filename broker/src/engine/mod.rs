@@ -10,9 +10,11 @@ pub mod error;
 pub mod fetch;
 pub mod follow;
 pub mod groups;
+pub(crate) mod held;
 mod id_blocks;
 pub mod keyed_log;
 pub mod offsets;
+pub(crate) mod openings;
 pub mod plugins;
 pub mod produce;
 pub mod producer_ids;
@@ -21,7 +23,6 @@ pub mod topics;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authorizer;
@@ -29,7 +30,6 @@ use crate::chain::Partitioners;
 use crate::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::Groups;
-use crate::limits;
 use crate::log::LogError;
 use crate::memory::Budget;
 use crate::refusals::Refusals;
@@ -37,6 +37,7 @@ use crate::tasks::{Changes, Tasks};
 use crate::topics::Catalog;
 
 use id_blocks::ProducerIds;
+use openings::Openings;
 
 pub use error::{EngineError, InvalidRequest};
 
@@ -51,8 +52,8 @@ pub struct Engine {
     producer_ids: ProducerIds,
     memory: Budget,
     refusals: Refusals,
-    /// For batches that are opened or recompressed, and look-ups by time.
-    openings: Arc<Semaphore>,
+    /// Where batches are opened, looked through and compressed.
+    openings: Openings,
     stopping: CancellationToken,
     /// Members of groups that live inside of the broker.
     members: Changes,
@@ -73,7 +74,6 @@ impl Engine {
     ) -> Arc<Engine> {
         let producer_ids = ProducerIds::new(Arc::clone(&catalog));
         let refusals = Refusals::new(Arc::clone(&clock));
-        let openings = Arc::new(Semaphore::new(limits::BATCHES_OPENED_AT_ONCE));
         let stopping = CancellationToken::new();
         let members = catalog.tasks().changes("group-member");
         Arc::new(Engine {
@@ -85,7 +85,7 @@ impl Engine {
             producer_ids,
             memory,
             refusals,
-            openings,
+            openings: Openings::new(),
             stopping,
             members,
             auth,
@@ -114,6 +114,12 @@ impl Engine {
     #[must_use]
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// The queues for whatever opens or builds batches.
+    #[must_use]
+    pub(crate) fn openings(&self) -> &Openings {
+        &self.openings
     }
 
     /// Where time comes from.

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::held::Held;
+use super::openings::TooLong;
 use super::{Engine, EngineError};
 use crate::auth::{Describe, Granted};
+use crate::context::{Context, Source};
 use crate::ids::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicRef};
-use crate::log::{LogError, Offsets, Partition, TimedOffset};
-use crate::tasks;
+use crate::log::{LookUpEnd, Offsets, Partition, TimedOffset};
+use crate::record::{Means, Stop};
 use crate::topics::Topic;
 
 /// Which offset.
@@ -62,6 +65,7 @@ impl Engine {
     /// Each: an unknown topic or partition, a fenced or unknown epoch, a log that cannot be read.
     pub(crate) async fn list_offsets(
         &self,
+        ctx: &Context,
         topic: &Granted<Describe, TopicRef>,
         asked: Vec<OffsetAsked>,
     ) -> Vec<Result<OffsetAnswer, EngineError>> {
@@ -69,7 +73,7 @@ impl Engine {
         let mut answers = Vec::with_capacity(asked.len());
         for one in asked {
             answers.push(match &topic {
-                Ok(topic) => self.list_offset(topic, one).await,
+                Ok(topic) => self.list_offset(ctx.source(), topic, one).await,
                 Err(error) => Err(error.clone()),
             });
         }
@@ -90,7 +94,12 @@ impl Engine {
         Ok(partition.offsets())
     }
 
-    async fn list_offset(&self, topic: &Topic, asked: OffsetAsked) -> Result<OffsetAnswer, EngineError> {
+    async fn list_offset(
+        &self,
+        source: Source,
+        topic: &Topic,
+        asked: OffsetAsked,
+    ) -> Result<OffsetAnswer, EngineError> {
         let OffsetAsked { partition, epoch, query } = asked;
         let partition = topic.partition(partition)?;
         partition.usable()?;
@@ -104,8 +113,11 @@ impl Engine {
         let found = match query {
             OffsetQuery::Earliest => return Ok(plain(offsets.log_start)),
             OffsetQuery::Latest => return Ok(plain(offsets.lso)),
-            OffsetQuery::MaxTimestamp => self.find(partition, Partition::find_max_time).await?,
-            OffsetQuery::At(time) => self.find(partition, move |partition| partition.find_time(time)).await?,
+            OffsetQuery::MaxTimestamp => self.find(source, partition, Partition::find_max_time_within).await?,
+            OffsetQuery::At(time) => {
+                let look = move |partition: &Partition, means: &mut Means<'_>| partition.find_time_within(time, means);
+                self.find(source, partition, look).await?
+            }
         };
         Ok(found.map_or_else(OffsetAnswer::default, |at| OffsetAnswer {
             offset: Some(at.offset),
@@ -114,21 +126,25 @@ impl Engine {
         }))
     }
 
-    /// Looks through a log and opens the batch it ends at, which may wait for the disk and take much memory: elsewhere than
-    /// on a network thread, a few at a time.
+    /// Looks through a log and opens the batch it ends at, which may wait for the disk and take long: elsewhere than on a
+    /// network thread, in the look-ups' own queue.
     async fn find(
         &self,
+        source: Source,
         partition: Arc<Partition>,
-        look: impl FnOnce(&Partition) -> Result<Option<TimedOffset>, LogError> + Send + 'static,
+        look: impl Fn(&Partition, &mut Means<'_>) -> Result<Option<TimedOffset>, LookUpEnd> + Send + 'static,
     ) -> Result<Option<TimedOffset>, EngineError> {
-        let turn = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
-        let found = tasks::blocking("offset-lookup", move || {
-            let found = look(&partition);
-            // Here, and not where a request that is given up would end.
-            drop(turn);
-            found
+        let budget = self.memory.clone();
+        let found = self.openings.lookups.run(move |opened_left| {
+            let mut held = Held::new(&budget, source, "a look-up by time");
+            match look(&partition, &mut Means { admit: &mut |bytes| held.grow(bytes), opened_left }) {
+                Ok(found) => Ok(Ok(found)),
+                Err(LookUpEnd::Log(error)) => Ok(Err(error.into())),
+                Err(LookUpEnd::Stop(Stop::TooLong)) => Err(TooLong),
+                Err(LookUpEnd::Stop(stop)) => Ok(Err(held.refusal(stop))),
+            }
         });
-        Ok(found.await??)
+        found.await?
     }
 
     /// Where epochs end, for partitions of one topic, in order: the largest epoch known that is not above the one asked for, and

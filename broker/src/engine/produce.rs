@@ -7,13 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 
+use super::held::Held;
+use super::openings::TooLong;
 use super::{Engine, EngineError, InvalidRequest};
 use crate::auth::{Create, Granted, Write};
 use crate::context::{Context, Source};
 use crate::ids::{Offset, PartitionId, TopicRef};
 use crate::limits;
 use crate::log::{Appended, Origin, Partition, Ticket, Turn};
-use crate::record::{AppendRules, ProducedBatch, check_produced};
+use crate::record::{self, AppendRules, Compression, Levels, Means, Message, ProducedBatch, Stop, check_produced};
 use crate::tasks;
 use crate::topics::{RefusedName, Topic, TopicError};
 
@@ -84,15 +86,24 @@ enum Part {
 /// A topic of a request, or why it cannot be written, with what goes to its partitions.
 type FoundTopic = (Result<Arc<Topic>, EngineError>, Vec<ProducePartition>);
 
-/// A checked batch that holds its place.
+/// A batch that holds its place.
 #[derive(Debug)]
 struct Queued {
     turn: Turn,
     partition: Arc<Partition>,
-    batch: ProducedBatch,
+    batch: Received,
     /// What is still to be done to it.
     rules: Option<AppendRules>,
-    origin: Origin,
+    source: Source,
+}
+
+/// A batch of a request.
+#[derive(Debug)]
+enum Received {
+    /// Looked through.
+    Checked(ProducedBatch),
+    /// Too large to be looked through on a network thread.
+    Bytes(Bytes),
 }
 
 /// A batch as it is to be stored, in its place. Only `intercept` makes one, so nothing is appended around the chain.
@@ -140,17 +151,17 @@ impl Engine {
         for ProduceTopic { topic, create, partitions } in topics {
             found.push((self.writable(ctx, topic.resource(), create).await, partitions));
         }
-        self.begin_parts(origin(ctx), found)
+        self.begin_parts(ctx.source(), found)
     }
 
     /// Not asynchronous: a place that is taken here is worked on only once the caller has it, and other requests wait behind it.
-    fn begin_parts(&self, origin: Origin, topics: Vec<FoundTopic>) -> BegunProduce {
+    fn begin_parts(&self, source: Source, topics: Vec<FoundTopic>) -> BegunProduce {
         let mut parts = Vec::with_capacity(topics.iter().map(|(_, partitions)| partitions.len()).sum());
         let mut waits = false;
         for (found, partitions) in topics {
             for part in partitions {
                 let begun = match &found {
-                    Ok(topic) => self.begin_part(topic, part, origin).unwrap_or_else(failed),
+                    Ok(topic) => self.begin_part(topic, part, source).unwrap_or_else(failed),
                     Err(error) => failed(error.clone()),
                 };
                 waits |= matches!(begun, Part::Queued(_));
@@ -202,60 +213,112 @@ impl Engine {
     ) -> Result<Appended, EngineError> {
         let topic = self.writable(ctx, topic.resource(), None).await?;
         let partition = topic.partition(partition)?;
-        let batch = self.as_asked(topic.append_rules(), batch).await?;
-        let origin = origin(ctx);
+        let batch = self.as_asked(ctx.source(), topic.append_rules(), Received::Checked(batch)).await?;
+        let origin = origin(ctx.source());
         let append = move || partition.append_if_end(batch, origin, expected);
         Ok(tasks::blocking("conditional-append", append).await?.durable().await?)
     }
 
+    /// One batch of these messages, of at most `size_max` bytes. What is compressed, or much, is built elsewhere than on a
+    /// network thread, in the producers' own queue.
+    ///
+    /// # Errors
+    /// Messages that no batch can hold; memory that is not free now.
+    pub(crate) async fn build(
+        &self,
+        ctx: &Context,
+        messages: Vec<Message>,
+        (compression, size_max): (Compression, usize),
+    ) -> Result<ProducedBatch, EngineError> {
+        let now = self.clock.wall();
+        let bytes: usize = messages.iter().map(|message| record::size_bound(message).unwrap_or(0)).sum();
+        if compression == Compression::None && bytes <= limits::INLINE_BYTES_MAX {
+            return Ok(record::build_within(size_max, &messages, now, compression, None)?);
+        }
+        let (budget, source) = (self.memory.clone(), ctx.source());
+        let built = self.openings.produce.run(move |_| {
+            let tables = record::closing_bytes(compression, Levels::default(), bytes);
+            let takes = tables.saturating_add(bytes.min(size_max));
+            let mut held = Held::new(&budget, source, "a batch that is built");
+            if !held.grow(takes) {
+                return Ok(Err(held.refusal(Stop::NoMemory(takes))));
+            }
+            Ok(record::build_within(size_max, &messages, now, compression, None).map_err(EngineError::from))
+        });
+        built.await?
+    }
+
     /// Checks the batch and appends it at once when there is nothing to wait for; else takes its place.
-    fn begin_part(&self, topic: &Topic, part: ProducePartition, origin: Origin) -> Result<Part, EngineError> {
+    fn begin_part(&self, topic: &Topic, part: ProducePartition, source: Source) -> Result<Part, EngineError> {
         let partition = topic.partition(part.partition)?;
         let batch = match part.records {
-            ProduceRecords::Built(batch) => batch,
+            ProduceRecords::Built(batch) => Received::Checked(batch),
             ProduceRecords::Received(records) => {
                 let records =
                     records.filter(|bytes| !bytes.is_empty()).ok_or_else(|| no_records(topic, part.partition))?;
                 // The topic's own limit is checked by the log, whose config it is, on what is stored.
-                check_produced(records, limits::FRAME_BYTES_MAX)?
+                if records.len() > limits::CHECKED_INLINE_BYTES_MAX {
+                    Received::Bytes(records)
+                } else {
+                    Received::Checked(check_produced(records, limits::FRAME_BYTES_MAX)?)
+                }
             }
         };
         let (rules, now) = (topic.append_rules(), self.clock.wall());
-        if partition.turns().free() && !rules.is_heavy(&batch, now) {
-            return Ok(match partition.append_at_once(rules.apply(batch, now)?, origin) {
-                Ok(ticket) => Part::Ended(Pending::Appended(ticket)),
-                // The next segment is begun on another thread: who comes meanwhile queues behind.
-                Err(batch) => Part::Queued(Queued::new(partition, batch, None, origin)),
-            });
-        }
-        Ok(Part::Queued(Queued::new(partition, batch, Some(rules), origin)))
+        let batch = match batch {
+            Received::Checked(batch) if partition.turns().free() && !rules.is_heavy(&batch, now) => {
+                return Ok(match partition.append_at_once(rules.apply(batch, now)?, origin(source)) {
+                    Ok(ticket) => Part::Ended(Pending::Appended(ticket)),
+                    // The next segment is begun on another thread: who comes meanwhile queues behind.
+                    Err(batch) => Part::Queued(Queued::new(partition, Received::Checked(batch), None, source)),
+                });
+            }
+            batch => batch,
+        };
+        Ok(Part::Queued(Queued::new(partition, batch, Some(rules), source)))
     }
 
     /// The place of the chain: the batch as the topic wants it. Asynchronous; the place in the queue stays.
     async fn intercept(&self, queued: Queued) -> Result<Intercepted, EngineError> {
-        let Queued { turn, partition, batch, rules, origin } = queued;
-        let batch = match rules {
-            Some(rules) => self.as_asked(rules, batch).await?,
-            None => batch,
+        let Queued { turn, partition, batch, rules, source } = queued;
+        let batch = match (rules, batch) {
+            (None, Received::Checked(batch)) => batch,
+            (Some(rules), batch) => self.as_asked(source, rules, batch).await?,
+            (None, Received::Bytes(_)) => return Err(EngineError::internal("a batch was not looked through")),
         };
-        Ok(Intercepted { turn, partition, batch, origin })
+        Ok(Intercepted { turn, partition, batch, origin: origin(source) })
     }
 
-    /// The batch as the topic's configs want it. What takes long is done elsewhere than on a network thread, a few at a
-    /// time, since each may need much memory.
-    async fn as_asked(&self, rules: AppendRules, batch: ProducedBatch) -> Result<ProducedBatch, EngineError> {
+    /// The batch as the topic's configs want it. What takes long is done elsewhere than on a network thread, in the producers'
+    /// own queue.
+    async fn as_asked(
+        &self,
+        source: Source,
+        rules: AppendRules,
+        received: Received,
+    ) -> Result<ProducedBatch, EngineError> {
         let now = self.clock.wall();
-        if !rules.is_heavy(&batch, now) {
-            return Ok(rules.apply(batch, now)?);
-        }
-        let permit = Arc::clone(&self.openings).acquire_owned().await.map_err(|_| EngineError::Stopping)?;
-        let applied = tasks::blocking("batch-rules", move || {
-            let applied = rules.apply(batch, now);
-            // Here, and not where a request that is given up would end.
-            drop(permit);
-            applied
+        let received = match received {
+            Received::Checked(batch) if !rules.is_heavy(&batch, now) => return Ok(rules.apply(batch, now)?),
+            received => received,
+        };
+        let budget = self.memory.clone();
+        let applied = self.openings.produce.run(move |opened_left| {
+            let mut held = Held::new(&budget, source, "the records of a batch");
+            let batch = match &received {
+                Received::Checked(batch) => batch.clone(),
+                Received::Bytes(bytes) => match check_produced(bytes.clone(), limits::FRAME_BYTES_MAX) {
+                    Ok(batch) => batch,
+                    Err(error) => return Ok(Err(error.into())),
+                },
+            };
+            match rules.apply_within(batch, now, &mut Means { admit: &mut |bytes| held.grow(bytes), opened_left }) {
+                Ok(batch) => Ok(Ok(batch)),
+                Err(Stop::TooLong) => Err(TooLong),
+                Err(stop) => Ok(Err(held.refusal(stop))),
+            }
         });
-        Ok(applied.await??)
+        applied.await?
     }
 
     /// The topic, if this caller may write there: internal topics are written by the broker alone (Kafka answers
@@ -277,8 +340,8 @@ impl Engine {
 
 impl Queued {
     /// Takes the next place.
-    fn new(partition: Arc<Partition>, batch: ProducedBatch, rules: Option<AppendRules>, origin: Origin) -> Queued {
-        Queued { turn: partition.turns().take(), partition, batch, rules, origin }
+    fn new(partition: Arc<Partition>, batch: Received, rules: Option<AppendRules>, source: Source) -> Queued {
+        Queued { turn: partition.turns().take(), partition, batch, rules, source }
     }
 }
 
@@ -297,8 +360,8 @@ fn no_records(topic: &Topic, partition: PartitionId) -> EngineError {
     InvalidRequest::NoRecords { topic: topic.name().clone(), partition }.into()
 }
 
-fn origin(ctx: &Context) -> Origin {
-    match ctx.source() {
+fn origin(source: Source) -> Origin {
+    match source {
         Source::Kafka => Origin::Client,
         Source::Http | Source::Internal => Origin::Broker,
     }

@@ -38,6 +38,7 @@ impl From<DoorError> for Problem {
             DoorError::Denied { .. } => Problem::coded(StatusCode::FORBIDDEN, 40301, text),
             DoorError::NotSupported { .. } | DoorError::InvalidRequest { .. } => Problem::request(text),
             DoorError::Internal { .. } => broken(text),
+            DoorError::Busy { .. } => Problem::busy(text, 1).refused(RefusalClass::MemoryWork),
             DoorError::Stopping => Problem::busy(text, RESTART_SECONDS),
         }
     }

@@ -31,6 +31,7 @@ impl From<EngineError> for DoorError {
             EngineError::WrongEnd { end } => DoorError::WrongEnd { end },
             EngineError::InvalidRequest(invalid) => DoorError::InvalidRequest { reason: invalid.to_string() },
             EngineError::Internal { what } => DoorError::Internal { what },
+            EngineError::Busy { reason } => DoorError::Busy { reason },
             EngineError::Stopping => DoorError::Stopping,
         }
     }
@@ -120,6 +121,7 @@ impl From<RecordError> for DoorError {
             RecordError::Invalid { .. } => RecordFailure::Invalid { reason },
             RecordError::Rejected { .. } => RecordFailure::Rejected { reason },
             // The door builds batches itself: these come from stored ones.
+            RecordError::Unread { .. } => return StorageFailure::Broken { reason }.into(),
             RecordError::Magic { .. } | RecordError::Corrupt { .. } | RecordError::Compression { .. } => {
                 RecordFailure::Unreadable { reason }
             }

@@ -44,16 +44,24 @@ impl Door {
         let (named, messages): (Vec<_>, Vec<_>) = request.messages.into_iter().unzip();
         let partitions = self.place(ctx, &target, named, &messages).await?;
         if let Some(expected) = request.expected_offset {
-            let outcomes = self.produce_at(ctx, &target, expected, &partitions, &messages, request.compression).await?;
+            let how = (request.compression, topic.configs.message_bytes_max());
+            let outcomes = self.produce_at(ctx, &target, expected, &partitions, messages, how).await?;
             return Ok(if request.acks == Acks::None { Vec::new() } else { outcomes });
         }
         let size_max = topic.configs.message_bytes_max();
         let mut outcomes = vec![None; messages.len()];
         let (mut parts, mut sent) = (Vec::new(), Vec::new());
-        for group in into_groups(partitions, messages, size_max, &mut outcomes) {
-            let batch = record::build(&group.messages, self.now(), request.compression, None)?;
-            parts.push(ProducePartition { partition: group.partition, records: ProduceRecords::Built(batch) });
-            sent.push((group.partition, group.indices));
+        for Group { partition, indices, messages, .. } in into_groups(partitions, messages, size_max, &mut outcomes) {
+            match self.engine.build(ctx, messages, (request.compression, size_max)).await {
+                Ok(batch) => {
+                    parts.push(ProducePartition { partition, records: ProduceRecords::Built(batch) });
+                    sent.push((partition, indices));
+                }
+                Err(error) => {
+                    let error = DoorError::from(error);
+                    indices.into_iter().for_each(|index| outcomes[index] = Some(Err(error.clone())));
+                }
+            }
         }
         let part = ProduceTopic { topic: target, create: None, partitions: parts };
         let in_flight = self.engine.produce(ctx, vec![part]).await;
@@ -103,17 +111,18 @@ impl Door {
         topic: &Granted<Write, TopicRef>,
         expected: Offset,
         partitions: &[PartitionId],
-        messages: &[Message],
-        compression: Compression,
+        messages: Vec<Message>,
+        how: (Compression, usize),
     ) -> Result<Vec<Outcome>, DoorError> {
         let [partition, others @ ..] = partitions else { return Ok(Vec::new()) };
         if others.iter().any(|other| other != partition) {
             let reason = "an expected offset needs all messages to be for one partition".to_owned();
             return Err(DoorError::InvalidRequest { reason });
         }
-        let batch = record::build(messages, self.now(), compression, None)?;
+        let count = messages.len();
+        let batch = self.engine.build(ctx, messages, how).await?;
         let appended = self.engine.produce_at(ctx, topic, *partition, batch, expected).await?;
-        Ok((0..messages.len()).map(|at| Ok(placed(*partition, appended.base_offset, at))).collect())
+        Ok((0..count).map(|at| Ok(placed(*partition, appended.base_offset, at))).collect())
     }
 }
 

@@ -63,7 +63,7 @@ async fn look_up(
         let (partition, epoch) = (PartitionId(part.partition_index), wire::epoch(part.current_leader_epoch));
         Some(OffsetAsked { partition, epoch, query: (*query).ok()?? })
     });
-    let mut found = call.engine.list_offsets(&permit, asked.collect()).await.into_iter();
+    let mut found = call.engine.list_offsets(&call.ctx, &permit, asked.collect()).await.into_iter();
     let mut next = || found.next().unwrap_or(Err(EngineError::internal("a look-up had no outcome")));
     let answer = |query: Result<Option<OffsetQuery>, i16>| match query? {
         // Nothing is tiered: the latest tiered offset is not known, and Kafka says so with -1 and no error.
