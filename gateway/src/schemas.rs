@@ -85,15 +85,17 @@ pub struct FetchedRecord {
     /// The record's position.
     pub offset: i64,
     /// Milliseconds since the epoch.
-    pub timestamp: i64,
+    pub timestamp: Option<i64>,
     /// In the order they were written.
     pub headers: Vec<RecordHeader>,
     /// Only where the key is not of the format.
     pub key_base64: Option<String>,
     /// Only where the value is not of the format.
     pub value_base64: Option<String>,
-    /// Only where the value is not of the format: `not JSON` or `not UTF-8`.
+    /// Only where the value is not of the format: `not JSON` or `not UTF-8`; and where the record cannot be read: why.
     pub error: Option<String>,
+    /// Only where the record, or what is left of its batch, cannot be read: the offset behind it. There is no `timestamp` then.
+    pub next_offset: Option<i64>,
 }
 
 /// The ends of a partition.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::error::DoorError;
-use super::reading::RecordView;
+use super::reading::{RecordView, Unreadable};
 use crate::ids::{Offset, TopicName, TopicPartition};
 
 pub use super::local::consumer::ConsumerSession;
@@ -66,8 +66,10 @@ pub enum ConsumerEvent {
 pub struct PartitionRecords {
     /// The partition.
     pub target: TopicPartition,
-    /// In order of offsets; at least one.
+    /// In order of offsets; at least one, here or among the unreadable.
     pub records: Vec<RecordView>,
+    /// What stands between them and cannot be read, in order of offsets.
+    pub unreadable: Vec<Unreadable>,
     /// The offset to commit when they are finished with.
     pub next: Offset,
 }

@@ -19,7 +19,7 @@ pub mod topics;
 pub use crate::context::{Context, Source};
 pub use error::DoorError;
 pub use local::Door;
-pub use local::follow::{Follower, Watch};
+pub use local::follow::{Follower, ReadEnd, Reading, Watch};
 pub use local::keyed_log::KeyedLog;
 pub use local::topics::TopicChanges;
 pub use messages::{Header, Message};

@@ -1,10 +1,14 @@
 //! What readers ask the door for and get back: records of several partitions in one read, and the offsets of a partition.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{Offset, PartitionId, TimestampMs, TopicRef};
 
 pub use crate::record::RecordView;
+
+/// A share of the memory budget; given back with the last clone.
+pub type SharedHold = Arc<dyn std::fmt::Debug + Send + Sync>;
 
 /// Where a read begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +52,26 @@ pub struct ReadPartition {
 pub struct PartitionRead {
     /// In order of offsets; empty when the timeout passed, or when other partitions filled the answer.
     pub records: Vec<RecordView>,
+    /// What stands between them and cannot be read, in order of offsets.
+    pub unreadable: Vec<Unreadable>,
     /// The offset to continue at.
     pub next: Offset,
     /// The partition's offsets at the time of the read.
     pub offsets: PartitionOffsets,
+    /// What the answer holds of the memory budget, until it is dropped.
+    pub held: Option<SharedHold>,
+}
+
+/// A record, or the rest of a batch, that cannot be read: its client has compressed it wrongly, or it opens to more than is
+/// read at once. It stays in the log, and others may be able to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where it begins.
+    pub offset: Offset,
+    /// Where what follows begins.
+    pub next: Offset,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// The offsets of a partition, as far as consumers may see them.

@@ -10,8 +10,9 @@ use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadR
 use sluice_broker::door::topics::TopicRef;
 use sluice_broker::door::{Door, DoorError, Header, Message};
 use sluice_broker::ids::{Offset, PartitionId, TimestampMs};
-use sluice_broker::log::LogDirSettings;
 use sluice_broker::log::io::faulty::FaultyDisk;
+use sluice_broker::log::{LogDirSettings, Origin};
+use sluice_broker::record::build;
 
 use crate::rooms::{Rooms, http};
 
@@ -237,4 +238,51 @@ async fn a_failed_sync_is_an_error_to_the_writer_and_turns_readiness_red() {
     let why = rooms.facts.unready().expect("a poisoned partition is not ready");
     assert!(why.contains("t-0"), "{why}");
     rooms.crash().await;
+}
+
+#[tokio::test]
+async fn a_record_that_opens_too_large_is_told_in_its_place_and_the_reader_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let rooms = Rooms::open(dir.path()).await;
+    rooms.topic("t", 1, &[]).await;
+    let huge = Message { value: Some(vec![0; 200 << 20].into()), ..Message::default() };
+    let partition = rooms.catalog.topic("t").unwrap().partition(P0).unwrap();
+    let batch = build(&[message("a"), huge, message("b")], TimestampMs(5), Compression::Zstd, None).unwrap();
+    assert!(batch.header().size < 1 << 20, "as any client may send it");
+    partition.append(batch, Origin::Client).durable().await.unwrap();
+    let answer = read(&rooms.door, ReadFrom::Earliest).await;
+    assert_eq!((texts(&answer), answer.next), (vec!["a", "b"], Offset(3)));
+    let [told] = &answer.unreadable[..] else { panic!("{:?}", answer.unreadable) };
+    assert_eq!((told.offset, told.next), (Offset(1), Offset(2)));
+    assert!(told.reason.contains("when opened"), "{}", told.reason);
+    let at = read(&rooms.door, ReadFrom::At(Offset(1))).await;
+    assert_eq!((at.unreadable.len(), texts(&at)), (1, vec!["b"]), "also where it is the first");
+    drop((answer, at));
+    rooms.close().await;
+}
+
+#[tokio::test]
+async fn a_batch_of_many_megabytes_is_read_from_its_file_record_by_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let rooms = Rooms::open(dir.path()).await;
+    rooms.topic("t", 1, &[("max.message.bytes", "30000000")]).await;
+    let partition = rooms.catalog.topic("t").unwrap().partition(P0).unwrap();
+    for compression in [Compression::None, Compression::Gzip] {
+        let noise = |n: u32| (0..200_000u32).flat_map(|at| at.wrapping_mul(n | 1).to_le_bytes()).collect::<Vec<u8>>();
+        let some = |n: u32| Message { value: Some(noise(n.wrapping_mul(2_654_435_761)).into()), ..Message::default() };
+        let messages: Vec<_> = (1..6).map(some).collect();
+        let batch = build(&messages, TimestampMs(5), compression, None).unwrap();
+        assert!(batch.header().size > 1 << 20);
+        let first = partition.append(batch, Origin::Client).durable().await.unwrap().base_offset;
+        let mut next = first;
+        let mut seen = Vec::new();
+        while seen.len() < messages.len() {
+            let answer = read(&rooms.door, ReadFrom::At(next)).await;
+            seen.extend(answer.records.iter().map(|record| record.value.clone()));
+            assert!(answer.next > next && answer.unreadable.is_empty());
+            next = answer.next;
+        }
+        assert_eq!(seen, messages.iter().map(|message| message.value.clone()).collect::<Vec<_>>());
+    }
+    rooms.close().await;
 }

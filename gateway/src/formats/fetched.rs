@@ -1,44 +1,87 @@
 //! Records as the answer to a fetch: v2 records with headers and timestamp, keys and values as JSON, base64 or text. A record
-//! that does not fit the format does not block the others: it is written in base64, with the reason.
+//! that does not fit the format does not block the others: it is written in base64, with the reason. What cannot be read at all
+//! has its place too, with the reason and the offset behind it.
 
 use serde::de::IgnoredAny;
-use sluice_broker::door::reading::RecordView;
+use sluice_broker::door::messages::Header;
+use sluice_broker::door::reading::{RecordView, Unreadable};
 use sluice_broker::ids::PartitionId;
 
 use super::base64::encode_into;
 use crate::media::{Embedded, FetchFormat};
 
-/// Bytes that the body of an answer has, about.
-pub(crate) fn size(records: &[RecordView]) -> usize {
-    records.iter().map(|r| 200 + len(&r.key) + len(&r.value)).sum::<usize>() + 2
+/// Bytes that the body of an answer has, or a few more. Empty headers have some too.
+pub(crate) fn size(topic: &str, (records, unreadable): (&[RecordView], &[Unreadable]), format: FetchFormat) -> usize {
+    let text = matches!(format, FetchFormat::Records(Embedded::Text, _));
+    let datum = |bytes: &Option<bytes::Bytes>| {
+        let base64 = len(bytes).div_ceil(3) * 4;
+        if text { bytes.as_ref().map_or(0, |bytes| escaped(bytes)).max(base64) } else { base64.max(len(bytes)) }
+    };
+    let header = |header: &Header| 32 + escaped(header.key.as_bytes()) + len(&header.value).div_ceil(3) * 4;
+    let place = 220 + escaped(topic.as_bytes());
+    let record = |r: &RecordView| place + datum(&r.key) + datum(&r.value) + r.headers.iter().map(header).sum::<usize>();
+    let told = unreadable.iter().map(|told| place + escaped(told.reason.as_bytes()));
+    records.iter().map(record).chain(told).sum::<usize>() + 2
+}
+
+/// Bytes of a text as a JSON string.
+fn escaped(bytes: &[u8]) -> usize {
+    let one = |byte: &u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    bytes.iter().map(one).sum::<usize>() + 2
 }
 
 /// Writes the answer's body.
-pub(crate) fn write(topic: &str, partition: PartitionId, records: &[RecordView], format: FetchFormat) -> Vec<u8> {
-    let mut out = Vec::with_capacity(size(records));
+pub(crate) fn write(
+    topic: &str,
+    partition: PartitionId,
+    (records, unreadable): (&[RecordView], &[Unreadable]),
+    format: FetchFormat,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size(topic, (records, unreadable), format));
     let place = Place { topic: json_string(topic), partition };
-    match format {
-        FetchFormat::Records(embedded, _) => {
-            out.push(b'[');
-            for (at, record) in records.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                write_record(&mut out, &place, record, embedded);
-            }
-            out.push(b']');
+    let (embedded, lines) = match format {
+        FetchFormat::Records(embedded, _) => (embedded, false),
+        FetchFormat::Lines => (Embedded::Json, true),
+    };
+    if !lines {
+        out.push(b'[');
+    }
+    for (at, entry) in merged(records, unreadable).enumerate() {
+        if at > 0 && !lines {
+            out.push(b',');
         }
-        FetchFormat::Lines => {
-            for record in records {
-                let start = out.len();
-                write_record(&mut out, &place, record, Embedded::Json);
-                // Inside of JSON a bare line break is insignificant white space: strings escape theirs.
-                out[start..].iter_mut().filter(|c| matches!(c, b'\n' | b'\r')).for_each(|c| *c = b' ');
-                out.push(b'\n');
-            }
+        let start = out.len();
+        match entry {
+            Ok(record) => write_record(&mut out, &place, record, embedded),
+            Err(unreadable) => write_unreadable(&mut out, &place, unreadable),
+        }
+        if lines {
+            // Inside of JSON a bare line break is insignificant white space: strings escape theirs.
+            out[start..].iter_mut().filter(|c| matches!(c, b'\n' | b'\r')).for_each(|c| *c = b' ');
+            out.push(b'\n');
         }
     }
+    if !lines {
+        out.push(b']');
+    }
     out
+}
+
+/// Both in the order of their offsets.
+fn merged<'a>(
+    records: &'a [RecordView],
+    unreadable: &'a [Unreadable],
+) -> impl Iterator<Item = Result<&'a RecordView, &'a Unreadable>> {
+    let (mut records, mut unreadable) = (records.iter().peekable(), unreadable.iter().peekable());
+    std::iter::from_fn(move || match (records.peek(), unreadable.peek()) {
+        (Some(record), Some(other)) if other.offset < record.offset => unreadable.next().map(Err),
+        (Some(_), _) => records.next().map(Ok),
+        (None, _) => unreadable.next().map(Err),
+    })
 }
 
 struct Place {
@@ -73,6 +116,20 @@ fn write_record(out: &mut Vec<u8>, place: &Place, record: &RecordView, format: E
         put(out, &format!(",\"error\":\"{reason}\""));
     }
     out.push(b'}');
+}
+
+fn write_unreadable(out: &mut Vec<u8>, place: &Place, unreadable: &Unreadable) {
+    put(
+        out,
+        &format!(
+            "{{\"topic\":{},\"key\":null,\"value\":null,\"partition\":{},\"offset\":{},\"next_offset\":{},\"headers\":[],\"error\":{}}}",
+            place.topic,
+            place.partition,
+            unreadable.offset,
+            unreadable.next,
+            json_string(&unreadable.reason)
+        ),
+    );
 }
 
 /// A key or value. One that does not fit the format is a null, with its bytes in base64 and the reason beside it.

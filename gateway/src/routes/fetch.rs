@@ -9,9 +9,10 @@ use axum::response::Response;
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sluice_broker::door::DoorError;
-use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadRequest};
+use sluice_broker::door::reading::{PartitionRead, ReadFrom, ReadPartition, ReadRequest, Unreadable};
 use sluice_broker::door::topics::TopicRef;
 use sluice_broker::ids::{Offset, PartitionId};
+use sluice_broker::memory::WorkPermit;
 
 use super::{answer, with_body};
 use crate::answers::Building;
@@ -92,7 +93,7 @@ pub(crate) async fn records(
         answer = read(&app, &caller, fetch, query.flag("clamp")?) => answer?,
         () = app.stopping.cancelled() => return Err(DoorError::Stopping.into()),
     };
-    respond(&app, &headers, &fetch, &answer, format)
+    respond(&app, &headers, &fetch, answer, format)
 }
 
 /// The ends of a partition, and with a time the first record at or after it.
@@ -197,23 +198,22 @@ fn respond(
     app: &App,
     headers: &HeaderMap,
     fetch: &Fetch,
-    answer: &PartitionRead,
+    mut answer: PartitionRead,
     format: FetchFormat,
 ) -> Result<Response, Problem> {
     let kind = match format {
         FetchFormat::Records(_, kind) => kind,
         FetchFormat::Lines => NDJSON,
     };
-    let tag = entity_tag(fetch, answer, kind);
+    let mut tag = entity_tag(fetch, &answer, kind);
     let known = tag.as_ref().is_some_and(|tag| headers.get(IF_NONE_MATCH).is_some_and(|given| names(given, tag)));
     let mut response = if known {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        let mut permit = app.memory.work("an answer", fetched::size(&answer.records))?;
-        let body = fetched::write(&fetch.topic, fetch.partition, &answer.records, format);
-        permit.resize(body.capacity())?;
+        let (body, permit, shortened) = compose(app, fetch, &mut answer, format)?;
+        tag = tag.filter(|_| !shortened);
         let mut response = with_body(StatusCode::OK, kind, body);
         response.extensions_mut().insert(Building::new(permit));
         response
@@ -231,12 +231,59 @@ fn respond(
     Ok(response)
 }
 
+/// The answer's body, as much of it as there may ever be memory for: records and body together, until it is written.
+fn compose(
+    app: &App,
+    fetch: &Fetch,
+    answer: &mut PartitionRead,
+    format: FetchFormat,
+) -> Result<(Vec<u8>, WorkPermit, bool), Problem> {
+    // From here on the records count with the body.
+    answer.held = None;
+    let mut shortened = false;
+    loop {
+        let entries = (&answer.records[..], &answer.unreadable[..]);
+        let size = fetched::size(&fetch.topic, entries, format);
+        match app.memory.work("an answer", size.saturating_mul(2)) {
+            Ok(mut permit) => {
+                let body = fetched::write(&fetch.topic, fetch.partition, entries, format);
+                answer.records = Vec::new();
+                permit.resize(body.capacity())?;
+                return Ok((body, permit, shortened));
+            }
+            // A reader that repeats the request would never get past it.
+            Err(over) if over.forever() && shorten(answer, size) => shortened = true,
+            Err(over) => return Err(over.into()),
+        }
+    }
+}
+
+/// Leaves half of the records to the next read; a single one is told in its place. `false`: there are none.
+fn shorten(answer: &mut PartitionRead, size: usize) -> bool {
+    let keep = answer.records.len() / 2;
+    let Some(first) = answer.records.get(keep).map(|record| record.offset) else { return false };
+    answer.records.truncate(keep);
+    if keep > 0 {
+        answer.unreadable.retain(|told| told.offset < first);
+        answer.next = first;
+    } else {
+        let reason = format!("the record takes {size} bytes in an answer, more than memory_max_bytes leaves for one");
+        let at = answer.unreadable.partition_point(|told| told.offset < first);
+        answer.unreadable.insert(at, Unreadable { offset: first, next: first.next(), reason });
+    }
+    true
+}
+
 /// Only a full range has one: from a given offset, and ended by `count` or `max_bytes`, not by the end of the log. Records
 /// below the high watermark never change, so the first and the last record identify an answer, with their times in case the
 /// topic was recreated.
 fn entity_tag(fetch: &Fetch, answer: &PartitionRead, kind: &str) -> Option<String> {
     let ReadFrom::At(from) = fetch.from else { return None };
     let (first, last) = (answer.records.first()?, answer.records.last()?);
+    // Another memory limit may make it readable.
+    if !answer.unreadable.is_empty() {
+        return None;
+    }
     if answer.records.len() < fetch.records_max && answer.next >= answer.offsets.end {
         return None;
     }

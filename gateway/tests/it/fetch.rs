@@ -1,6 +1,7 @@
 //! Records read back over HTTP: positions, limits, long poll, ranges.
 
 use serde_json::{Value, json};
+use sluice_gateway::GatewayConfig;
 
 use crate::broker::Broker;
 use crate::client::Ask;
@@ -135,5 +136,22 @@ async fn the_ends_of_a_partition_and_the_offset_for_a_time() {
     }
     assert_eq!(broker.get("/topics/none/partitions/0/records").await.expect(404)["error_code"], 40401);
     broker.get("/topics/t/partitions/x/records").await.expect(400);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_stands_in_its_place_and_the_next_offset_is_behind_it() {
+    let large = |config: &mut GatewayConfig| {
+        (config.record_bytes_max, config.request_bytes_max) = (24 << 20, 24 << 20);
+    };
+    let broker = Broker::start_with(large, |_| {}).await;
+    broker.post("/topics/t?compression=zstd", vec![b'0'; 20 << 20]).await.expect(200);
+    broker.post("/topics/t", "1").await.expect(200);
+    let answer = broker.get("/topics/t/partitions/0/records").await;
+    let records = answer.expect(200);
+    assert_eq!(offsets(&records), [0, 1]);
+    assert_eq!((&records[0]["value"], &records[0]["next_offset"]), (&Value::Null, &json!(1)));
+    assert!(records[0]["error"].as_str().is_some_and(|why| why.contains("when opened")), "{}", records[0]);
+    assert_eq!((&records[1]["value"], answer.header("sluice-next-offset")), (&json!(1), Some("2")));
     broker.stop().await;
 }

@@ -243,8 +243,9 @@ impl Reader {
         match (outcome, self.request.from) {
             (Ok(read), _) => {
                 *at = read.next;
-                let records = PartitionRecords { target: place.target.clone(), records: read.records, next: read.next };
-                Ok(Some(records).filter(|read| !read.records.is_empty()))
+                let PartitionRead { records, unreadable, next, .. } = read;
+                let read = PartitionRecords { target: place.target.clone(), records, unreadable, next };
+                Ok(Some(read).filter(|read| !read.records.is_empty() || !read.unreadable.is_empty()))
             }
             // Retention has removed the records, or a crash of an earlier broker has.
             (Err(DoorError::OffsetOutOfRange { beginning, .. }), ConsumeFrom::Earliest) => {

@@ -10,6 +10,7 @@ pub(super) mod keyed_log;
 mod plugins;
 mod produce;
 mod read;
+mod take;
 pub(super) mod topics;
 
 use std::sync::Arc;

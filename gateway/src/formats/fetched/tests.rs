@@ -23,7 +23,7 @@ fn record(key: Option<&'static [u8]>, value: Option<&'static [u8]>) -> RecordVie
 }
 
 fn written(records: &[RecordView], format: Embedded) -> String {
-    String::from_utf8(write("t", PartitionId(1), records, FetchFormat::Records(format, JSON))).expect("UTF-8")
+    String::from_utf8(write("t", PartitionId(1), (records, &[]), FetchFormat::Records(format, JSON))).expect("UTF-8")
 }
 
 fn parsed(record: RecordView, format: Embedded) -> Value {
@@ -91,7 +91,7 @@ fn binary_is_base64_and_text_is_text_where_it_can_be() {
 #[test]
 fn lines_are_one_record_each_whatever_white_space_values_have() {
     let records = [record(None, Some(b"{\n\"a\":\r\n\"x\\ny\"}")), record(None, Some(b"2"))];
-    let body = String::from_utf8(write("t", PartitionId(0), &records, FetchFormat::Lines)).expect("UTF-8");
+    let body = String::from_utf8(write("t", PartitionId(0), (&records, &[]), FetchFormat::Lines)).expect("UTF-8");
     let lines: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["value"], json!({"a": "x\ny"}));
@@ -112,5 +112,36 @@ proptest::proptest! {
         let got = parsed(stored, Embedded::Binary);
         let back = got["value"].as_str().map(|text| super::super::base64::decode(text.as_bytes()).expect("base64"));
         proptest::prop_assert_eq!(back, value);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_stands_in_its_place_with_the_offset_behind_it() {
+    let lost = |offset, next| Unreadable { offset: Offset(offset), next: Offset(next), reason: "too \"large\"".into() };
+    let records = [record(None, Some(b"1"))];
+    let body = |format| write("t", PartitionId(1), (&records, &[lost(3, 4), lost(8, 11)]), format);
+    let all: Value = serde_json::from_slice(&body(FetchFormat::Records(Embedded::Json, JSON))).expect("JSON");
+    let expect = json!({"topic": "t", "key": null, "value": null, "partition": 1, "offset": 3, "next_offset": 4,
+        "headers": [], "error": "too \"large\""});
+    assert_eq!((&all[0], &all[1]["offset"], &all[2]["next_offset"]), (&expect, &json!(7), &json!(11)));
+    let lines = String::from_utf8(body(FetchFormat::Lines)).expect("UTF-8");
+    assert_eq!(lines.lines().count(), 3);
+}
+
+#[test]
+fn the_size_is_known_before_the_answer_is_written() {
+    let mut many = record(Some(b"\x01\x02\"key\\"), Some(b"\x00\x1f text \n"));
+    many.headers = vec![Header { key: String::new(), value: None }; 1_000];
+    let records = [many, record(None, Some(b"\xff\xfe")), record(Some(b"1"), None)];
+    let told = [Unreadable { offset: Offset(3), next: Offset(4), reason: "\"why\"".into() }];
+    for format in [
+        FetchFormat::Lines,
+        FetchFormat::Records(Embedded::Json, JSON),
+        FetchFormat::Records(Embedded::Text, JSON),
+        FetchFormat::Records(Embedded::Binary, JSON),
+    ] {
+        let entries = (&records[..], &told[..]);
+        let (size, body) = (size("t\"", entries, format), write("t\"", PartitionId(1), entries, format));
+        assert!(body.len() <= size && size < 2 * body.len(), "{} {size}", body.len());
     }
 }

@@ -61,7 +61,9 @@ fn tag(from: ReadFrom, count: usize, records: i64, end: i64) -> Option<String> {
     (fetch.from, fetch.records_max) = (from, count);
     let end = Offset(end);
     let offsets = PartitionOffsets { beginning: Offset(0), end, last_stable: end };
-    let answer = PartitionRead { records: (5..5 + records).map(record).collect(), next: Offset(5 + records), offsets };
+    let records: Vec<_> = (5..5 + records).map(record).collect();
+    let next = Offset(5 + records.len() as i64);
+    let answer = PartitionRead { records, unreadable: Vec::new(), next, offsets, held: None };
     entity_tag(&fetch, &answer, JSON)
 }
 
