@@ -66,6 +66,13 @@ impl Delivery<'_> {
     }
 
     async fn deliver_lane(&self, lane: &Lane) -> Outcome {
+        // Planned as a record by a version that opened larger ones: its stand-in never goes to the target.
+        let unreadable = |offset| self.records.get(offset).and_then(|found: &Followed| found.unreadable.clone());
+        if lane.reason.is_none()
+            && let Some(reason) = lane.offsets.iter().find_map(unreadable)
+        {
+            return Outcome::Refused(reason);
+        }
         let messages = self.messages(lane);
         let target = StreamTarget { stream: self.stream, topic: lane.topic, partition: lane.partition };
         match self.door.append_once(self.ctx, target, lane.first, &messages).await {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counts::{DelayCounts, ProxyCounts};
 use super::deliver::{Delivery, Outcome};
-use super::due_records::{self, Head};
+use super::due_records::{self, Again, Head};
 use super::plan::{self, Destination, Sequences, Target};
 use super::route::Router;
 use super::schedule::{self, Due};
@@ -50,6 +50,8 @@ pub(super) struct Proxy {
     pub(super) head_due: Option<TimestampMs>,
     /// Where it stands, for `/metrics`.
     pub(super) counts: Arc<ProxyCounts>,
+    /// Steps that the next one counts for: more than one where it has a large record.
+    pub(super) steps: u32,
 }
 
 /// How a turn ended.
@@ -136,10 +138,9 @@ impl Proxy {
         if let Some(Due::In(wait)) = self.head_due.map(|due_at| schedule::due(due_at, shared.clock.wall())) {
             return self.save().await.map(|()| Turn::NotYet(wait));
         }
-        let _permit = shared.steps.acquire().await.map_err(|_| DoorError::Stopping)?;
+        let _permit = shared.steps.acquire_many(self.steps).await.map_err(|_| DoorError::Stopping)?;
         if let Some(step) = self.state.step.clone() {
-            self.finish(step).await?;
-            return Ok(Turn::Moved);
+            return self.finish(step).await;
         }
         let log_start = self.partition.beginning();
         if self.state.done < log_start {
@@ -148,10 +149,16 @@ impl Proxy {
             self.state.done = log_start;
         }
         self.head_due = None;
-        match due_records::due(&self.partition, self.state.done, self.delay, shared.clock.wall())? {
+        let (from, now, steps) = ((self.state.done, self.delay), shared.clock.wall(), self.steps);
+        match self.partition.reading(move |partition| due_records::due(partition, from, now, steps)).await? {
             Head::End => self.save().await.map(|()| Turn::Idle),
             Head::NotYet(due_at) => {
                 self.head_due = Some(due_at);
+                Ok(Turn::Moved)
+            }
+            // The leave at hand is given back first: nobody waits for more while it holds some.
+            Head::Heavy(steps) => {
+                self.steps = steps;
                 Ok(Turn::Moved)
             }
             Head::Due { records, until } if records.is_empty() => {
@@ -164,6 +171,7 @@ impl Proxy {
                 let routed = records.iter().map(|found| found.record.offset).zip(destinations).collect::<Vec<_>>();
                 let step = self.begin(&routed, until, Vec::new()).await?;
                 self.append(step, by_offset(records)).await?;
+                self.steps = 1;
                 Ok(Turn::Moved)
             }
         }
@@ -212,10 +220,17 @@ impl Proxy {
     }
 
     /// Repeats a step from the proxy partition's log.
-    async fn finish(&mut self, step: Step) -> Result<(), DoorError> {
+    async fn finish(&mut self, step: Step) -> Result<Turn, DoorError> {
         let wanted: BTreeSet<Offset> = step.lanes.iter().flat_map(|lane| lane.offsets.iter().copied()).collect();
-        let records = due_records::again(&self.partition, &wanted)?;
-        self.append(step, by_offset(records)).await
+        let steps = self.steps;
+        match self.partition.reading(move |partition| due_records::again(partition, &wanted, steps)).await? {
+            Again::Heavy(steps) => self.steps = steps,
+            Again::Records(records) => {
+                self.append(step, by_offset(records)).await?;
+                self.steps = 1;
+            }
+        }
+        Ok(Turn::Moved)
     }
 
     /// Appends a durable step. Repeats with another step while records have to be sent elsewhere.

@@ -159,6 +159,7 @@ impl DelayService {
             next: HashMap::new(),
             head_due: None,
             counts,
+            steps: 1,
         })
     }
 }

@@ -22,13 +22,14 @@ use crate::context::Context;
 use crate::coordinator::group::Groups;
 use crate::door::Door;
 use crate::engine::Engine;
-use crate::ids::{Offset, PartitionId};
+use crate::ids::{Offset, PartitionId, TimestampMs};
 use crate::log::{LogDir, LogDirSettings, Origin};
 use crate::memory::Budget;
 use crate::record::{self, Compression, Header, Message, RecordView};
 use crate::topics::{Catalog, NewTopic, Topic};
 
 mod crashes;
+mod large;
 mod routing;
 
 const PROXY: &str = "orders.delay.5s";
@@ -80,7 +81,12 @@ impl Rig {
         let door = Door::new(engine);
         let store = StateTopic::open(&door, &Context::internal("delay")).expect("a state topic");
         let counts = DelayCounts::new(Arc::clone(&shared_clock));
-        let shared = Arc::new(Shared { store, clock: shared_clock, steps: Semaphore::new(2), counts });
+        let shared = Arc::new(Shared {
+            store,
+            clock: shared_clock,
+            steps: Semaphore::new(crate::limits::DELAY_STEPS_AT_ONCE),
+            counts,
+        });
         Rig { folder, config, clock, log_dir, catalog, groups, door, shared }
     }
 
@@ -126,13 +132,22 @@ impl Rig {
             next: HashMap::new(),
             head_due: None,
             counts,
+            steps: 1,
         }
     }
 
     async fn produce(&self, partition: i32, messages: &[Message]) {
+        self.produce_as(partition, messages, Compression::None).await;
+    }
+
+    async fn produce_as(&self, partition: i32, messages: &[Message], compression: Compression) {
+        let batch = record::build(messages, self.clock.wall(), compression, None).expect("a batch");
+        self.append(partition, batch).await;
+    }
+
+    async fn append(&self, partition: i32, batch: record::ProducedBatch) {
         let topic = self.catalog.topic(PROXY).expect("the delay topic");
         let partition = topic.partition(PartitionId(partition)).expect("a partition");
-        let batch = record::build(messages, self.clock.wall(), Compression::None, None).expect("a batch");
         partition.append(batch, Origin::Broker).durable().await.expect("durable");
     }
 
@@ -167,6 +182,12 @@ impl Rig {
 fn proxy_topic(topic: &Topic) -> ProxyTopic {
     let target = topic.delay().expect("a delay topic").target.clone();
     ProxyTopic { name: topic.name().to_string(), id: topic.id(), target }
+}
+
+/// What is due, with leave for every step there is.
+async fn due_now(proxy: &Proxy, from: Offset, now: TimestampMs) -> Head {
+    let (from, steps) = ((from, proxy.delay), u32::try_from(crate::limits::DELAY_STEPS_AT_ONCE).expect("small"));
+    proxy.partition.reading(move |partition| due_records::due(partition, from, now, steps)).await.expect("readable")
 }
 
 /// Takes turns until nothing is left to do now.

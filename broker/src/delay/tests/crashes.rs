@@ -9,7 +9,7 @@ use crate::door::reading::Followed;
 /// Up to a durable step of everything that is due: what the service does before its first append.
 async fn planned(proxy: &mut Proxy) -> (Step, HashMap<Offset, Followed>) {
     let now = proxy.shared.clock.wall();
-    let head = due_records::due(&proxy.partition, proxy.state.done, proxy.delay, now).expect("readable");
+    let head = due_now(proxy, proxy.state.done, now).await;
     let Head::Due { records, until } = head else { panic!("nothing is due: {head:?}") };
     let destinations: Vec<Destination> = proxy.router.route(&records).await.expect("routes");
     let routed: Vec<_> = records.iter().map(|found| found.record.offset).zip(destinations).collect();
@@ -41,7 +41,7 @@ async fn a_crash_before_the_step_is_durable_delivers_once() {
     rig.produce(0, &[message("a"), message("b")]).await;
     rig.pass(Duration::from_secs(5));
     let proxy = rig.proxy(0);
-    let head = due_records::due(&proxy.partition, Offset::ZERO, proxy.delay, rig.clock.wall()).expect("readable");
+    let head = due_now(&proxy, Offset::ZERO, rig.clock.wall()).await;
     assert!(matches!(head, Head::Due { .. }));
     drop(proxy);
     let rig = rig.restarted().await;

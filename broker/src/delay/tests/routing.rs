@@ -89,7 +89,7 @@ async fn a_step_whose_target_was_recreated_goes_to_the_dead_letters_once() {
     rig.produce(0, &[message("a"), message("b")]).await;
     rig.pass(Duration::from_secs(5));
     let mut proxy = rig.proxy(0);
-    let head = due_records::due(&proxy.partition, Offset::ZERO, proxy.delay, rig.clock.wall()).expect("readable");
+    let head = due_now(&proxy, Offset::ZERO, rig.clock.wall()).await;
     let Head::Due { records, until } = head else { panic!("nothing is due") };
     let to = proxy.router.route(&records).await.expect("routes");
     let routed: Vec<_> = records.iter().map(|found| found.record.offset).zip(to).collect();
