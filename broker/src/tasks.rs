@@ -536,7 +536,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// panic is logged and goes no further.
 pub(crate) fn detached(name: &'static str, work: impl FnOnce() + Send + 'static) {
     drop(tokio::task::spawn_blocking(move || {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| threads::blocking_allowed(work))) {
             let end = AbnormalEnd::Panicked(message(&*panic));
             tracing::error!("{}", TaskFailure { task: name.into(), end });
         }

@@ -112,7 +112,7 @@ async fn records_that_cannot_be_read_are_refused_where_records_are_validated() {
     // A bomb gets an error, not memory: 300 MB of zeros in one record.
     let mut bomb = timed(&[now()], Compression::Zstd).to_vec();
     bomb.truncate(61);
-    bomb.extend_from_slice(&zeros(300 << 20));
+    bomb.extend_from_slice(&record_of_zeros(300 << 20));
     let length = i32::try_from(bomb.len() - 12).expect("small");
     bomb[8..12].copy_from_slice(&length.to_be_bytes());
     let crc = crc32c(&bomb[21..]);
@@ -132,11 +132,17 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, step)
 }
 
-/// A zstd frame of this many zeros: blocks of one repeated byte (RFC 8878, 3.1.1.2), 4 bytes for 128 KiB each.
-fn zeros(count: usize) -> Vec<u8> {
+/// One record whose value is about `count` zeros, as a zstd frame of repeated blocks (RFC 8878): a few kilobytes.
+fn record_of_zeros(count: usize) -> Vec<u8> {
     const BLOCK: usize = 128 * 1024;
+    // The last zero is the number of headers.
+    let value = varint(count - 1);
+    let fields = [&[0, 0, 0, 1], &value[..]].concat();
+    let head = [varint(fields.len() + count), fields].concat();
     // Magic, no content size, a window of 128 KiB.
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
+    frame.extend_from_slice(&((head.len() as u32) << 3).to_le_bytes()[..3]);
+    frame.extend_from_slice(&head);
     let blocks = count / BLOCK;
     for block in 0..blocks {
         let header = u32::from(block + 1 == blocks) | 1 << 1 | (BLOCK as u32) << 3;
@@ -144,6 +150,18 @@ fn zeros(count: usize) -> Vec<u8> {
         frame.push(0);
     }
     frame
+}
+
+/// A length as records have it: zigzag, seven bits a byte.
+fn varint(length: usize) -> Vec<u8> {
+    let mut left = length << 1;
+    let mut bytes = Vec::new();
+    while left > 0x7f {
+        bytes.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    bytes
 }
 
 #[tokio::test]
