@@ -113,7 +113,7 @@ pub(super) struct Closer {
 enum Closing {
     Plain(Vec<u8>),
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
-    Snappy { out: Vec<u8>, block: Vec<u8>, encoder: snap::raw::Encoder },
+    Snappy { out: Vec<u8>, block: Vec<u8>, encoder: Box<snap::raw::Encoder> },
     // Independent blocks, which Kafka's Java reader insists on, are this encoder's default.
     Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
@@ -135,7 +135,7 @@ impl Closer {
                 out.extend_from_slice(XERIAL_MAGIC);
                 out.put_u32(1);
                 out.put_u32(1);
-                Closing::Snappy { out, block: Vec::new(), encoder: snap::raw::Encoder::new() }
+                Closing::Snappy { out, block: Vec::new(), encoder: Box::new(snap::raw::Encoder::new()) }
             }
             Compression::Lz4 => Closing::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(out))),
             Compression::Zstd => {

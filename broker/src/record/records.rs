@@ -216,7 +216,7 @@ impl Walk {
         &mut self,
         means: &mut Means<'_>,
         wrong: impl FnOnce(String) -> RecordError,
-    ) -> Result<Option<(Shape, Option<&[u8]>)>, Stop> {
+    ) -> Result<Option<Keyed<'_>>, Stop> {
         if self.index >= self.header.record_count {
             return Ok(None);
         }
@@ -233,6 +233,9 @@ impl Walk {
         self.stream.fill(1, means)
     }
 }
+
+/// A record with its key, which is the reader's until the next one.
+type Keyed<'a> = (Shape, Option<&'a [u8]>);
 
 /// The offsets of a batch's records, with the timestamps that consumers see.
 pub(crate) struct RecordTimes {

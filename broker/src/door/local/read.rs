@@ -92,12 +92,7 @@ impl Door {
     }
 
     /// Takes the records: here where they are few and not compressed, else in the readers' own queue.
-    async fn take(
-        &self,
-        ctx: &Context,
-        found: Vec<Found>,
-        room: Room,
-    ) -> (Vec<Option<Result<Taken, DoorError>>>, Room, Option<Held>) {
+    async fn take(&self, ctx: &Context, found: Vec<Found>, room: Room) -> TookAll {
         let light = found.iter().flatten().all(|(batches, _)| batches.is_light());
         let (budget, source) = (self.engine.memory().clone(), ctx.source());
         let taking = move |opened_left| {
@@ -184,10 +179,10 @@ fn visible(offsets: Offsets) -> PartitionOffsets {
     PartitionOffsets { beginning: offsets.log_start, end: offsets.hw, last_stable: offsets.lso }
 }
 
-fn take_all(
-    found: &[Found],
-    mut taking: Taking,
-) -> Result<(Vec<Option<Result<Taken, DoorError>>>, Room, Option<Held>), TooLong> {
+/// What was taken of each partition that had something, the room that is left, and what the records hold.
+type TookAll = (Vec<Option<Result<Taken, DoorError>>>, Room, Option<Held>);
+
+fn take_all(found: &[Found], mut taking: Taking) -> Result<TookAll, TooLong> {
     let mut all = Vec::with_capacity(found.len());
     for found in found {
         all.push(match found {
