@@ -1,7 +1,7 @@
 //! The verbs of groups: a thin step to the coordinator, which decides. Each takes the permits that Kafka asks for the request
 //! of that name, and no group or topic is reached without one.
 
-use super::Engine;
+use super::{Engine, topics};
 use crate::auth::{Describe, Granted, Group, Read};
 use crate::context::{Context, Source};
 use crate::coordinator::group::{
@@ -200,6 +200,7 @@ fn class_of(error: &GroupError) -> Option<RefusalClass> {
         GroupError::OverShare(_) => Some(RefusalClass::MemoryState),
         GroupError::Full { .. } | GroupError::MembersTooLarge { .. } => Some(RefusalClass::Groups),
         GroupError::TooLarge { .. } | GroupError::MetadataTooLarge { .. } => Some(RefusalClass::TooLarge),
+        GroupError::Topic(error) => topics::class_of(error),
         _ => None,
     }
 }

@@ -212,3 +212,12 @@ fn name_of(topic: &TopicRef) -> Result<&str, EngineError> {
         TopicRef::Id(id) => Err(TopicError::IdNotFound { id: *id }.into()),
     }
 }
+
+/// What has met a bound of the broker, and not a rule of the protocol.
+pub(crate) fn class_of(error: &TopicError) -> Option<RefusalClass> {
+    match error {
+        TopicError::Refused(Refused::TooManyFiles { .. }) => Some(RefusalClass::OpenFiles),
+        TopicError::Refused(Refused::TooLarge { .. }) => Some(RefusalClass::TooLarge),
+        _ => None,
+    }
+}

@@ -3,12 +3,10 @@
 //! Whoever writes a handler: pass an error that a limit caused to `Call::note`, beside its code. Changes no answer.
 
 use crate::context::Context;
-use crate::coordinator::group::GroupError;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, topics};
 use crate::log::AppendError;
 use crate::record::RecordError;
 use crate::refusals::{RefusalClass, Refusals};
-use crate::topics::{Refused, TopicError};
 
 /// Why a connection is to end.
 #[derive(Debug)]
@@ -49,13 +47,6 @@ impl Refusing {
             self.refusals.note(class, &self.ctx, error);
         }
     }
-
-    /// As `note`, for an error of a group.
-    pub(super) fn note_group(&self, error: &GroupError) {
-        if let Some(class) = class_of_group(error) {
-            self.refusals.note(class, &self.ctx, error);
-        }
-    }
 }
 
 fn class(error: &EngineError) -> Option<RefusalClass> {
@@ -65,25 +56,8 @@ fn class(error: &EngineError) -> Option<RefusalClass> {
         EngineError::Append(AppendError::TooManyProducers { .. }) => Some(RefusalClass::Producers),
         EngineError::OverBudget(_) => Some(RefusalClass::MemoryWork),
         EngineError::OverShare(_) => Some(RefusalClass::MemoryState),
-        EngineError::Topic(error) => class_of_topic(error),
-        EngineError::Group(error) => class_of_group(error),
-        _ => None,
-    }
-}
-
-fn class_of_topic(error: &TopicError) -> Option<RefusalClass> {
-    match error {
-        TopicError::Refused(Refused::TooManyFiles { .. }) => Some(RefusalClass::OpenFiles),
-        TopicError::Refused(Refused::TooLarge { .. }) => Some(RefusalClass::TooLarge),
-        _ => None,
-    }
-}
-
-fn class_of_group(error: &GroupError) -> Option<RefusalClass> {
-    match error {
-        GroupError::Full { .. } | GroupError::MembersTooLarge { .. } => Some(RefusalClass::Groups),
-        GroupError::TooLarge { .. } | GroupError::MetadataTooLarge { .. } => Some(RefusalClass::TooLarge),
-        GroupError::Topic(error) => class_of_topic(error),
+        EngineError::Topic(error) => topics::class_of(error),
+        // The engine has noted what a group was refused.
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ use sluice_broker::config::{BrokerConfig, ConnectionsConfig};
 use sluice_broker::metrics::Bounds;
 
 use crate::kafka_client::{Broker, Client, batch, name, produce};
+use crate::kafka_groups::join;
 
 const BOUNDS: Bounds = Bounds { partitions_max: 100, groups_max: 100 };
 
@@ -30,6 +31,11 @@ impl Scrape {
     #[track_caller]
     fn value(&self, sample: &str) -> f64 {
         *self.0.get(sample).unwrap_or_else(|| panic!("no {sample} among {:#?}", self.0.keys()))
+    }
+
+    #[track_caller]
+    fn refusals(&self, class: &str) -> f64 {
+        self.value(&format!("sluice_refusals_total{{class=\"{class}\"}}"))
     }
 
     fn has(&self, sample: &str) -> bool {
@@ -57,8 +63,11 @@ async fn counted<R: Request>(client: &mut Client, version: i16, request: &R) -> 
 }
 
 fn commit(offset: i64) -> OffsetCommitRequest {
-    let part = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
-    let topic = OffsetCommitRequestTopic::default().with_name(name("orders")).with_partitions(vec![part]);
+    commit_of(vec![OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset)])
+}
+
+fn commit_of(partitions: Vec<OffsetCommitRequestPartition>) -> OffsetCommitRequest {
+    let topic = OffsetCommitRequestTopic::default().with_name(name("orders")).with_partitions(partitions);
     OffsetCommitRequest::default()
         .with_group_id(GroupId(StrBytes::from_static_str("billing")))
         .with_generation_id_or_member_epoch(-1)
@@ -133,8 +142,8 @@ async fn a_refused_connection_is_counted_by_its_reason() {
     // The refusal is counted before the socket is closed.
     second.closed().await;
     let scrape = Scrape::of(&broker, BOUNDS).await;
-    assert_eq!(scrape.value("sluice_refusals_total{class=\"connections\"}"), 1.0);
-    assert_eq!(scrape.value("sluice_refusals_total{class=\"frame_length\"}"), 0.0);
+    assert_eq!(scrape.refusals("connections"), 1.0);
+    assert_eq!(scrape.refusals("frame_length"), 0.0);
     assert_eq!(scrape.value("sluice_kafka_connections_accepted_total"), 1.0);
     broker.stop().await;
 }
@@ -150,15 +159,34 @@ async fn a_limit_that_a_client_meets_is_counted_although_its_answer_is_a_code_al
     let mut other = broker.client().await;
     other.send_frame(b"\0\x03\0\x0c\0\0\0\x07\xff\xff\0garbage").await;
     other.closed().await;
-    let counted = |scrape: &Scrape, class| scrape.value(&format!("sluice_refusals_total{{class=\"{class}\"}}"));
     let mut scrape = Scrape::of(&broker, BOUNDS).await;
-    assert_eq!(counted(&scrape, "too_large"), 1.0);
+    assert_eq!(scrape.refusals("too_large"), 1.0);
     // The end of a connection is noted behind the close that its client sees.
     let noted = async {
-        while counted(&scrape, "bad_request") < 1.0 {
+        while scrape.refusals("bad_request") < 1.0 {
             scrape = Scrape::of(&broker, BOUNDS).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), noted).await.expect("the refused request is counted");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_group_refuses_is_counted_once_a_request() {
+    let broker = Broker::start_with(BrokerConfig { num_partitions: 2, ..BrokerConfig::default() }).await;
+    let mut client = broker.client().await;
+    client.topic("orders").await;
+    let mut large = join(StrBytes::new());
+    large.protocols[0].metadata = vec![0; 1_100_000].into();
+    assert_eq!(client.ask(3, &large).await.error_code, 81, "GROUP_MAX_SIZE_REACHED");
+    let metadata = Some(StrBytes::from_string("x".repeat(5_000)));
+    let part = |index| OffsetCommitRequestPartition::default().with_partition_index(index);
+    let parts = (0..2).map(|index| part(index).with_committed_metadata(metadata.clone())).collect();
+    let committed = client.ask(8, &commit_of(parts)).await;
+    let codes: Vec<i16> = committed.topics[0].partitions.iter().map(|part| part.error_code).collect();
+    assert_eq!(codes, [12, 12], "OFFSET_METADATA_TOO_LARGE");
+    let scrape = Scrape::of(&broker, BOUNDS).await;
+    assert_eq!(scrape.refusals("groups"), 1.0);
+    assert_eq!(scrape.refusals("too_large"), 1.0);
     broker.stop().await;
 }

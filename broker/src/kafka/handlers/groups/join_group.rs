@@ -32,7 +32,6 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: JoinGroupRequest)
     match call.engine.join_group(&call.ctx, group, join).await {
         Ok(answer) => joined(call, answer),
         Err(error) => {
-            call.refusing().note_group(&error);
             let member = match &error {
                 GroupError::MemberIdRequired { member } => member.as_str(),
                 _ => &member,

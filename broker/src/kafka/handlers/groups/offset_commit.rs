@@ -50,9 +50,6 @@ async fn commit(call: &Call<'_>, group: &str, who: &Membership, topics: Vec<Comm
     let mut outcomes = match call.ask(Group::named(group)) {
         Ok(group) => {
             let outcomes = call.engine.commit_offsets(&call.ctx, &group, who, topics).await;
-            let refusing = call.refusing();
-            let failed = outcomes.iter().flatten().filter_map(|one| one.as_ref().err()).chain(outcomes.as_ref().err());
-            failed.for_each(|error| refusing.note_group(error));
             outcomes.map(Vec::into_iter).map_err(|error| errors::code_of_commit(call.version, &error))
         }
         Err(denied) => Err(errors::code_of_denied(&denied)),
