@@ -11,10 +11,11 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ApiKey, MetadataRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use sluice_broker::clock::bounded_wait;
+use sluice_broker::clock::{MachineClock, bounded_wait};
 use sluice_broker::config::{BrokerConfig, KafkaListener};
 use sluice_broker::door::Door;
 use sluice_broker::ids::TimestampMs;
+use sluice_broker::log::LogDirSettings;
 use sluice_broker::node::{Node, NodeError};
 use sluice_broker::node_facts::NodeFacts;
 use sluice_broker::record::{Compression, Message, ProducerStamp, build};
@@ -44,9 +45,16 @@ impl Broker {
 
     /// Over a folder that may have been used before.
     pub(crate) async fn over(folder: Arc<tempfile::TempDir>, config: BrokerConfig) -> Broker {
+        let settings = LogDirSettings::new(folder.path().to_owned());
+        Broker::on(settings, folder, config).await
+    }
+
+    /// Over a disk of the caller's, which has everything but the plugins.
+    pub(crate) async fn on(settings: LogDirSettings, folder: Arc<tempfile::TempDir>, config: BrokerConfig) -> Broker {
         let config = BrokerConfig { data_dir: folder.path().to_owned(), ..config };
         let listener = KafkaListener { host: "localhost".into(), port: 0, advertised: None };
-        let node = Node::open(Arc::new(config), &[listener]).await.expect("the broker opens");
+        let opened = Node::open_with(Arc::new(config), &[listener], settings, Arc::new(MachineClock)).await;
+        let node = opened.expect("the broker opens");
         let address = node.kafka_addresses().remove(0);
         let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the address has a port");
         let (stop, door, facts) = (node.stop_token(), node.door(), node.facts());

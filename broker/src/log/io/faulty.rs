@@ -284,10 +284,9 @@ impl State {
     }
 }
 
-#[cfg(test)]
 impl FaultyDisk {
     /// What the process has open from now on.
-    pub(crate) fn set_open_files(&self, open_files: OpenFiles) {
+    pub fn set_open_files(&self, open_files: OpenFiles) {
         self.shared.state.lock().open_files = Some(open_files);
     }
 }

@@ -1,12 +1,20 @@
 //! The page of `/metrics` after real clients have worked: it shows exactly what they did.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use kafka_protocol::messages::{GroupId, OffsetCommitRequest, RequestHeader};
+use kafka_protocol::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, GroupId, OffsetCommitRequest, RequestHeader,
+};
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use sluice_broker::config::{BrokerConfig, ConnectionsConfig};
+use sluice_broker::log::LogDirSettings;
+use sluice_broker::log::io::OpenFiles;
+use sluice_broker::log::io::faulty::FaultyDisk;
 use sluice_broker::metrics::Bounds;
 
 use crate::kafka_client::{Broker, Client, batch, name, produce};
@@ -188,5 +196,29 @@ async fn what_a_group_refuses_is_counted_once_a_request() {
     let scrape = Scrape::of(&broker, BOUNDS).await;
     assert_eq!(scrape.refusals("groups"), 1.0);
     assert_eq!(scrape.refusals("too_large"), 1.0);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_for_which_no_files_are_left_are_counted_once_a_request() {
+    let disk = FaultyDisk::new();
+    let settings = LogDirSettings { path: "/data".into(), disk: Arc::new(disk.clone()) };
+    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+    let broker = Broker::on(settings, folder, BrokerConfig::default()).await;
+    let mut client = broker.client().await;
+    client.topic("orders").await;
+    disk.set_open_files(OpenFiles { open: 300, limit: 400 });
+    let mut refusals = Vec::new();
+    let topic = CreatableTopic::default().with_name(name("new")).with_num_partitions(1).with_replication_factor(1);
+    let created = client.ask(7, &CreateTopicsRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(created.topics[0].error_code, 44, "POLICY_VIOLATION");
+    refusals.push(Scrape::of(&broker, BOUNDS).await.refusals("open_files"));
+    let more = CreatePartitionsTopic::default().with_name(name("orders")).with_count(2).with_assignments(None);
+    let grown = client.ask(3, &CreatePartitionsRequest::default().with_topics(vec![more])).await;
+    assert_eq!(grown.results[0].error_code, 44);
+    refusals.push(Scrape::of(&broker, BOUNDS).await.refusals("open_files"));
+    assert_eq!(client.topic("new").await.error_code, 44, "auto-created");
+    refusals.push(Scrape::of(&broker, BOUNDS).await.refusals("open_files"));
+    assert_eq!(refusals, [1.0, 2.0, 3.0]);
     broker.stop().await;
 }

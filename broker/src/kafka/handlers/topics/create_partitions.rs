@@ -54,8 +54,5 @@ async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: boo
         check_brokers(call.node_id(), assignments.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()))?;
     }
     let grown = call.engine.grow_topic(&permit, topic.count, validate_only).await;
-    grown.map_err(|error| {
-        call.engine.note_too_many_files(&call.ctx, &error);
-        refused(&error)
-    })
+    grown.map_err(|error| refused(&error))
 }

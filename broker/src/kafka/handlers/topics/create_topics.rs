@@ -50,10 +50,7 @@ async fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) ->
     let planned = new.partitions.unwrap_or(call.engine.config().num_partitions);
     let set = new.configs.clone();
     let permit = call.ask(TopicRef::name(&topic.name)).map_err(|denied| refused(&denied.into()))?;
-    let made = call.engine.create_topic(&permit, new, validate_only).await.map_err(|error| {
-        call.engine.note_too_many_files(&call.ctx, &error);
-        refused(&error)
-    })?;
+    let made = call.engine.create_topic(&permit, new, validate_only).await.map_err(|error| refused(&error))?;
     // Null and not the empty text, which some clients take for an error without words.
     let result = CreatableTopicResult::default().with_error_message(None);
     let result = match &made {

@@ -77,10 +77,7 @@ async fn one(call: &Call<'_>, asked: &MetadataRequestTopic, may_create: bool) ->
     };
     match look_up(call, &named, may_create).await {
         Ok(topic) => found(call, &topic),
-        Err(error) => {
-            call.engine.note_too_many_files(&call.ctx, &error);
-            failed(call, asked, &named, &error)
-        }
+        Err(error) => failed(call, asked, &named, &error),
     }
 }
 
