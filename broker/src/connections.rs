@@ -6,12 +6,13 @@
 //! IPv6 is its first 64 bits, of which one host has all the others (RFC 6177).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::context::network;
 use crate::refusals::{RefusalClass, Refusals};
 
 /// Addresses that are remembered without a connection, beyond as many as have one: each costs a hundred bytes.
@@ -142,7 +143,7 @@ impl Connections {
     /// # Errors
     /// Which bound it is over; the log has it already.
     pub fn admit(self: &Arc<Connections>, peer: SocketAddr, now: Instant) -> Result<Place, RefusedConnection> {
-        let address = owner(peer.ip());
+        let address = network(peer.ip());
         let admitted = {
             let mut inner = self.inner.lock();
             inner.rate.take(now);
@@ -252,17 +253,6 @@ impl Line {
         }
         self.last = Some(now);
         Some(std::mem::take(&mut self.untold))
-    }
-}
-
-/// What one host, or its user, has of addresses.
-fn owner(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who makes a request: every verb of engine and door takes it, and `auth/` decides by it. Rank 0.
 //! Made where a request enters the broker, by the constructor of that door; never changed afterwards.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -140,6 +140,17 @@ impl Context {
     #[must_use]
     pub(crate) fn wait_at_most(&self, wanted: Duration, now: Instant) -> Duration {
         self.deadline.map_or(wanted, |deadline| wanted.min(deadline.saturating_duration_since(now)))
+    }
+}
+
+/// What one host, or its user, has of addresses: IPv6 is given out in networks of 64 bits (RFC 6177).
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
     }
 }
 

@@ -8,13 +8,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::pool::PoolUse;
-use crate::context::{Context, Principal, Source};
+use crate::context::{self, Context, Principal, Source};
 
 /// One owner may have this part of STATE.
 const OWNERS: usize = 16;
@@ -37,7 +37,7 @@ impl Owner {
         match ctx.peer() {
             // Its services wait and read for everybody.
             _ if ctx.source() == Source::Internal => Owner::Broker,
-            Some(peer) if ctx.is_anonymous() => Owner::Address(network(peer.ip())),
+            Some(peer) if ctx.is_anonymous() => Owner::Address(context::network(peer.ip())),
             _ => Owner::Principal(ctx.principal().clone()),
         }
     }
@@ -50,16 +50,6 @@ impl fmt::Display for Owner {
             Owner::Address(address) => address.fmt(f),
             Owner::Broker => f.write_str("the broker"),
         }
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
