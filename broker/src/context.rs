@@ -136,6 +136,11 @@ impl Context {
         self.peer
     }
 
+    /// The peer as group descriptions show it (Kafka: `/127.0.0.1`).
+    pub(crate) fn client_host(&self) -> String {
+        self.peer.map_or_else(String::new, |peer| format!("/{}", peer.ip()))
+    }
+
     /// How long a verb may wait of the `wanted` time, seen from `now`: never beyond the caller's deadline.
     #[must_use]
     pub(crate) fn wait_at_most(&self, wanted: Duration, now: Instant) -> Duration {

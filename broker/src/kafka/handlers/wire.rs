@@ -8,7 +8,6 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::context::Context;
 use crate::ids::{LeaderEpoch, TopicId, TopicRef};
 use crate::limits;
 
@@ -66,9 +65,4 @@ pub(in crate::kafka::handlers) fn nonempty(wire: Option<&StrBytes>) -> Option<St
 /// A copy that does not keep the request's frame in memory.
 pub(in crate::kafka::handlers) fn detached(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
-}
-
-/// The peer as group descriptions show it (Kafka: `/127.0.0.1`).
-pub(in crate::kafka::handlers) fn client_host(ctx: &Context) -> String {
-    ctx.peer().map_or_else(String::new, |peer| format!("/{}", peer.ip()))
 }

@@ -163,7 +163,7 @@ impl Member {
             member: self.id.clone(),
             instance: None,
             client_id: self.ctx.client_id().to_string(),
-            client_host: self.ctx.peer().map_or_else(String::new, |peer| format!("/{}", peer.ip())),
+            client_host: self.ctx.client_host(),
             protocol_type: PROTOCOL_TYPE.to_owned(),
             protocols: PROTOCOLS.iter().map(|name| ((*name).to_owned(), metadata.clone())).collect(),
             session_timeout: self.request.session_timeout,

@@ -55,7 +55,7 @@ fn translate(call: &Call<'_>, request: &JoinGroupRequest) -> JoinRequest {
         require_known_member: call.version >= KNOWN_MEMBER_SINCE && instance.is_none(),
         instance,
         client_id: call.ctx.client_id().to_string(),
-        client_host: wire::client_host(&call.ctx),
+        client_host: call.ctx.client_host(),
         protocol_type: request.protocol_type.to_string(),
         protocols: request.protocols.iter().map(|p| (p.name.to_string(), wire::detached(&p.metadata))).collect(),
         session_timeout: millis(request.session_timeout_ms),
