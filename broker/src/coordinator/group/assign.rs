@@ -10,6 +10,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::records::{Cursor, put_text};
 use crate::ids::{PartitionId, TopicName, TopicPartition};
 
+/// The type of such groups.
+pub(crate) const PROTOCOL_TYPE: &str = "consumer";
 /// The version with the partitions that a member owns. Every client reads it: later ones only add fields at the end.
 const SUBSCRIPTION_VERSION: i16 = 1;
 /// All versions have the same fields.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::assign;
 use super::classic::ClassicGroup;
 use super::commits::Tombstones;
 use super::machine::{Group, GroupMachine, GroupTimer, Place};
@@ -14,9 +15,6 @@ use super::requests::GroupState;
 use crate::coordinator::machine::{Now, Plan};
 use crate::ids::{TimestampMs, TopicPartition};
 use crate::limits;
-
-/// Groups of consumers say in their subscriptions which topics they still read.
-const CONSUMER: &str = "consumer";
 
 /// Since when an offset counts as unused.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +143,7 @@ fn since(group: &ClassicGroup) -> Since {
         (None, _) => Since::Commit,
         // Records of before KIP-211 do not say since when the group is empty.
         (Some(_), GroupState::Empty) => group.state_since().map_or(Since::Commit, Since::At),
-        (Some(CONSUMER), GroupState::Stable) => Since::CommitIfUnsubscribed,
+        (Some(assign::PROTOCOL_TYPE), GroupState::Stable) => Since::CommitIfUnsubscribed,
         (Some(_), _) => Since::Never,
     }
 }

@@ -22,9 +22,7 @@ use crate::engine::{Engine, EngineError};
 use crate::ids::{TopicId, TopicName, TopicPartition, TopicRef};
 use crate::memory::Owner;
 
-/// What every client of a group for consumers says.
-const PROTOCOL_TYPE: &str = "consumer";
-/// One of them is everybody's: of Java, librdkafka and franz-go (`range`, `cooperative-sticky`, `roundrobin`) and kafkajs
+/// The protocols that a session offers. One of them is everybody's: of Java, librdkafka and franz-go (`range`, `cooperative-sticky`, `roundrobin`) and kafkajs
 /// (`RoundRobinAssigner`). The session assigns by range only, and only where no client from outside leads.
 const PROTOCOLS: [&str; 4] = ["range", "cooperative-sticky", "roundrobin", "RoundRobinAssigner"];
 
@@ -164,7 +162,7 @@ impl Member {
             instance: None,
             client_id: self.ctx.client_id().to_string(),
             client_host: self.ctx.client_host(),
-            protocol_type: PROTOCOL_TYPE.to_owned(),
+            protocol_type: assign::PROTOCOL_TYPE.to_owned(),
             protocols: PROTOCOLS.iter().map(|name| ((*name).to_owned(), metadata.clone())).collect(),
             session_timeout: self.request.session_timeout,
             rebalance_timeout: self.request.rebalance_timeout,
