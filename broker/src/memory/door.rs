@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ impl OverBudget {
 #[derive(Debug)]
 struct Shared {
     pool: Mutex<Pool>,
+    /// The last one that was given out.
+    ticket: AtomicU64,
     shares: Shares,
     /// What a slow holder is slow with.
     slow: SlowPeer,
@@ -57,7 +60,12 @@ struct Shared {
 
 impl Shared {
     fn new(shares: Shares, slow: SlowPeer) -> Arc<Shared> {
-        Arc::new(Shared { pool: Mutex::new(Pool::new(shares)), shares, slow })
+        Arc::new(Shared { pool: Mutex::new(Pool::new(shares)), ticket: AtomicU64::new(0), shares, slow })
+    }
+
+    /// The next in the order of requests.
+    fn ticket(&self) -> Ticket {
+        self.ticket.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Does something to the pool, and wakes those who were served by it.
@@ -166,7 +174,7 @@ impl DoorBudget {
     /// received. Its age is its place in the queue.
     #[must_use]
     pub fn receipt(&self, line: &Line, length: usize) -> Receipt {
-        let ticket = self.input.pool.lock().ticket();
+        let ticket = self.input.ticket();
         let (pool, line) = (Arc::clone(&self.input), Some(line.clone()));
         Receipt { share: Share { pool, line, ticket, class: Class::of(length), held: Grant::default() }, length }
     }
@@ -219,14 +227,13 @@ impl DoorBudget {
 
     fn answer(&self, line: &Line, bytes: usize) -> Result<(Share, usize), OverBudget> {
         let (class, shares) = (Class::of(bytes), &self.output.shares);
-        let mut pool = self.output.pool.lock();
         if bytes > self.output_max() {
+            let mut pool = self.output.pool.lock();
             pool.note_refused();
-            let held = pool.usage().held;
-            let free = shares.total().saturating_sub(held);
+            let free = shares.total().saturating_sub(pool.usage().held);
             return Err(OverBudget { what: "an answer", wanted: bytes, free, max: self.output_max() });
         }
-        let ticket = pool.ticket();
+        let ticket = self.output.ticket();
         let (pool, line) = (Arc::clone(&self.output), Some(line.clone()));
         let share = Share { pool, line, ticket, class, held: Grant::default() };
         Ok((share, bytes.min(shares.reserved[class as usize])))
@@ -245,7 +252,7 @@ impl WorkPool {
     }
 
     pub(super) fn take(&self, what: &'static str, bytes: usize) -> Result<WorkPermit, OverBudget> {
-        let ticket = self.pool.pool.lock().ticket();
+        let ticket = self.pool.ticket();
         let share =
             Share { pool: Arc::clone(&self.pool), line: None, ticket, class: Class::Small, held: Grant::default() };
         let mut permit = WorkPermit { share, what };

@@ -81,7 +81,6 @@ pub(super) struct Pool {
     /// Granted, and not yet picked up.
     granted: BTreeMap<Ticket, (Request, Grant)>,
     lines: Lines,
-    next: Ticket,
     refused: u64,
 }
 
@@ -109,14 +108,8 @@ impl Pool {
             queues: std::array::from_fn(|_| BTreeMap::new()),
             granted: BTreeMap::new(),
             lines: Lines::default(),
-            next: 0,
             refused: 0,
         }
-    }
-
-    pub(super) fn ticket(&mut self) -> Ticket {
-        self.next += 1;
-        self.next
     }
 
     /// At once or not at all. Does not pass those of its class that wait.

@@ -342,9 +342,9 @@ proptest! {
         let mut pool = Pool::new(shares());
         let mut now = crate::clock::runtime_now();
         let mut all: Vec<Player> = Vec::new();
-        for (length, bytes_per_tick, _) in players {
+        for (ticket, (length, bytes_per_tick, _)) in (1..).zip(players) {
             let line = Line::default();
-            let (ticket, held) = (pool.ticket(), Grant::default());
+            let held = Grant::default();
             let mut one = Player {
                 line, at_peer: None, ticket, length, is_step: frames, held, moved: 0, bytes_per_tick, waits: false, gone: false,
             };
