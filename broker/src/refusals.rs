@@ -70,8 +70,6 @@ classes! {
     TooLarge "too_large";
     /// A batch or a record that opens to more than may be opened.
     OpensTooLarge "opens_too_large";
-    /// No room for bytes that are received.
-    MemoryIn "memory_in";
     /// No room for what is decoded, opened or built.
     MemoryWork "memory_work";
     /// No room for an answer that has to wait for its client.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::class::Class;
-use super::line::{AtPeer, Line, SlowPeer};
+use super::line::{Line, SlowPeer};
 use super::pool::{Grant, PATIENCE, Pool, PoolUse, Request, Shares, Ticket};
 use super::split::DoorSplit;
 use crate::clock;
@@ -366,12 +366,6 @@ impl OutPermit {
     pub fn hold(self, bytes: Bytes) -> Bytes {
         let at_peer = self.share.line.as_ref().map(Line::at_peer);
         Bytes::from_owner(Held { bytes, _permit: (self, at_peer) })
-    }
-
-    /// For an answer that is written by its owner: while both live, the broker waits for the peer.
-    #[must_use]
-    pub fn at_peer(&self) -> Option<AtPeer> {
-        self.share.line.as_ref().map(Line::at_peer)
     }
 }
 

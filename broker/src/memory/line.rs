@@ -68,8 +68,8 @@ impl Line {
     }
 
     /// Whether a pool has ended it.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn has_ended(&self) -> bool {
         self.shared.end.is_cancelled()
     }
 
