@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::ids::{LeaderEpoch, TopicId, TopicRef};
 use crate::limits;
+
+/// A code with its text.
+pub(in crate::kafka::handlers) type Refused = (i16, String);
 
 /// Owned text for a response.
 pub(in crate::kafka::handlers) fn text(text: impl Into<String>) -> StrBytes {
@@ -33,6 +37,15 @@ pub(in crate::kafka::handlers) fn times<T: Eq + Hash>(named: impl Iterator<Item 
         *times.entry(name).or_default() += 1;
     }
     times
+}
+
+/// Kafka answers a resource that is there twice once, and changes nothing of it (`ControllerApis`). `times` is what a request
+/// has left of it, `what` its kind. `None`: it is answered.
+pub(in crate::kafka::handlers) fn once(times: Option<usize>, what: &str) -> Option<Result<(), Refused>> {
+    match times? {
+        1 => Some(Ok(())),
+        _ => Some(Err((ResponseError::InvalidRequest.code(), format!("the request names this {what} twice")))),
+    }
 }
 
 /// How many errors of an answer are told in words (`limits::ERRORS_TOLD_MAX`).

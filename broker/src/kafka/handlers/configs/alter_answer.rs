@@ -9,10 +9,7 @@ use crate::engine::EngineError;
 use crate::ids::TopicRef;
 use crate::kafka::call::Call;
 use crate::kafka::errors;
-use crate::kafka::handlers::wire;
-
-/// A code with its text.
-pub(super) type Refused = (i16, String);
+use crate::kafka::handlers::wire::{self, Refused};
 
 /// The permit to change the configs of a resource. Topics have configs that can be changed, this broker has none.
 pub(super) fn permit(call: &Call<'_>, kind: i8, name: &str) -> Result<Granted<AlterConfigs, TopicRef>, Refused> {
@@ -20,14 +17,6 @@ pub(super) fn permit(call: &Call<'_>, kind: i8, name: &str) -> Result<Granted<Al
         TOPIC => call.ask(TopicRef::name(name)).map_err(|denied| refused(&denied.into())),
         BROKER => Err(invalid("the broker's own configs are set where it is started (sluice.toml, flags)".into())),
         other => Err(invalid(format!("resources of type {other} have no configs here"))),
-    }
-}
-
-/// Kafka answers a resource that is there twice once, and changes nothing of it (`ControllerApis`). `None`: it is answered.
-pub(super) fn once(times: Option<usize>) -> Option<Result<(), Refused>> {
-    match times? {
-        1 => Some(Ok(())),
-        _ => Some(Err(invalid("the request names this resource twice".into()))),
     }
 }
 

@@ -3,18 +3,18 @@
 use kafka_protocol::messages::alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
-use super::alter_answer::{self, Refused};
+use super::alter_answer;
 use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
 use crate::kafka::connection::Outcome;
-use crate::kafka::handlers::wire;
+use crate::kafka::handlers::wire::{self, Refused};
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: AlterConfigsRequest) -> Outcome {
     let mut times = wire::times(request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str())));
     let mut rows = Rows::new(call);
     for resource in &request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name.as_str());
-        let outcome = match alter_answer::once(times.remove(&(kind, name))) {
+        let outcome = match wire::once(times.remove(&(kind, name)), "resource") {
             None => continue,
             Some(Ok(())) => replace(call, resource, request.validate_only).await,
             Some(Err(twice)) => Err(twice),

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use super::alter_answer::{self, Refused};
+use super::alter_answer;
 use super::describe_configs::invalid;
 use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
 use crate::kafka::connection::Outcome;
-use crate::kafka::handlers::wire;
+use crate::kafka::handlers::wire::{self, Refused};
 use crate::topics::{ConfigChange, ConfigOp};
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: IncrementalAlterConfigsRequest) -> Outcome {
@@ -18,7 +18,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: IncrementalAlterC
     let mut rows = Rows::new(call);
     for resource in &request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name.as_str());
-        let outcome = match alter_answer::once(times.remove(&(kind, name))) {
+        let outcome = match wire::once(times.remove(&(kind, name)), "resource") {
             None => continue,
             Some(Ok(())) => alter(call, resource, request.validate_only).await,
             Some(Err(twice)) => Err(twice),

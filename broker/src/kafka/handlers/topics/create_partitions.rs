@@ -12,18 +12,17 @@ use crate::kafka::answer::Rows;
 use crate::kafka::call::Call;
 use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
-use crate::kafka::handlers::wire;
+use crate::kafka::handlers::wire::{self, Refused};
 
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsRequest) -> Outcome {
     let mut times = wire::times(request.topics.iter().map(|topic| topic.name.as_str()));
     let mut rows = Rows::new(call);
     for topic in &request.topics {
         let result = CreatePartitionsTopicResult::default().with_name(wire::topic_name(topic.name.as_str()));
-        // Kafka answers a name that is there twice once, and changes neither.
-        let grown = match times.remove(topic.name.as_str()) {
+        let grown = match wire::once(times.remove(topic.name.as_str()), "topic") {
             None => continue,
-            Some(1) => grow(call, topic, request.validate_only).await,
-            Some(_) => Err((ResponseError::InvalidRequest.code(), "the request names this topic twice".to_owned())),
+            Some(Ok(())) => grow(call, topic, request.validate_only).await,
+            Some(Err(twice)) => Err(twice),
         };
         let row = match grown {
             Ok(()) => result,
@@ -36,7 +35,7 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreatePartitionsR
     rows.finish(CreatePartitionsResponse::default(), 0)
 }
 
-async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), (i16, String)> {
+async fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refused> {
     let refused = |error: &EngineError| {
         call.note(error);
         (errors::code(error), errors::text(error).to_string())

@@ -12,24 +12,20 @@ use crate::kafka::call::Call;
 use crate::kafka::connection::Outcome;
 use crate::kafka::errors;
 use crate::kafka::handlers::configs::describe_configs::source_code;
-use crate::kafka::handlers::wire;
+use crate::kafka::handlers::wire::{self, Refused};
 use crate::topics::{NewTopic, TopicConfigs, TopicError};
 
 /// Partitions, replicas and configs of what was created (KIP-525).
 const DETAILS_SINCE: i16 = 5;
 
-/// A code with its text.
-type Refused = (i16, String);
-
 pub(in crate::kafka) async fn handle(call: &Call<'_>, request: CreateTopicsRequest) -> Outcome {
     let mut times = wire::times(request.topics.iter().map(|topic| topic.name.as_str()));
     let mut rows = Rows::new(call);
     for topic in &request.topics {
-        // Kafka answers a name that is there twice once, and creates neither.
-        let result = match times.remove(topic.name.as_str()) {
+        let result = match wire::once(times.remove(topic.name.as_str()), "topic") {
             None => continue,
-            Some(1) => create(call, topic, request.validate_only).await,
-            Some(_) => Err(invalid_request("the request names this topic twice")),
+            Some(Ok(())) => create(call, topic, request.validate_only).await,
+            Some(Err(twice)) => Err(twice),
         };
         let answer = result.unwrap_or_else(|(code, text)| {
             CreatableTopicResult::default().with_error_code(code).with_error_message(Some(errors::told(text)))

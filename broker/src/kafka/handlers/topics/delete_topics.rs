@@ -30,12 +30,11 @@ pub(in crate::kafka) async fn handle(call: &Call<'_>, request: DeleteTopicsReque
             (None, false) => Ok(TopicRef::Id(TopicId(id))),
             _ => Err("a topic is deleted by its name or by its id, not by both or neither"),
         };
-        // Kafka answers a topic that is there twice once, and does not delete it (`ControllerApis.deleteTopics`).
-        let row = match (times.remove(&(name, id)), topic) {
+        let row = match (wire::once(times.remove(&(name, id)), "topic"), topic) {
             (None, _) => continue,
-            (Some(1), Ok(topic)) => delete(call, topic).await,
-            (Some(1), Err(text)) => invalid(call, name, id, text),
-            (Some(_), _) => invalid(call, name, id, "the request names this topic twice"),
+            (Some(Ok(())), Ok(topic)) => delete(call, topic).await,
+            (Some(Ok(())), Err(text)) => invalid(call, name, id, text),
+            (Some(Err((_, twice))), _) => invalid(call, name, id, &twice),
         };
         if !rows.push(&row) {
             break;
