@@ -14,6 +14,7 @@ use crate::log::ticket::Appended;
 use crate::log::ticket::Ticket;
 use crate::log::write::producers::Verdict;
 use crate::log::write::producers::{Origin, StreamLast};
+use crate::log::write::roll::must_roll;
 use crate::record::{BatchHeader, ProducedBatch, RecordError, TimestampType};
 use crate::tasks;
 
@@ -46,7 +47,8 @@ impl Partition {
             Ok(()) => {
                 let (mut writer, now) = (self.writer(), self.around.clock.wall());
                 let time = append_time(&config, &writer, now);
-                if self.must_roll(&writer, &config, batch.header(), time, now) {
+                let base = self.view().positions.leo().offset;
+                if must_roll(&writer, &config, batch.header(), base, time, now) {
                     return Err(batch);
                 }
                 self.append_locked(&mut writer, &config, batch, origin, now)
@@ -154,7 +156,7 @@ impl Partition {
         let end = base.checked_add(delta + 1).ok_or_else(|| Refused::reveals_nothing(end_of_numbers(base).into()))?;
         let last = Offset(end.0 - 1);
         let log = |error| Refused::reveals_nothing(AppendError::Log(error));
-        if self.must_roll(writer, config, batch.header(), append_time, now) {
+        if must_roll(writer, config, batch.header(), base, append_time, now) {
             self.roll(writer, base, now).map_err(log)?;
         }
         let stamped = batch.stamp(base, epoch, append_time);

@@ -17,24 +17,6 @@ use crate::record::BatchHeader;
 const AHEAD_PART: u64 = 8;
 
 impl Partition {
-    /// The active segment does not take a batch that is appended now.
-    pub(super) fn must_roll(
-        &self,
-        writer: &Writer,
-        config: &LogConfig,
-        header: &BatchHeader,
-        append_time: Option<TimestampMs>,
-        now: TimestampMs,
-    ) -> bool {
-        let Some(active) = &writer.active else { return false };
-        // As Kafka's `LogConfig.maxSegmentMs`: what is in the active segment cannot be compacted.
-        let lag = config.cleanup.compact.as_ref().map_or(i64::MAX, |compact| compact.max_lag_ms);
-        let limits = RollLimits { bytes: config.segment_bytes, ms: config.segment_ms.min(lag) };
-        let base = self.view().positions.leo().offset;
-        let last = Offset(base.0.saturating_add(i64::from(header.last_offset_delta)));
-        active.must_roll(header.size, append_time.unwrap_or(header.max_timestamp), last, limits, now)
-    }
-
     /// Seals the active segment and begins a new one at `base`; the flusher syncs both before HW passes `base`.
     pub(in crate::log) fn roll(&self, writer: &mut Writer, base: Offset, now: TimestampMs) -> Result<(), LogError> {
         let Some(active) = writer.active.as_mut() else { return Err(self.no_active_segment()) };
@@ -119,6 +101,23 @@ impl Partition {
         }
         Ok(())
     }
+}
+
+/// The active segment does not take a batch that is appended at `base` now.
+pub(super) fn must_roll(
+    writer: &Writer,
+    config: &LogConfig,
+    header: &BatchHeader,
+    base: Offset,
+    append_time: Option<TimestampMs>,
+    now: TimestampMs,
+) -> bool {
+    let Some(active) = &writer.active else { return false };
+    // As Kafka's `LogConfig.maxSegmentMs`: what is in the active segment cannot be compacted.
+    let lag = config.cleanup.compact.as_ref().map_or(i64::MAX, |compact| compact.max_lag_ms);
+    let limits = RollLimits { bytes: config.segment_bytes, ms: config.segment_ms.min(lag) };
+    let last = Offset(base.0.saturating_add(i64::from(header.last_offset_delta)));
+    active.must_roll(header.size, append_time.unwrap_or(header.max_timestamp), last, limits, now)
 }
 
 fn nearly_full(used: u64, bytes: u64) -> bool {
