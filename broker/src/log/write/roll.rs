@@ -75,9 +75,8 @@ impl Partition {
     /// The active segment is nearly full, and nobody was told yet: `roll_ahead` is due on a thread that may wait for the disk.
     /// For a caller that cannot leave the append itself to such a thread.
     pub(crate) fn wants_roll(&self) -> bool {
-        let bytes = self.config.load().segment_bytes.min(SEGMENT_BYTES_MAX);
         let mut view = self.view();
-        let wants = !view.roll_asked && nearly_full(view.positions.leo().position, bytes);
+        let wants = !view.roll_asked && self.nearly_full(view.positions.leo().position);
         view.roll_asked |= wants;
         wants
     }
@@ -87,19 +86,23 @@ impl Partition {
     /// # Errors
     /// The disk's; the next append asks again.
     pub(crate) fn roll_ahead(&self) -> Result<(), LogError> {
-        let bytes = self.config.load().segment_bytes.min(SEGMENT_BYTES_MAX);
         let mut writer = self.writer();
         let leo = {
             let mut view = self.view();
             view.roll_asked = false;
             view.positions.leo()
         };
-        if nearly_full(leo.position, bytes) && self.usable().is_ok() {
+        if self.nearly_full(leo.position) && self.usable().is_ok() {
             self.roll(&mut writer, leo.offset, self.around.clock.wall())?;
             drop(writer);
             self.mark_dirty();
         }
         Ok(())
+    }
+
+    fn nearly_full(&self, used: u64) -> bool {
+        let bytes = self.config.load().segment_bytes.min(SEGMENT_BYTES_MAX);
+        used > 0 && used >= bytes - bytes / AHEAD_PART
     }
 }
 
@@ -118,8 +121,4 @@ pub(super) fn must_roll(
     let limits = RollLimits { bytes: config.segment_bytes, ms: config.segment_ms.min(lag) };
     let last = Offset(base.0.saturating_add(i64::from(header.last_offset_delta)));
     active.must_roll(header.size, append_time.unwrap_or(header.max_timestamp), last, limits, now)
-}
-
-fn nearly_full(used: u64, bytes: u64) -> bool {
-    used > 0 && used >= bytes - bytes / AHEAD_PART
 }

@@ -152,6 +152,16 @@ impl Indexed {
     }
 }
 
+impl In {
+    /// The file, and how many entries it has. Blocking.
+    fn open(self, indexes: &OpenIndexes) -> io::Result<(SharedFile, usize)> {
+        match self {
+            In::File(file, count) => Ok((file, count)),
+            In::Sealed(index) => Ok((indexes.open(&index)?, index.count)),
+        }
+    }
+}
+
 impl Segment {
     /// A segment whose indexes are kept in memory.
     pub(in crate::log) fn in_memory(dir: &Path, base: Offset, log: SharedFile, indexed: Indexed) -> Segment {
@@ -184,8 +194,10 @@ impl Segment {
         let Some(wanted) = relative(self.base, offset) else { return Ok(0) };
         match self.offset_in(wanted) {
             Ok(position) => Ok(position),
-            Err(In::File(file, count)) => floor_of(&*file, count, wanted),
-            Err(In::Sealed(file)) => floor_of(&*indexes.open(&file)?, file.count, wanted),
+            Err(elsewhere) => {
+                let (file, count) = elsewhere.open(indexes)?;
+                floor_of(&*file, count, wanted)
+            }
         }
     }
 
@@ -229,22 +241,19 @@ impl Segment {
         wanted: impl Fn(Newest) -> bool,
     ) -> io::Result<Option<Newest>> {
         let absolute = |entry: &TimeEntry| entry.absolute(self.base);
-        let (file, count) = match &*self.lookup.read() {
-            Lookup::Files(files) => (Err(Arc::clone(&files.times)), files.times.count),
+        let elsewhere = match &*self.lookup.read() {
+            Lookup::Files(files) => In::Sealed(Arc::clone(&files.times)),
             Lookup::Growing(growing)
                 if growing.times_written > 0
                     && growing.indexed.times.first().is_none_or(|first| !wanted(absolute(first))) =>
             {
-                (Ok(SharedFile::clone(&growing.times)), growing.times_written)
+                In::File(SharedFile::clone(&growing.times), growing.times_written)
             }
             Lookup::Growing(Growing { indexed, .. }) | Lookup::Memory(indexed) => {
                 return Ok(floor_by(&indexed.times, absolute, |entry| wanted(*entry)));
             }
         };
-        let file = match file {
-            Ok(file) => file,
-            Err(sealed) => indexes.open(&sealed)?,
-        };
+        let (file, count) = elsewhere.open(indexes)?;
         let decoded = |bytes: [u8; time_index::ENTRY_BYTES]| absolute(&TimeEntry::decode(bytes));
         floor_in(&*file, count, decoded, |entry| wanted(*entry))
     }
