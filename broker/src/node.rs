@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::kafka::{KafkaServer, ListenError};
 use crate::limits;
 use crate::log::{AppendError, LogDir, LogDirSettings, LogError, UpkeepSettings};
-use crate::memory::Budget;
+use crate::memory::{Budget, giveback};
 use crate::metrics::{Metrics, Process, Section};
 use crate::node_facts::NodeFacts;
 use crate::tasks::{self, Pulse, TaskFailure, Tasks, Vital, VitalTask};
@@ -245,6 +245,8 @@ impl Node {
         let delays = tasks.vital(Vital::new("delay-service", delays_stop.clone()), delay.run(delays_stop.clone()));
         let refusals = engine.refusals().clone().log_held_back(delays_stop.clone());
         let refusals = tasks.vital(Vital::new("refusals-log", delays_stop.clone()), refusals);
+        let giveback = giveback::run(delays_stop.clone());
+        let giveback = tasks.vital(Vital::new("memory-giveback", delays_stop.clone()), giveback);
         let ports = kafka.start(&stop);
         stop.cancelled().await;
         engine.begin_stop();
@@ -254,6 +256,7 @@ impl Node {
         delays_stop.cancel();
         delays.ended().await;
         refusals.ended().await;
+        giveback.ended().await;
         metrics.closed().await;
         engine.closed().await;
         close(log_dir).await

@@ -29,17 +29,9 @@ from scene import play
 from scenarios import Scenarios, expect
 
 MODULES = (attacks_on_budget, attacks_by_requests, attacks_by_opening, attacks_on_state, attacks_on_threads)
-KEPT = "the memory that is free again stays with the allocator, and is not given back within ten seconds"
 OPENED = "batches that are opened are not counted yet, or not bounded"
 LEFT_OUT = {
     "announced-frames-many": "the slow holder is ended when a waiter is a second old, so the waiter has more than a second",
-    "idle-connections": KEPT,
-    "half-sent-frames": KEPT,
-    "churning-connections": KEPT,
-    "repeated-names": KEPT,
-    "sync-assignments": KEPT,
-    "waiting-polls": KEPT,
-    "waiting-joins": KEPT,
     "producer-ids": "20,000 producers a partition are kept, which is more than the slack of memory that must come back",
     "dense-index": "half a million small batches a second keep the threads for a little more than a second",
     "open-by-http": OPENED,

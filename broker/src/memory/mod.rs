@@ -1,5 +1,5 @@
 //! The broker's one memory budget (`memory_max_bytes`): what strangers make the broker hold is admitted here before it is
-//! held. Rank 0; knows nobody. `split.rs` has the table of the pools.
+//! held. Rank 0. `split.rs` has the table of the pools.
 //!
 //! ```text
 //! bytes arrive ─ IN ─► decoded, opened, answer built ─ WORK ─► answer waits for its client ─ OUT ─►
@@ -32,8 +32,10 @@
 //!
 //! The property test in `tests.rs` plays this with random peers and its own clock.
 
+mod allocator;
 mod class;
 mod door;
+pub(crate) mod giveback;
 mod line;
 mod pool;
 mod slow;

@@ -16,5 +16,5 @@ mod scrape;
 
 pub use counts::{Counter, Histogram, Level, Up};
 pub use page::{Bounds, Labels, Page, Rows, Section, Written};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, anonymous_bytes};
 pub use scrape::{Metrics, NoPage};

@@ -81,6 +81,13 @@ impl Process {
     }
 }
 
+/// Memory in RAM that no file backs, in bytes; 0 where the system does not say.
+pub(crate) fn anonymous_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status_value(&status, "RssAnon").and_then(|kib| usize::try_from(kib).ok());
+    kib.unwrap_or(0).saturating_mul(1024)
+}
+
 fn rows_number(rows: &mut super::page::Rows<'_>, number: Option<usize>) {
     if let Some(number) = number.and_then(|number| i64::try_from(number).ok()) {
         rows.number(&[], number);

@@ -96,8 +96,16 @@ async fn a_produce_that_waits_for_the_flusher_is_answered_when_the_flusher_panic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_any_vital_task_is_named_by_readiness_and_ends_the_broker() {
-    let vital =
-        ["log-flusher", "log-retention", "log-cleaner", "group-timer", "delay-service", "kafka-port", "plugin-ticker"];
+    let vital = [
+        "log-flusher",
+        "log-retention",
+        "log-cleaner",
+        "group-timer",
+        "delay-service",
+        "memory-giveback",
+        "kafka-port",
+        "plugin-ticker",
+    ];
     for name in vital {
         let broker = Serving::start(&FaultyDisk::new()).await;
         broker.tasks.inject_panic(name);
