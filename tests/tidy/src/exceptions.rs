@@ -18,7 +18,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         rule: "pub-items",
         place: "broker/src",
-        ceiling: 775,
+        ceiling: 774,
         why: "public modules with public items; many need to be seen by the crate only",
     },
     Exception { rule: "folder-files", place: "broker/tests/it", ceiling: 21, why: "a file each subject" },
