@@ -31,7 +31,6 @@ from scenarios import Scenarios, expect
 MODULES = (attacks_on_budget, attacks_by_requests, attacks_by_opening, attacks_on_state, attacks_on_threads)
 OPENED = "batches that are opened are not counted yet, or not bounded"
 LEFT_OUT = {
-    "announced-frames-many": "the slow holder is ended when a waiter is a second old, so the waiter has more than a second",
     "producer-ids": "20,000 producers a partition are kept, which is more than the slack of memory that must come back",
     "dense-index": "half a million small batches a second keep the threads for a little more than a second",
     "open-by-http": OPENED,

@@ -7,21 +7,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::class::Class;
 use super::line::{Line, SlowPeer};
-use super::pool::{Grant, PATIENCE, Pool, PoolUse, Request, Shares, Ticket};
+use super::pool::{Grant, Pool, PoolUse, Request, Shares, Ticket};
+use super::slow::{LOOKS_APART, PATIENCE};
 use super::split::DoorSplit;
 use crate::clock;
 
 /// Bytes of one step of a frame or body.
 pub(crate) const STEP_BYTES: usize = 64 * 1024;
-/// A waiter that has been patient looks so often whether a slow holder is to be ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// An answer may be so many times as large as the reserved share of large answers. It takes all of that share, so there is
 /// one of them at a time: the one place where a pool is exceeded, since an answer cannot be sent in parts.
 const LARGEST_ANSWER: usize = 4;
@@ -140,6 +139,27 @@ pub(super) struct WorkPool {
 pub struct Receipt {
     share: Share,
     length: usize,
+    waited: Waited,
+}
+
+/// How long a frame has waited for all of its steps. Each of them may need another slow holder to be ended: if each were as
+/// patient as the first, a large frame would wait for longer than anybody does for an answer.
+#[derive(Debug, Default)]
+struct Waited {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Waited {
+    /// Since when it would wait if it had done so at a stretch.
+    fn begins(&mut self, now: Instant) -> Instant {
+        let since = *self.since.get_or_insert(now);
+        since.checked_sub(self.before).unwrap_or(since)
+    }
+
+    fn ends(&mut self, now: Instant) {
+        self.before += self.since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+    }
 }
 
 /// Bytes for a decoded request, an opened batch, an answer that is being built.
@@ -176,7 +196,8 @@ impl DoorBudget {
     pub fn receipt(&self, line: &Line, length: usize) -> Receipt {
         let ticket = self.input.ticket();
         let (pool, line) = (Arc::clone(&self.input), Some(line.clone()));
-        Receipt { share: Share { pool, line, ticket, class: Class::of(length), held: Grant::default() }, length }
+        let share = Share { pool, line, ticket, class: Class::of(length), held: Grant::default() };
+        Receipt { share, length, waited: Waited::default() }
     }
 
     /// So many bytes at once, or not.
@@ -209,7 +230,7 @@ impl DoorBudget {
         let taken = self.output.pool.lock().take(&request);
         let grant = match taken {
             Some(grant) => grant,
-            None => waited(&self.output, request).await,
+            None => waited(&self.output, request, clock::runtime_now()).await,
         };
         share.add(grant);
         Ok(OutPermit { share })
@@ -270,8 +291,10 @@ impl Receipt {
     /// dropped and called again.
     pub async fn room_for(&mut self, bytes: usize) {
         while !self.try_room_for(bytes) {
-            let grant = waited(&self.share.pool, self.step(bytes)).await;
+            let since = self.waited.begins(clock::runtime_now());
+            let grant = waited(&self.share.pool, self.step(bytes), since).await;
             self.share.add(grant);
+            self.waited.ends(clock::runtime_now());
         }
     }
 
@@ -408,18 +431,19 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Waits in the queue, and looks from its first second on whether somebody slow is in the way.
-async fn waited(pool: &Shared, request: Request) -> Grant {
+/// Waits in the queue, and looks when its patience ends, and again and again, whether somebody slow is in the way. What it has
+/// waited since `since` counts.
+async fn waited(pool: &Shared, request: Request, since: Instant) -> Grant {
     let (ticket, class) = (request.ticket, request.class);
-    pool.with(|inner, woken| inner.wait(request, clock::runtime_now(), woken));
+    pool.with(|inner, woken| inner.wait(request, since, woken));
     let mut waiting = Waiting { pool, ticket, class, served: false };
     pool.check();
-    let mut patience = PATIENCE;
+    let mut patience = PATIENCE.saturating_sub(clock::runtime_now().saturating_duration_since(since)).max(LOOKS_APART);
     loop {
         match clock::timeout(patience, &mut waiting).await {
             Ok(grant) => return grant,
             Err(_) => pool.check(),
         }
-        patience = LOOK_AGAIN;
+        patience = LOOKS_APART;
     }
 }

@@ -27,7 +27,7 @@ struct Shared {
 
 /// Why a connection was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("its peer was slow, and others waited for a second for the memory that it held (memory_max_bytes)")]
+#[error("its peer was slow, and others waited for half a second for the memory that it held (memory_max_bytes)")]
 pub struct SlowPeer {
     /// It was slow to take an answer; else to send a frame or a body.
     pub reads: bool,

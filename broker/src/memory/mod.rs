@@ -25,7 +25,8 @@
 //!   again.
 //! - Whoever holds IN or OUT gives it back in bounded time. Either the broker is at work for it (an append, a decoding), or
 //!   it waits for the peer; then the peer moves at least 256 KiB a second, or its connection is ended as soon as it is the
-//!   largest slow one in the way of somebody who has waited for a second.
+//!   largest slow one in the way of somebody who has waited for half a second in all (one of a few that are ended together, when
+//!   that somebody has waited for longer).
 //! - Within a class the oldest is served first, so everybody who waits becomes the oldest. Across classes nobody waits, so
 //!   nobody small waits behind somebody large, and nobody large for a stream of small ones.
 //! - While nobody waits, nobody is ended: a slow reader of an idle broker is left alone.

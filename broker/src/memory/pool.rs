@@ -10,14 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::class::{CLASSES, Class};
 use super::line::Line;
-use super::slow::Lines;
+use super::slow::{LOOKS_APART, Lines, PATIENCE};
 
-/// A waiter of that age is a reason to end a slow holder.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How many bytes a pool has, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
@@ -63,6 +61,14 @@ struct Waiter {
     request: Request,
     since: Instant,
     waker: Option<Waker>,
+}
+
+impl Waiter {
+    /// How many slow holders may be ended for it at once: one, and one more with each look that did not help.
+    fn impatience(&self, now: Instant) -> usize {
+        let Some(beyond) = now.saturating_duration_since(self.since).checked_sub(PATIENCE) else { return 0 };
+        1 + usize::try_from(beyond.as_millis() / LOOKS_APART.as_millis()).unwrap_or(0)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,9 +130,10 @@ impl Pool {
         Some(grant)
     }
 
-    /// Waits from now on. Whoever waits calls `poll`, and `give_up` when it waits no longer.
-    pub(super) fn wait(&mut self, request: Request, now: Instant, woken: &mut Vec<Waker>) {
-        let waiter = Waiter { since: now, waker: None, request };
+    /// Waits, and counts as somebody who does so since `since`. Whoever waits calls `poll`, and `give_up` when it waits no
+    /// longer.
+    pub(super) fn wait(&mut self, request: Request, since: Instant, woken: &mut Vec<Waker>) {
+        let waiter = Waiter { since, waker: None, request };
         self.queues[waiter.request.class as usize].insert(waiter.request.ticket, waiter);
         // It may be the oldest that waits, for which there is the completion reserve.
         self.serve(woken);
@@ -181,8 +188,7 @@ impl Pool {
         if !self.lines.is_time(now) {
             return Vec::new();
         }
-        let impatient = |waiter: &&Waiter| now.saturating_duration_since(waiter.since) >= PATIENCE;
-        let waiting = std::array::from_fn(|class| self.queues[class].values().filter(impatient).count());
+        let waiting = std::array::from_fn(|class| self.queues[class].values().map(|one| one.impatience(now)).sum());
         // What a class holds of the common share would help every other one.
         let beyond = std::array::from_fn(|class| self.used[class] > self.shares.reserved[class]);
         self.lines.check(now, waiting, beyond)

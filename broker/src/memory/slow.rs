@@ -1,6 +1,6 @@
 //! Who holds bytes of a pool, connection by connection, and which of them are ended when others have waited too long: for
-//! each waiter one, those first that hold most among those whose peer is slow. Pure; part of `pool.rs`. Never ends a connection for which the broker
-//! itself is at work, nor anybody while nobody waits.
+//! each waiter one, and more the longer that does not help; those first that hold most among those whose peer is slow. Pure;
+//! part of `pool.rs`. Never ends a connection for which the broker itself is at work, nor anybody while nobody waits.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,12 +8,18 @@ use std::time::{Duration, Instant};
 use super::class::{CLASSES, Class};
 use super::line::{Line, Phase};
 
+/// Who has waited for so long is a reason to end a slow holder. Everybody is to be answered within a second: the other half is
+/// for those who end, and for the answer.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// A peer that moves so many bytes a second is not slow.
 pub(super) const SLOW_BYTES_PER_S: u64 = 256 * 1024;
-/// How long a peer is watched for that.
-const WATCHED: Duration = Duration::from_secs(1);
+/// How long a peer is watched for that, from the first look on: no longer than a waiter is patient.
+const WATCHED: Duration = PATIENCE;
 /// Between two looks: each costs a visit to every holder.
-const LOOKS_APART: Duration = Duration::from_millis(100);
+pub(super) const LOOKS_APART: Duration = Duration::from_millis(100);
+/// Nobody has looked for so long, so nobody waited. A waiter looks when it comes, and after its patience (late on a busy
+/// machine): that has to be less.
+const FORGOTTEN: Duration = PATIENCE.saturating_mul(3);
 /// A connection that was ended and still holds bytes after that time does not keep the next from being ended.
 const ENDING_MAX: Duration = Duration::from_secs(1);
 
@@ -69,11 +75,11 @@ impl Lines {
         self.ended
     }
 
-    /// `waiting`: how many of each class have waited too long; at most so many are ended for them at once. `beyond`: classes
+    /// `waiting`: how many of each class may be ended at once for those that have waited too long. `beyond`: classes
     /// that hold some of what is common.
     pub(super) fn check(&mut self, now: Instant, waiting: [usize; CLASSES], beyond: [bool; CLASSES]) -> Vec<Line> {
         // Nobody waited for a while: what was seen then says nothing about now.
-        let stale = self.last_look.is_none_or(|last| now.saturating_duration_since(last) > WATCHED);
+        let stale = self.last_look.is_none_or(|last| now.saturating_duration_since(last) > FORGOTTEN);
         self.last_look = Some(now);
         for holder in self.holders.values_mut() {
             holder.look(now, stale);
@@ -99,7 +105,7 @@ impl Lines {
 }
 
 impl Holder {
-    /// Measures the peer over windows of a second, in which the broker waits for it without a pause.
+    /// Measures the peer over windows of `WATCHED`, in which the broker waits for it without a pause.
     fn look(&mut self, now: Instant, stale: bool) {
         let (phase, moved) = (self.line.phase(), self.line.bytes_moved());
         let fresh = Window { since: now, moved, phase };
