@@ -2,7 +2,7 @@
 //! budget, for ever: nobody else on the machine has it meanwhile, and whoever looks at the process takes it for a leak. So a
 //! vital task looks every two seconds; what has been free at two looks is given back.
 //!
-//! Cost: a look below 16 MiB of resident memory reads one file of `/proc`. Above, glibc visits every free piece under its
+//! Cost: a look below 8 MiB of resident memory reads one file of `/proc`. Above, glibc visits every free piece under its
 //! locks, for which others that allocate wait: half a millisecond for 100 MB in pieces of a kilobyte, and 50 ms when these go
 //! back. Half a million pieces of 100 bytes, of which no page is free as a whole, cost 140 ms. So the next look comes later the
 //! longer one takes, and what could not be given back is not tried again.
@@ -17,7 +17,7 @@ use crate::metrics::anonymous_bytes;
 use crate::tasks;
 
 /// Less that is free stays with the process: somebody will need it soon.
-const WORTH_BYTES: usize = 16 * 1024 * 1024;
+const WORTH_BYTES: usize = 8 * 1024 * 1024;
 /// Between two looks.
 const LOOKS_APART: Duration = Duration::from_secs(2);
 /// A look that took so long is followed by a pause so many times as long: two hundredths of the time at most.
@@ -114,7 +114,7 @@ mod tests {
             assert!(!looked(&mut busy, 100, 80) && !looked(&mut busy, 100, 10));
         }
         let mut small = Looks::default();
-        assert!((0..10).all(|_| !looked(&mut small, 100, 16)), "as much stays with the process");
+        assert!((0..10).all(|_| !looked(&mut small, 100, 8)), "as much stays with the process");
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
         let mut looks = Looks::default();
         assert!(!looked(&mut looks, 100, 80) && looked(&mut looks, 100, 80));
         looks.gave_back(70 * MIB);
-        assert!((0..10).all(|_| !looked(&mut looks, 100, 85)));
+        assert!((0..10).all(|_| !looked(&mut looks, 100, 78)));
         assert!(!looked(&mut looks, 120, 90) && looked(&mut looks, 120, 90), "there is more");
         looks.gave_back(70 * MIB);
         // It was taken, and is free again.
@@ -132,10 +132,10 @@ mod tests {
     #[test]
     fn a_small_process_is_not_asked_for_what_is_free() {
         let mut looks = Looks::default();
-        assert!(!looks.may_be_worth(16 * MIB) && looks.may_be_worth(17 * MIB));
+        assert!(!looks.may_be_worth(8 * MIB) && looks.may_be_worth(9 * MIB));
         looks.gave_back(40 * MIB);
-        assert!(!looks.may_be_worth(50 * MIB) && looks.may_be_worth(57 * MIB));
-        assert!(!looks.may_be_worth(10 * MIB) && looks.may_be_worth(27 * MIB), "it has become smaller meanwhile");
+        assert!(!looks.may_be_worth(48 * MIB) && looks.may_be_worth(49 * MIB));
+        assert!(!looks.may_be_worth(10 * MIB) && looks.may_be_worth(19 * MIB), "it has become smaller meanwhile");
     }
 
     /// Pieces that end up between others that live: without a word from the program, glibc keeps all of them.
