@@ -32,7 +32,6 @@ MODULES = (attacks_on_budget, attacks_by_requests, attacks_by_opening, attacks_o
 OPENED = "batches that are opened are not counted yet, or not bounded"
 LEFT_OUT = {
     "producer-ids": "20,000 producers a partition are kept, which is more than the slack of memory that must come back",
-    "dense-index": "half a million small batches a second keep the threads for a little more than a second",
     "open-by-http": OPENED,
     "open-by-delay": OPENED,
     "record-of-200-mb": OPENED,
