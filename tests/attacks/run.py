@@ -29,19 +29,8 @@ from scene import play
 from scenarios import Scenarios, expect
 
 MODULES = (attacks_on_budget, attacks_by_requests, attacks_by_opening, attacks_on_state, attacks_on_threads)
-OPENED = "batches that are opened are not counted yet, or not bounded"
 LEFT_OUT = {
     "producer-ids": "20,000 producers a partition are kept, which is more than the slack of memory that must come back",
-    "open-by-http": OPENED,
-    "open-by-delay": OPENED,
-    "record-of-200-mb": OPENED,
-    "record-of-200-mb-delayed": OPENED,
-    "empty-headers": OPENED,
-    "empty-headers-delayed": OPENED,
-    "tiny-records": OPENED,
-    "look-ups-by-time": OPENED,
-    "open-by-produce": OPENED,
-    "open-by-compaction": OPENED,
 }
 ATTACK_SECONDS_MAX = 900
 
