@@ -89,7 +89,7 @@ pub(crate) const PRODUCER_BATCHES_KEPT: usize = 5;
 /// A client's producer that has written nothing to a partition for this long, in ms, is forgotten there: Kafka's
 /// `producer.id.expiration.ms`. A producer that writes again later is new to the partition.
 pub(crate) const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
-/// Producers that all partitions remember together, at some 300 bytes each, before partitions that have their share refuse
+/// Producers that all partitions remember together, at 150 bytes (one batch) to 300 (five) each, before partitions that have their share refuse
 /// more. Any client can invent producer ids; Kafka has no bound.
 pub(crate) const PRODUCERS_MAX: usize = 200_000;
 /// Producers that one partition remembers.

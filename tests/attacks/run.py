@@ -30,7 +30,6 @@ from scenarios import Scenarios, expect
 
 MODULES = (attacks_on_budget, attacks_by_requests, attacks_by_opening, attacks_on_state, attacks_on_threads)
 LEFT_OUT = {
-    "producer-ids": "20,000 producers a partition are kept, which is more than the slack of memory that must come back",
 }
 ATTACK_SECONDS_MAX = 900
 

@@ -192,6 +192,8 @@ impl Producers {
         if producer.batches.len() == PRODUCER_BATCHES_KEPT {
             producer.batches.pop_front();
         }
+        // One more at a time: most ids that strangers invent write once.
+        producer.batches.reserve_exact(1);
         producer.batches.push_back(batch);
     }
 
@@ -262,8 +264,7 @@ impl Drop for Producers {
 
 impl Producer {
     fn new(stamp: ProducerStamp, now: TimestampMs) -> Producer {
-        let batches = VecDeque::with_capacity(PRODUCER_BATCHES_KEPT);
-        Producer { epoch: stamp.epoch, whole: stamp.first == Sequence(0), batches, last_seen: now }
+        Producer { epoch: stamp.epoch, whole: stamp.first == Sequence(0), batches: VecDeque::new(), last_seen: now }
     }
 
     fn last(&self) -> BatchKept {

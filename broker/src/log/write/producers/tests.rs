@@ -61,6 +61,13 @@ fn each_of_the_last_five_batches_is_known_with_its_first_offset() {
 }
 
 #[test]
+fn a_producer_has_memory_for_the_batches_that_it_wrote_and_for_five_at_most() {
+    for (firsts, room) in [(&[0][..], 1), (&[0, 3], 2), (&[0, 3, 6, 9, 12, 15, 18], PRODUCER_BATCHES_KEPT)] {
+        assert_eq!(wrote(1, 0, firsts).known[&ProducerId(1)].batches.capacity(), room, "{firsts:?}");
+    }
+}
+
+#[test]
 fn the_next_sequence_is_taken_and_a_gap_names_what_was_expected() {
     let producers = wrote(1, 0, &[0, 10]);
     assert_eq!(producers.check(stamp(1, 0, 20), 5, Origin::Client).unwrap(), Verdict::Append);
