@@ -219,9 +219,13 @@ async fn a_large_frame_behind_many_half_sent_ones_does_not_wait_for_each_of_them
     assert!(half_sent.len() > 20, "{}", half_sent.len());
     let honest = Line::default();
     let mut frame = budget.kafka().receipt(&honest, 10 * MIB);
-    let mut all_ended = std::pin::pin!(futures::future::join_all(half_sent));
+    let ending = async {
+        futures::future::join_all(half_sent).await;
+        std::future::pending::<()>().await;
+    };
+    let mut ending = std::pin::pin!(ending);
     let mut whole = std::pin::pin!(frame.room_for(10 * MIB));
-    let served = timeout(Duration::from_millis(1_600), futures::future::select(&mut whole, &mut all_ended)).await;
+    let served = timeout(Duration::from_millis(1_600), futures::future::select(&mut whole, &mut ending)).await;
     assert!(matches!(served, Ok(futures::future::Either::Left(_))), "{} were ended", budget.kafka().usage()[0].ended);
 }
 
