@@ -27,16 +27,18 @@ const LARGEST_ANSWER: usize = 4;
 
 /// The pool has no room now, or never has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{wanted} bytes of memory are needed for {what}, {free} of {max} are free (memory_max_bytes)")]
+#[error("{}", self.text())]
 pub struct OverBudget {
     /// For what.
     pub what: &'static str,
     /// Bytes that are needed.
     pub wanted: usize,
-    /// Bytes of the pool that nobody holds.
+    /// Bytes that it could have now.
     pub free: usize,
     /// The most that one request may have.
     pub max: usize,
+    /// `memory_max_bytes`, of which that is a part.
+    pub setting: usize,
 }
 
 impl OverBudget {
@@ -44,6 +46,20 @@ impl OverBudget {
     #[must_use]
     pub fn forever(&self) -> bool {
         self.wanted > self.max
+    }
+
+    fn text(&self) -> String {
+        let OverBudget { what, wanted, free, max, setting } = self;
+        if !self.forever() {
+            return format!(
+                "{wanted} bytes of memory are needed for {what}, {free} of {max} are free (memory_max_bytes)"
+            );
+        }
+        let mib = wanted.saturating_mul(setting.div_ceil(1 << 20)).div_ceil(*max.max(&1));
+        format!(
+            "{what} would take {wanted} bytes of memory, and may have {max} where memory_max_bytes is {setting}: \
+             send or ask for less at a time, or set memory_max_bytes to {mib} MiB"
+        )
     }
 }
 
@@ -53,13 +69,15 @@ struct Shared {
     /// The last one that was given out.
     ticket: AtomicU64,
     shares: Shares,
+    /// `memory_max_bytes`, for refusals.
+    setting: usize,
     /// What a slow holder is slow with.
     slow: SlowPeer,
 }
 
 impl Shared {
-    fn new(shares: Shares, slow: SlowPeer) -> Arc<Shared> {
-        Arc::new(Shared { pool: Mutex::new(Pool::new(shares)), ticket: AtomicU64::new(0), shares, slow })
+    fn new(shares: Shares, setting: usize, slow: SlowPeer) -> Arc<Shared> {
+        Arc::new(Shared { pool: Mutex::new(Pool::new(shares)), ticket: AtomicU64::new(0), shares, setting, slow })
     }
 
     /// The next in the order of requests.
@@ -176,11 +194,12 @@ pub struct OutPermit {
 }
 
 impl DoorBudget {
-    pub(super) fn new(split: DoorSplit) -> DoorBudget {
+    /// `setting`: the whole budget.
+    pub(super) fn new(split: DoorSplit, setting: usize) -> DoorBudget {
         DoorBudget {
-            input: Shared::new(split.input, SlowPeer { reads: false }),
-            work: WorkPool::new(split.work),
-            output: Shared::new(split.output, SlowPeer { reads: true }),
+            input: Shared::new(split.input, setting, SlowPeer { reads: false }),
+            work: WorkPool::new(split.work, setting),
+            output: Shared::new(split.output, setting, SlowPeer { reads: true }),
         }
     }
 
@@ -251,8 +270,9 @@ impl DoorBudget {
         if bytes > self.output_max() {
             let mut pool = self.output.pool.lock();
             pool.note_refused();
-            let free = shares.total().saturating_sub(pool.usage().held);
-            return Err(OverBudget { what: "an answer", wanted: bytes, free, max: self.output_max() });
+            let held = pool.usage().held;
+            let (free, max, setting) = (shares.total().saturating_sub(held), self.output_max(), self.output.setting);
+            return Err(OverBudget { what: "an answer", wanted: bytes, free, max, setting });
         }
         let ticket = self.output.ticket();
         let (pool, line) = (Arc::clone(&self.output), Some(line.clone()));
@@ -268,8 +288,8 @@ impl DoorBudget {
 }
 
 impl WorkPool {
-    pub(super) fn new(shares: Shares) -> WorkPool {
-        WorkPool { pool: Shared::new(shares, SlowPeer { reads: false }) }
+    pub(super) fn new(shares: Shares, setting: usize) -> WorkPool {
+        WorkPool { pool: Shared::new(shares, setting, SlowPeer { reads: false }) }
     }
 
     pub(super) fn take(&self, what: &'static str, bytes: usize) -> Result<WorkPermit, OverBudget> {
@@ -368,7 +388,14 @@ impl WorkPermit {
             Err(free) => {
                 share.class = old;
                 let max = shares.reserved[Class::of(bytes) as usize] + shares.common;
-                Err(OverBudget { what: self.what, wanted: bytes, free, max })
+                // What the other classes have reserved is not for this one.
+                Err(OverBudget {
+                    what: self.what,
+                    wanted: bytes,
+                    free: free.min(max),
+                    max,
+                    setting: share.pool.setting,
+                })
             }
         }
     }

@@ -86,9 +86,9 @@ impl Budget {
         let max = usize::try_from(bytes).unwrap_or(usize::MAX);
         let split = Split::of(max);
         Budget {
-            kafka: DoorBudget::new(split.kafka),
-            http: DoorBudget::new(split.http),
-            own_work: WorkPool::new(split.own_work),
+            kafka: DoorBudget::new(split.kafka, max),
+            http: DoorBudget::new(split.http, max),
+            own_work: WorkPool::new(split.own_work, max),
             state: StateBudget::new(split.state),
             max,
         }

@@ -67,6 +67,25 @@ async fn work_is_taken_at_once_or_refused_and_what_a_permit_had_it_keeps() {
     assert_eq!((held(&budget), budget.kafka().usage()[1].refused), (0, 2));
 }
 
+#[test]
+fn what_can_never_be_had_is_refused_with_the_setting_that_would_do() {
+    let refused = budget().http().work("a decoded request", 7 * MIB).unwrap_err();
+    let setting = (0..1_000).find(|mib| refused.to_string().ends_with(&format!("set memory_max_bytes to {mib} MiB")));
+    let setting = setting.unwrap_or_else(|| panic!("{refused}"));
+    assert!(refused.to_string().contains("where memory_max_bytes is 67108864"), "{refused}");
+    let take = |mib: u64| Budget::new(mib << 20).http().work("a decoded request", 7 * MIB);
+    assert!(take(setting).is_ok() && take(setting - 2).is_err(), "{refused}");
+}
+
+#[test]
+fn what_could_be_had_later_is_refused_with_what_is_free_for_it() {
+    let budget = budget();
+    let _held = budget.http().work("a request", 4 * MIB).unwrap();
+    let refused = budget.http().work("a decoded request", 2 * MIB).unwrap_err();
+    assert!(!refused.forever() && refused.free <= refused.max, "{refused}");
+    assert!(refused.to_string().starts_with("2097152 bytes of memory are needed for a decoded request, "), "{refused}");
+}
+
 #[tokio::test]
 async fn a_small_request_is_served_while_large_ones_have_all_they_may_have() {
     let budget = budget();
