@@ -19,15 +19,6 @@ use crate::record::{self, AppendRules, Compression, Levels, Means, Message, Prod
 use crate::tasks;
 use crate::topics::{RefusedName, Topic, TopicError};
 
-/// Who waits for the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acks {
-    /// Nobody (acks=0).
-    None,
-    /// Somebody (acks=1 and all are the same here: both are answered after the sync).
-    Durable,
-}
-
 /// The part of a produce request that goes to one topic.
 #[derive(Debug)]
 pub struct ProduceTopic {
