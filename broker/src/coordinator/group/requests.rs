@@ -35,8 +35,6 @@ pub struct JoinRequest {
     pub supports_skip_assignment: bool,
     /// A member inside of the broker. It leads only where there is no other: a client's own assignor goes first.
     pub in_process: bool,
-    /// Why the client joins, in its words (KIP-800).
-    pub reason: Option<String>,
     /// Who pays for what the group keeps of it.
     pub owner: Owner,
 }

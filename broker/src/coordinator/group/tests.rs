@@ -144,7 +144,6 @@ fn client(name: &str) -> JoinRequest {
         require_known_member: false,
         supports_skip_assignment: false,
         in_process: false,
-        reason: None,
         owner: owner(),
     }
 }

@@ -180,7 +180,6 @@ pub(super) fn client(name: &str) -> JoinRequest {
         require_known_member: false,
         supports_skip_assignment: false,
         in_process: false,
-        reason: None,
         owner: Owner::Address([10, 0, 0, 1].into()),
     }
 }

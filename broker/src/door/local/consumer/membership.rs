@@ -169,7 +169,6 @@ impl Member {
             require_known_member: true,
             supports_skip_assignment: false,
             in_process: true,
-            reason: None,
             owner: Owner::of(&self.ctx),
         };
         Ok(self.engine.join_group(&self.ctx, self.group()?, request).await?)

@@ -62,7 +62,6 @@ fn translate(call: &Call<'_>, request: &JoinGroupRequest) -> JoinRequest {
         rebalance_timeout: millis(rebalance_ms),
         supports_skip_assignment: call.version >= SKIP_SINCE,
         in_process: false,
-        reason: wire::nonempty(request.reason.as_ref()),
         owner: Owner::of(&call.ctx),
     }
 }
