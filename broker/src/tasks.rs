@@ -316,8 +316,9 @@ impl Tasks {
         }
     }
 
-    /// Reports the failure of a vital thread that another crate owns.
-    pub fn report(&self, failure: TaskFailure) {
+    /// As the end of a vital task.
+    #[cfg(test)]
+    pub(crate) fn report(&self, failure: TaskFailure) {
         self.shared.fail(failure);
     }
 }

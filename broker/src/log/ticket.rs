@@ -24,7 +24,7 @@ pub struct Appended {
 }
 
 /// An answer that opens when what it reveals is durable.
-#[must_use = "await `durable` or `synced` for the answer; `forget` says that it is not wanted"]
+#[must_use = "await `durable` or `synced` for the answer"]
 #[derive(Clone, Debug)]
 pub struct Ticket<T = Appended, E = AppendError> {
     partition: Arc<Partition>,
@@ -78,6 +78,7 @@ impl<T, E: From<LogError>> Ticket<T, E> {
         self.outcome.as_ref()
     }
 
-    /// The answer is not wanted (acks=0).
-    pub fn forget(self) {}
+    /// The answer is not wanted.
+    #[cfg(test)]
+    pub(crate) fn forget(self) {}
 }

@@ -123,8 +123,8 @@ impl StateBudget {
     }
 
     /// What one owner may hold.
-    #[must_use]
-    pub fn share(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn share(&self) -> usize {
         self.shared.max / OWNERS
     }
 

@@ -134,8 +134,8 @@ impl Topic {
     }
 
     /// It was deleted after the caller got it.
-    #[must_use]
-    pub fn deleted(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
 

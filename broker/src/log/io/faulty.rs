@@ -147,8 +147,8 @@ impl FaultyDisk {
     }
 
     /// Syncs so far.
-    #[must_use]
-    pub fn syncs(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn syncs(&self) -> u64 {
         self.shared.state.lock().syncs
     }
 
@@ -191,7 +191,8 @@ impl FaultyDisk {
     }
 
     /// Overwrites bytes behind everyone's back, durably: a disk that rots.
-    pub fn rot(&self, path: &Path, at: usize, byte: u8) {
+    #[cfg(test)]
+    pub(crate) fn rot(&self, path: &Path, at: usize, byte: u8) {
         let mut state = self.shared.state.lock();
         if let Ok(inode) = state.store.file(path) {
             state.store.rot(inode, at, byte);

@@ -1,4 +1,4 @@
-//! The upkeep verbs of a data directory: start the threads that make passes, or make one pass now (tests, tools).
+//! The upkeep verbs of a data directory: start the threads that make passes, or, in tests, make one pass now.
 
 use std::sync::Arc;
 
@@ -29,19 +29,17 @@ impl LogDir {
             .and_then(|()| start("log-cleaner", Box::new(Upkeep::run_cleaner)))
             .map_err(|error| LogError::io("cannot start the upkeep of", &self.path, error))
     }
+}
 
+#[cfg(test)]
+impl LogDir {
     /// Compacts every log that is due, until none is. Blocking; `keys_bytes` bounds the keys held at once.
-    pub fn compact(&self, keys_bytes: usize) {
+    pub(crate) fn compact(&self, keys_bytes: usize) {
         while self.upkeep.compact(keys_bytes, None) {}
     }
 
     /// One retention pass over every partition: removes what is below its log start, too old or too much. Blocking.
-    pub fn retain(&self) {
+    pub(crate) fn retain(&self) {
         self.upkeep.retain();
-    }
-
-    /// Forgets clients' producers that have written nothing for `expiration_ms`.
-    pub fn expire_producers(&self, expiration_ms: i64) {
-        self.upkeep.expire_producers(expiration_ms);
     }
 }

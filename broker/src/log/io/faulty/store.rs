@@ -340,6 +340,7 @@ impl Store {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn rot(&mut self, inode: Inode, at: usize, byte: u8) {
         if let Some(file) = self.file_mut(inode) {
             for bytes in [&mut file.seen, &mut file.durable] {
