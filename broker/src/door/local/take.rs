@@ -212,6 +212,7 @@ impl Taking {
                     End::Full => return Ok(End::Full),
                 }
             }
+            let before = self.room;
             if !self.room.takes(met.size + HEADER_BYTES * met.headers) {
                 return Ok(End::Full);
             }
@@ -221,6 +222,8 @@ impl Taking {
             self.opening -= moved.min(self.opening);
             let more = cost.saturating_sub(moved);
             if !self.held.grow(more) {
+                // It did not come: an answer that has nothing yet is refused, not empty.
+                self.room = before;
                 return Err(Stop::NoMemory(more));
             }
             if shared && !std::mem::replace(&mut keeps, true) {

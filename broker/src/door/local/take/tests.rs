@@ -184,6 +184,23 @@ fn without_memory_the_read_is_refused_and_with_some_it_goes_on() {
     assert_eq!(all.next, Offset(all.records.len() as i64));
 }
 
+/// The window fits and the record does not: an answer that is empty and says `next` is where it began would be asked for again
+/// for ever.
+#[test]
+fn a_record_that_takes_more_than_memory_has_is_told_in_its_place_or_refused_while_others_hold_it() {
+    let header = Header { key: String::new(), value: None };
+    let many = Message { headers: vec![header; 99_000], ..message("x") };
+    let log = of_messages(0, &[many, message("y")], Compression::Gzip);
+    let mut met = [false; 2];
+    for mib in 8..128 {
+        let (taken, _) = take_within(&log, 0, room(10, 100 << 20), mib << 20);
+        let Ok(taken) = taken else { continue };
+        assert!(taken.next > Offset(0), "{mib} MiB: {taken:?}");
+        met[usize::from(taken.unreadable.is_empty())] = true;
+    }
+    assert_eq!(met, [true, true], "told with little memory, taken with more");
+}
+
 fn takes_all(budget: &Budget, log: &[u8]) -> Taken {
     let mut taking = Taking::new(room(10, 100 << 20), Held::new(budget, Source::Http, "a test"), usize::MAX);
     taking.take(&Batches::Here(Bytes::copy_from_slice(log)), Offset(0)).unwrap().unwrap()
