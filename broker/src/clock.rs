@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-pub use tokio::time::error::Elapsed;
+pub(crate) use tokio::time::error::Elapsed;
 
 use crate::ids::TimestampMs;
 
@@ -91,7 +91,7 @@ pub async fn sleep(duration: Duration) {
 
 /// How long a test waits for what should come at once: far longer than a busy machine takes.
 #[cfg(any(test, feature = "faulty-disk"))]
-pub const TEST_WAIT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const TEST_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// For tests: waits for `work`, and panics when it takes longer than `TEST_WAIT_MAX`. Without a bound a test of a broken
 /// promise would hang and say nothing.

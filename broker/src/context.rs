@@ -10,12 +10,12 @@ static ANONYMOUS: LazyLock<Principal> = LazyLock::new(|| Principal("User:ANONYMO
 
 /// An authenticated name such as `User:alice`. Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Principal(Arc<str>);
+pub(crate) struct Principal(Arc<str>);
 
 impl Principal {
     /// As Kafka spells it: `User:alice`.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -39,7 +39,7 @@ pub struct Context {
 
 /// The kind of door that a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// The Kafka port.
     Kafka,
     /// The gateway.
@@ -77,7 +77,7 @@ impl Context {
 
     /// A call of the broker's own, by a service of that name (`delay`): `User:sluice-delay`.
     #[must_use]
-    pub fn internal(service: &'static str) -> Context {
+    pub(crate) fn internal(service: &'static str) -> Context {
         let name = format!("sluice-{service}");
         Context {
             principal: Principal(format!("User:{name}").into()),
@@ -114,25 +114,25 @@ impl Context {
 
     /// The client's own claim. It is not authenticated: never decide by it.
     #[must_use]
-    pub fn client_id(&self) -> &Arc<str> {
+    pub(crate) fn client_id(&self) -> &Arc<str> {
         &self.client_id
     }
 
     /// The kind of door.
     #[must_use]
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         self.source
     }
 
     /// The name of the listener.
     #[must_use]
-    pub fn listener(&self) -> &str {
+    pub(crate) fn listener(&self) -> &str {
         &self.listener
     }
 
     /// The other end of the connection; `None` for the broker's own calls.
     #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 

@@ -93,7 +93,7 @@ impl TopicId {
     /// A new random identity. Never one of Kafka's two reserved ids (0 and 1), nor one whose text form
     /// starts with a dash, as Kafka's `Uuid.randomUuid` guarantees.
     #[must_use]
-    pub fn random() -> TopicId {
+    pub(crate) fn random() -> TopicId {
         loop {
             let id = uuid::Uuid::new_v4();
             // The first six bits are the first base64 character; 62 is the dash.
@@ -132,7 +132,7 @@ pub struct TopicName(Arc<str>);
 #[error("'{name}' is not a topic name: 1 to 249 characters of a-z, A-Z, 0-9, '.', '_' and '-', and not '.' or '..'")]
 pub struct BadTopicName {
     /// How what was given begins; shared, since each partition of a request repeats the error.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
 }
 
 impl TopicName {

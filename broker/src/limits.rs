@@ -46,7 +46,7 @@ pub(crate) const FAILED_DRAIN: Duration = Duration::from_secs(5);
 /// The process ends at most this long after a vital task has failed, even if something hangs. A supervisor starts it again.
 pub const FAILED_END: Duration = Duration::from_secs(8);
 /// Bytes of a fetch answer: Kafka's `fetch.max.bytes` on the broker.
-pub const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
+pub(crate) const FETCH_BYTES_MAX: usize = 55 * 1024 * 1024;
 /// Up to this many bytes of a partition's records are copied into a fetch answer, because one system call for the whole answer
 /// costs less. More are sent from their file.
 pub(crate) const FETCH_COPIED_BYTES_MAX: usize = 16 * 1024;

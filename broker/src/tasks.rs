@@ -35,7 +35,7 @@ mod polls;
 mod tests;
 mod threads;
 
-pub use threads::may_block;
+pub(crate) use threads::may_block;
 
 /// A task that did not end as it should: a bug of ours, never the caller's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,7 +153,7 @@ impl VitalTask {
 }
 
 /// A vital thread. Dropping it leaves the thread alone.
-pub struct VitalThread {
+pub(crate) struct VitalThread {
     stop: CancellationToken,
     wake: Arc<dyn Fn() + Send + Sync>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -166,7 +166,7 @@ impl VitalThread {
     }
 
     /// Lets the thread end, wakes it, and waits for its end. A second call does nothing.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.stop.cancel();
         (self.wake)();
         if let Some(thread) = self.thread.lock().take() {
@@ -183,14 +183,14 @@ impl fmt::Debug for VitalThread {
 }
 
 /// What a vital thread calls in each round, so that tests can make it panic there. Costs nothing in a product.
-pub struct Pulse {
+pub(crate) struct Pulse {
     #[cfg(any(test, feature = "injected-panics"))]
     injected: Option<(Arc<Shared>, Arc<str>)>,
 }
 
 impl Pulse {
     /// One round more.
-    pub fn beat(&self) {
+    pub(crate) fn beat(&self) {
         #[cfg(any(test, feature = "injected-panics"))]
         if let Some((shared, name)) = &self.injected
             && shared.injected.take(name)
@@ -203,7 +203,7 @@ impl Pulse {
 impl Tasks {
     /// An owner without tasks.
     #[must_use]
-    pub fn new() -> Tasks {
+    pub(crate) fn new() -> Tasks {
         Tasks::default()
     }
 
@@ -427,7 +427,7 @@ impl Requests {
     }
 
     /// Ends those that still run where they stand; returns how many they were.
-    pub async fn cut_off(&mut self) -> usize {
+    pub(crate) async fn cut_off(&mut self) -> usize {
         let count = self.set.len();
         self.set.shutdown().await;
         count
@@ -436,7 +436,7 @@ impl Requests {
 
 /// Tasks that are parts of one other task: a panic in one of them is the owner's. Dropping it ends them where they stand.
 #[derive(Debug)]
-pub struct Parts<T> {
+pub(crate) struct Parts<T> {
     set: JoinSet<T>,
 }
 
@@ -448,7 +448,7 @@ impl<T: Send + 'static> Default for Parts<T> {
 
 impl<T: Send + 'static> Parts<T> {
     /// Spawns one.
-    pub fn spawn(&mut self, work: impl Future<Output = T> + Send + 'static) {
+    pub(crate) fn spawn(&mut self, work: impl Future<Output = T> + Send + 'static) {
         self.set.spawn(work);
     }
 
@@ -456,7 +456,7 @@ impl<T: Send + 'static> Parts<T> {
     ///
     /// # Panics
     /// When the part has panicked, with its message.
-    pub async fn next_ended(&mut self) -> Option<T> {
+    pub(crate) async fn next_ended(&mut self) -> Option<T> {
         match self.set.join_next().await?.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(outcome) => Some(outcome),
             Err(Ok(panic)) => resume_unwind(panic),
@@ -495,7 +495,7 @@ impl Changes {
     }
 
     /// As `run`, for work whose outcome nobody waits for.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let (shared, name) = (Arc::clone(&self.tasks.shared), Arc::clone(&self.name));
         let work = self.tasks.injectable(&name, work);
         let work = polls::counted(Arc::clone(&self.polls), AssertUnwindSafe(work).catch_unwind());

@@ -29,7 +29,8 @@ use std::sync::Arc;
 
 use crate::context::{Context, Principal};
 
-pub use resource::{Cluster, Group, Resource, ResourceKind};
+pub(crate) use resource::Cluster;
+pub use resource::{Group, Resource, ResourceKind};
 pub use right::{
     Alter, AlterConfigs, Create, Delete, Describe, DescribeConfigs, IdempotentWrite, Operation, Read, Right, Write,
 };
@@ -43,7 +44,7 @@ pub struct Granted<R, T> {
 impl<R, T> Granted<R, T> {
     /// The resource that the permit is for.
     #[must_use]
-    pub fn resource(&self) -> &T {
+    pub(crate) fn resource(&self) -> &T {
         &self.resource
     }
 
@@ -84,13 +85,13 @@ pub struct Question<'a> {
 #[error("{principal} may not {operation} {kind} '{resource}'")]
 pub struct Denied {
     /// The caller.
-    pub principal: Principal,
+    pub(crate) principal: Principal,
     /// The right that is missing.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// The kind of resource.
-    pub kind: ResourceKind,
+    pub(crate) kind: ResourceKind,
     /// Its name or id.
-    pub resource: String,
+    pub(crate) resource: String,
 }
 
 /// Decides. One is made with the engine and shared by every door.

@@ -54,7 +54,7 @@ impl Group {
 
     /// The group's id.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.0
     }
 }
@@ -71,7 +71,7 @@ impl Resource for Group {
 
 /// The cluster; there is one, which Kafka calls `kafka-cluster`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cluster;
+pub(crate) struct Cluster;
 
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -74,24 +74,24 @@ struct Binding {
 
 /// The topic that messages go to, as far as the choice of partitions depends on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// Its identity.
-    pub id: TopicId,
+    pub(crate) id: TopicId,
     /// Its name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// How many partitions it has.
-    pub partitions: i32,
+    pub(crate) partitions: i32,
     /// The partitioner that it is bound to.
-    pub plugin: Option<BoundPlugin<'a>>,
+    pub(crate) plugin: Option<BoundPlugin<'a>>,
 }
 
 /// A binding as the topic's configs have it.
 #[derive(Clone, Copy, Debug)]
-pub struct BoundPlugin<'a> {
+pub(crate) struct BoundPlugin<'a> {
     /// `name` or `name@version`.
-    pub reference: &'a str,
+    pub(crate) reference: &'a str,
     /// The text that the plugin is configured with.
-    pub config: &'a str,
+    pub(crate) config: &'a str,
 }
 
 impl Partitioners {
@@ -103,7 +103,7 @@ impl Partitioners {
 
     /// The plugin host.
     #[must_use]
-    pub fn host(&self) -> &Arc<Host> {
+    pub(crate) fn host(&self) -> &Arc<Host> {
         &self.host
     }
 
@@ -112,7 +112,7 @@ impl Partitioners {
     ///
     /// # Errors
     /// The bound plugin cannot be used, or failed on these messages; nothing was written then.
-    pub async fn choose(
+    pub(crate) async fn choose(
         &self,
         ctx: &Context,
         target: &Target<'_>,
@@ -190,7 +190,7 @@ impl Partitioners {
     }
 
     /// Forgets the binding of a deleted topic, and with it the instances kept for it.
-    pub fn forget(&self, topic: TopicId) {
+    pub(crate) fn forget(&self, topic: TopicId) {
         if self.bindings.load().contains_key(&topic) {
             self.bindings.rcu(|bindings| {
                 let mut bindings = HashMap::clone(bindings);
@@ -235,7 +235,7 @@ impl Binding {
 
 /// The plugin's name in a binding: `geo@3` is a version of `geo`.
 #[must_use]
-pub fn plugin_of(reference: &str) -> &str {
+pub(crate) fn plugin_of(reference: &str) -> &str {
     PluginRef::name_in(reference)
 }
 

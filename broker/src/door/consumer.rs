@@ -69,7 +69,7 @@ pub struct PartitionRecords {
     /// In order of offsets; at least one, here or among the unreadable.
     pub records: Vec<RecordView>,
     /// What stands between them and cannot be read, in order of offsets.
-    pub unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Unreadable>,
     /// The offset to commit when they are finished with.
     pub next: Offset,
 }

@@ -16,10 +16,9 @@ pub mod plugins;
 pub mod reading;
 pub mod topics;
 
-pub use crate::context::{Context, Source};
+pub use crate::context::Context;
 pub use error::DoorError;
 pub use local::Door;
-pub use local::follow::{Follower, ReadEnd, Reading, Watch};
-pub use local::keyed_log::KeyedLog;
-pub use local::topics::TopicChanges;
+pub(crate) use local::follow::{Follower, ReadEnd, Reading};
+pub(crate) use local::keyed_log::KeyedLog;
 pub use messages::{Header, Message};

@@ -8,7 +8,7 @@ use crate::ids::{Offset, PartitionId, TimestampMs, TopicRef};
 pub use crate::record::RecordView;
 
 /// A share of the memory budget; given back with the last clone.
-pub type SharedHold = Arc<dyn std::fmt::Debug + Send + Sync>;
+pub(crate) type SharedHold = Arc<dyn std::fmt::Debug + Send + Sync>;
 
 /// Where a read begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +87,11 @@ pub struct PartitionOffsets {
 
 /// One record of a followed partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Followed {
+pub(crate) struct Followed {
     /// The record; of a batch that cannot be opened, its bytes as the value.
-    pub record: RecordView,
+    pub(crate) record: RecordView,
     /// The record stands for the rest of a batch that cannot be opened, for this reason.
-    pub unreadable: Option<String>,
+    pub(crate) unreadable: Option<String>,
     /// The offset to continue at.
-    pub next: Offset,
+    pub(crate) next: Offset,
 }

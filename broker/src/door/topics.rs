@@ -21,18 +21,18 @@ pub struct TopicInfo {
     /// The configs that are set, without defaults.
     pub configs: Vec<(String, String)>,
     /// The largest batch that the topic takes, in bytes (`max.message.bytes`).
-    pub batch_bytes_max: usize,
+    pub(crate) batch_bytes_max: usize,
     /// Set on a delay topic.
-    pub delay: Option<DelayInfo>,
+    pub(crate) delay: Option<DelayInfo>,
 }
 
 /// What a delay topic does with its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DelayInfo {
+pub(crate) struct DelayInfo {
     /// The topic that they are delivered to.
-    pub target: TopicName,
+    pub(crate) target: TopicName,
     /// How long each record waits.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 /// A request for a topic.

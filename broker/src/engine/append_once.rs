@@ -20,7 +20,7 @@ const HALF_CIRCLE: i32 = 1 << 30;
 
 /// What became of a deduplicated append; all of it durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AppendOnce {
+pub(crate) enum AppendOnce {
     /// Written by this call, from this offset on. When an earlier call was cut off between two batches, this call writes the
     /// rest, and the offset is where the rest begins.
     Written(Offset),
@@ -36,7 +36,7 @@ impl Engine {
     ///
     /// # Errors
     /// `IdNotFound` for a deleted topic, an unknown partition, a partition that cannot be used.
-    pub async fn stream_last(
+    pub(crate) async fn stream_last(
         &self,
         topic: &Granted<Write, TopicRef>,
         partition: PartitionId,
@@ -61,7 +61,7 @@ impl Engine {
     /// # Errors
     /// `OutOfOrderSequence` for a gap (nothing is written), messages that no batch can hold or that need a key, a log that cannot be written or
     /// synced.
-    pub async fn append_once(
+    pub(crate) async fn append_once(
         &self,
         topic: &Granted<Write, TopicRef>,
         partition: PartitionId,

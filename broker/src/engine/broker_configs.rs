@@ -12,9 +12,9 @@ use crate::topics::{ConfigEntry, ConfigSource, ConfigType, TopicConfigs};
 #[derive(Clone, Debug)]
 pub(crate) struct Listening {
     /// `HOST:PORT` as bound.
-    pub bound: String,
+    pub(crate) bound: String,
     /// `HOST:PORT` as clients are told.
-    pub advertised: String,
+    pub(crate) advertised: String,
 }
 
 /// A topic config and its name as a broker's default (`ServerTopicConfigSynonyms` in Kafka's sources).

@@ -10,7 +10,10 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn topic_configs(&self, topic: &Granted<DescribeConfigs, TopicRef>) -> Result<Vec<ConfigEntry>, EngineError> {
+    pub(crate) fn topic_configs(
+        &self,
+        topic: &Granted<DescribeConfigs, TopicRef>,
+    ) -> Result<Vec<ConfigEntry>, EngineError> {
         Ok(self.resolve(topic.resource())?.configs().describe())
     }
 
@@ -18,7 +21,7 @@ impl Engine {
     ///
     /// # Errors
     /// An unknown topic, a key or value that is refused, a plugin that cannot be loaded.
-    pub async fn alter_topic_configs(
+    pub(crate) async fn alter_topic_configs(
         &self,
         topic: &Granted<AlterConfigs, TopicRef>,
         changes: &[ConfigChange],

@@ -100,7 +100,7 @@ impl EngineError {
 
     /// A bug of ours.
     #[must_use]
-    pub fn internal(what: &str) -> EngineError {
+    pub(crate) fn internal(what: &str) -> EngineError {
         EngineError::Internal { what: what.to_owned() }
     }
 }

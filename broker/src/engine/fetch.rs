@@ -96,7 +96,7 @@ pub struct Fetched {
     /// From the batch that holds the offset on.
     pub records: Records,
     /// The partition's offsets at the time of the read.
-    pub offsets: Offsets,
+    pub(crate) offsets: Offsets,
 }
 
 /// One partition, found or not, with its part of the request.

@@ -12,7 +12,7 @@ use crate::log::{FileSlice, Partition, Patience, WatchGuard};
 
 /// A partition that a service works through.
 #[derive(Clone, Debug)]
-pub struct Follower {
+pub(crate) struct Follower {
     partition: Arc<Partition>,
 }
 
@@ -21,7 +21,11 @@ impl Engine {
     ///
     /// # Errors
     /// `IdNotFound`, `NoPartition`.
-    pub fn follow(&self, topic: &Granted<Read, TopicRef>, partition: PartitionId) -> Result<Follower, EngineError> {
+    pub(crate) fn follow(
+        &self,
+        topic: &Granted<Read, TopicRef>,
+        partition: PartitionId,
+    ) -> Result<Follower, EngineError> {
         Ok(Follower { partition: self.resolve(topic.resource())?.partition(partition)? })
     }
 }
@@ -29,7 +33,7 @@ impl Engine {
 impl Follower {
     /// The first offset that is still in the log.
     #[must_use]
-    pub fn log_start(&self) -> Offset {
+    pub(crate) fn log_start(&self) -> Offset {
         self.partition.offsets().log_start
     }
 
@@ -40,7 +44,7 @@ impl Follower {
     }
 
     /// Records at and above `from` are still needed: neither retention nor DeleteRecords removes them.
-    pub fn hold(&self, from: Offset) {
+    pub(crate) fn hold(&self, from: Offset) {
         self.partition.hold(from);
     }
 

@@ -35,7 +35,7 @@ pub struct CommitPartition {
 }
 
 /// The committed offset of one partition; `None` where nothing is committed.
-pub type Committed = (TopicPartition, Option<CommittedOffset>);
+pub(crate) type Committed = (TopicPartition, Option<CommittedOffset>);
 
 /// The partitions of one topic that are asked for.
 type AskedPartitions = (Granted<Describe, TopicName>, Vec<PartitionId>);

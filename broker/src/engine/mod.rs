@@ -2,24 +2,24 @@
 //! topics, groups, logs and plugins are reached through these verbs alone, and each takes the permits of `auth/`. Never remote,
 //! knows no wire format.
 
-pub mod append_once;
+pub(crate) mod append_once;
 pub(crate) mod broker_configs;
-pub mod configs;
-pub mod delete_records;
-pub mod error;
+pub(crate) mod configs;
+pub(crate) mod delete_records;
+pub(crate) mod error;
 pub mod fetch;
-pub mod follow;
+pub(crate) mod follow;
 pub mod groups;
 pub(crate) mod held;
 mod id_blocks;
-pub mod keyed_log;
-pub mod offsets;
+pub(crate) mod keyed_log;
+pub(crate) mod offsets;
 pub(crate) mod openings;
-pub mod plugins;
+pub(crate) mod plugins;
 pub mod produce;
-pub mod producer_ids;
+pub(crate) mod producer_ids;
 mod shown;
-pub mod topics;
+pub(crate) mod topics;
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ impl Engine {
 
     /// The broker's settings.
     #[must_use]
-    pub fn config(&self) -> &BrokerConfig {
+    pub(crate) fn config(&self) -> &BrokerConfig {
         &self.config
     }
 
@@ -146,14 +146,14 @@ impl Engine {
 
     /// Kafka's cluster id: 22 characters.
     #[must_use]
-    pub fn cluster_id(&self) -> &str {
+    pub(crate) fn cluster_id(&self) -> &str {
         self.catalog.cluster_id()
     }
 
     /// Readiness: `Some(why not)` when a partition is poisoned, damaged or offline; the text names it and says how many more.
     /// Costs a look at every partition.
     #[must_use]
-    pub fn unready(&self) -> Option<String> {
+    pub(crate) fn unready(&self) -> Option<String> {
         if let Some(failure) = self.tasks().failure() {
             return Some(format!("the broker stops: {failure}"));
         }

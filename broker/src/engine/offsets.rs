@@ -14,7 +14,7 @@ use crate::topics::Topic;
 
 /// Which offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OffsetQuery {
+pub(crate) enum OffsetQuery {
     /// The log start.
     Earliest,
     /// The end, as a consumer sees it.
@@ -27,35 +27,35 @@ pub enum OffsetQuery {
 
 /// A look-up in one partition.
 #[derive(Clone, Copy, Debug)]
-pub struct OffsetAsked {
+pub(crate) struct OffsetAsked {
     /// The partition's number.
-    pub partition: PartitionId,
+    pub(crate) partition: PartitionId,
     /// The leader epoch that the client knows; checked by rule 5.
-    pub epoch: Option<LeaderEpoch>,
+    pub(crate) epoch: Option<LeaderEpoch>,
     /// Which offset.
-    pub query: OffsetQuery,
+    pub(crate) query: OffsetQuery,
 }
 
 /// A question about an epoch of one partition.
 #[derive(Clone, Copy, Debug)]
-pub struct EpochAsked {
+pub(crate) struct EpochAsked {
     /// The partition's number.
-    pub partition: PartitionId,
+    pub(crate) partition: PartitionId,
     /// The leader epoch that the client knows; checked by rule 5.
-    pub current: Option<LeaderEpoch>,
+    pub(crate) current: Option<LeaderEpoch>,
     /// The epoch whose end is asked for.
-    pub epoch: LeaderEpoch,
+    pub(crate) epoch: LeaderEpoch,
 }
 
 /// An offset with what is known of it; all `None` when no record answers the query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OffsetAnswer {
+pub(crate) struct OffsetAnswer {
     /// The offset.
-    pub offset: Option<Offset>,
+    pub(crate) offset: Option<Offset>,
     /// The record's timestamp, where a record was looked up.
-    pub timestamp: Option<TimestampMs>,
+    pub(crate) timestamp: Option<TimestampMs>,
     /// The epoch the offset belongs to.
-    pub epoch: Option<LeaderEpoch>,
+    pub(crate) epoch: Option<LeaderEpoch>,
 }
 
 impl Engine {

@@ -14,7 +14,7 @@ use crate::topics::Topic;
 
 /// Why a verb about plugins failed.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum PluginError {
+pub(crate) enum PluginError {
     /// The upload was refused; nothing has changed.
     #[error(transparent)]
     Upload(#[from] UploadError),
@@ -40,7 +40,7 @@ impl Engine {
     ///
     /// # Errors
     /// What is wrong with the bytes, or the topics whose configuration the new version refuses.
-    pub async fn upload_plugin(
+    pub(crate) async fn upload_plugin(
         &self,
         _permit: &Granted<Alter, Cluster>,
         name: &str,
@@ -53,7 +53,7 @@ impl Engine {
 
     /// Every plugin, in order of names.
     #[must_use]
-    pub fn plugins(&self, _permit: &Granted<Describe, Cluster>) -> Vec<PluginInfo> {
+    pub(crate) fn plugins(&self, _permit: &Granted<Describe, Cluster>) -> Vec<PluginInfo> {
         self.partitioners.host().list()
     }
 
@@ -61,7 +61,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn plugin(&self, _permit: &Granted<Describe, Cluster>, name: &str) -> Result<PluginInfo, PluginError> {
+    pub(crate) fn plugin(&self, _permit: &Granted<Describe, Cluster>, name: &str) -> Result<PluginInfo, PluginError> {
         let found = self.partitioners.host().get(name);
         found.ok_or_else(|| PluginError::NotFound { name: name.to_owned() })
     }
@@ -70,7 +70,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`, and `InUse` while a topic is bound to it or to one of its versions.
-    pub async fn delete_plugin(&self, _permit: &Granted<Alter, Cluster>, name: &str) -> Result<(), PluginError> {
+    pub(crate) async fn delete_plugin(&self, _permit: &Granted<Alter, Cluster>, name: &str) -> Result<(), PluginError> {
         let topics: Vec<String> = self.bound_to(name).map(|(_, bound)| bound.topic).collect();
         let host = self.partitioners.host();
         if host.get(name).is_none() {

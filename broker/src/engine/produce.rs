@@ -183,7 +183,7 @@ impl Engine {
     }
 
     /// As `begin_produce` and `finish_produce`, for a caller whose requests need no order among themselves.
-    pub async fn produce(&self, ctx: &Context, topics: Vec<ProduceTopic>) -> ProduceInFlight {
+    pub(crate) async fn produce(&self, ctx: &Context, topics: Vec<ProduceTopic>) -> ProduceInFlight {
         match self.begin_produce(ctx, topics).await {
             BegunProduce::Appended(in_flight) => in_flight,
             BegunProduce::Queued(queued) => self.finish_produce(queued).await,

@@ -24,7 +24,10 @@ impl Engine {
     ///
     /// # Errors
     /// A log error when the reservation cannot be made durable.
-    pub async fn new_stream(&self, _permit: &Granted<IdempotentWrite, Cluster>) -> Result<ProducerId, EngineError> {
+    pub(crate) async fn new_stream(
+        &self,
+        _permit: &Granted<IdempotentWrite, Cluster>,
+    ) -> Result<ProducerId, EngineError> {
         Ok(self.producer_ids.next(true).await?)
     }
 }

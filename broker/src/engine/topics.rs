@@ -17,15 +17,15 @@ use crate::topics::{DelayName, NewTopic, Refused, Topic, TopicConfigs, TopicErro
 #[derive(Clone, Debug)]
 pub struct DescribedTopic {
     /// Its name.
-    pub name: TopicName,
+    pub(crate) name: TopicName,
     /// Its identity.
-    pub id: TopicId,
+    pub(crate) id: TopicId,
     /// The broker made it for itself.
-    pub internal: bool,
+    pub(crate) internal: bool,
     /// Its configs.
-    pub configs: Arc<TopicConfigs>,
+    pub(crate) configs: Arc<TopicConfigs>,
     /// What it does with its records, if it is a delay topic.
-    pub delay: Option<DelayName>,
+    pub(crate) delay: Option<DelayName>,
     partitions: Arc<Vec<Arc<Partition>>>,
 }
 
@@ -48,7 +48,7 @@ impl DescribedTopic {
 
     /// How many partitions it has.
     #[must_use]
-    pub fn partition_count(&self) -> i32 {
+    pub(crate) fn partition_count(&self) -> i32 {
         // Bounded by `limits::PARTITIONS_PER_TOPIC_MAX`.
         i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
     }

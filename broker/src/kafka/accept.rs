@@ -36,9 +36,9 @@ pub(super) struct Shared {
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
     /// `host:port` as bound, which is its name in every `Context`.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// What its clients are to connect to; `None`: where they came in.
-    pub advertised: Option<Advertised>,
+    pub(crate) advertised: Option<Advertised>,
 }
 
 impl Shared {

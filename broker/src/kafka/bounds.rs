@@ -40,11 +40,11 @@ pub(super) enum BadRequest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Walked {
     /// Bytes of the request.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Elements of all its arrays.
-    pub elements: usize,
+    pub(crate) elements: usize,
     /// Tagged fields.
-    pub tags: usize,
+    pub(crate) tags: usize,
 }
 
 /// Walks the body of a request (behind its header).

@@ -17,25 +17,25 @@ use crate::engine::{Engine, EngineError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Advertised {
     /// A name or an address without brackets.
-    pub host: String,
+    pub(crate) host: String,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// One call of a handler.
 pub(super) struct Call<'a> {
     /// Answers it.
-    pub engine: &'a Arc<Engine>,
+    pub(crate) engine: &'a Arc<Engine>,
     /// The caller.
-    pub ctx: Context,
+    pub(crate) ctx: Context,
     /// The version of the request and of its answer.
-    pub version: i16,
+    pub(crate) version: i16,
     /// Pairs the answer with its request.
-    pub correlation: i32,
+    pub(crate) correlation: i32,
     /// How long the client has to wait after its answer.
-    pub throttle: Throttle,
+    pub(crate) throttle: Throttle,
     /// This broker, as the client of this connection should see it.
-    pub advertised: &'a Advertised,
+    pub(crate) advertised: &'a Advertised,
 }
 
 impl Call<'_> {
@@ -74,11 +74,11 @@ impl Call<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Envelope {
     /// Pairs it with its request.
-    pub correlation: i32,
+    pub(crate) correlation: i32,
     /// The version of both.
-    pub version: i16,
+    pub(crate) version: i16,
     /// How long its client has to wait. The one place that puts it into answers.
-    pub throttle: Throttle,
+    pub(crate) throttle: Throttle,
 }
 
 impl Envelope {

@@ -22,15 +22,15 @@ use crate::refusals::RefusalClass;
 /// The handlers over the engine, for one connection.
 pub(super) struct Dispatcher {
     /// Answers everything.
-    pub engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     /// Counts it.
-    pub metering: Arc<Metering>,
+    pub(crate) metering: Arc<Metering>,
     /// For logs and group descriptions.
-    pub peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
     /// The listener's name.
-    pub listener: Arc<str>,
+    pub(crate) listener: Arc<str>,
     /// See `Advertised`.
-    pub advertised: Advertised,
+    pub(crate) advertised: Advertised,
 }
 
 impl Dispatcher {

@@ -13,15 +13,15 @@ use crate::limits;
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     /// The API.
-    pub key: ApiKey,
+    pub(crate) key: ApiKey,
     /// One that `versions::ROWS` has, or, for ApiVersions alone, any.
-    pub version: i16,
+    pub(crate) version: i16,
     /// Echoed in the answer.
-    pub correlation: i32,
+    pub(crate) correlation: i32,
     /// The client's own claim; empty when it makes none.
-    pub client_id: Arc<str>,
+    pub(crate) client_id: Arc<str>,
     /// Behind the header.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// Why a request cannot be answered at all; the connection is closed, as Kafka does.

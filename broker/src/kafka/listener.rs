@@ -19,20 +19,20 @@ const PORT_ATTEMPTS: usize = 16;
 #[error("cannot listen on {address}: {cause}")]
 pub struct ListenError {
     /// `host:port` as asked for.
-    pub address: String,
+    pub(crate) address: String,
     /// The system's answer.
-    pub cause: std::io::Error,
+    pub(crate) cause: std::io::Error,
 }
 
 /// One listener, bound.
 #[derive(Debug)]
 pub(super) struct Bound {
     /// One a family and address, all on one port.
-    pub sockets: Vec<TcpListener>,
+    pub(crate) sockets: Vec<TcpListener>,
     /// What clients are to connect to; `None` for a wildcard: the local address of their connection.
-    pub advertised: Option<Advertised>,
+    pub(crate) advertised: Option<Advertised>,
     /// `host:port` for the banner.
-    pub shown: String,
+    pub(crate) shown: String,
 }
 
 /// Binds a listener.

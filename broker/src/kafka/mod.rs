@@ -32,7 +32,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Bound;
-pub use self::listener::ListenError;
+pub(crate) use self::listener::ListenError;
 use self::metering::Metering;
 use crate::config::KafkaListener;
 use crate::engine::Engine;

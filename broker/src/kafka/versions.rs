@@ -7,13 +7,13 @@ use kafka_protocol::messages::ApiKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     /// The API.
-    pub key: ApiKey,
+    pub(crate) key: ApiKey,
     /// The lowest version that is answered.
-    pub min: i16,
+    pub(crate) min: i16,
     /// The highest version that is answered.
-    pub max: i16,
+    pub(crate) max: i16,
     /// The lowest version that ApiVersions names.
-    pub advertised_min: i16,
+    pub(crate) advertised_min: i16,
 }
 
 const fn row(key: ApiKey, min: i16, max: i16) -> Row {

@@ -35,20 +35,20 @@ pub(super) enum Part {
 #[derive(Debug)]
 pub(super) struct Field {
     /// First version.
-    pub from: i16,
+    pub(crate) from: i16,
     /// Last version.
-    pub to: i16,
+    pub(crate) to: i16,
     /// What it looks like.
-    pub part: Part,
+    pub(crate) part: Part,
 }
 
 /// A struct: its fields in order, then, in flexible versions, the tagged fields that the codec knows (tag, first version, part).
 #[derive(Debug)]
 pub(super) struct Shape {
     /// In order.
-    pub fields: &'static [Field],
+    pub(crate) fields: &'static [Field],
     /// The codec decodes these by their type, whatever size they claim, so the walk has to as well.
-    pub tags: &'static [(u32, i16, Part)],
+    pub(crate) tags: &'static [(u32, i16, Part)],
 }
 
 /// The request of an API; `None` for one that is not offered.

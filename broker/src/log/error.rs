@@ -270,7 +270,7 @@ pub enum AppendError {
 
 /// Why a conditional append (`Partition::append_if_end`) did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum ConditionalAppendError {
+pub(crate) enum ConditionalAppendError {
     /// The log does not end where the caller said.
     #[error("the log ends at {end}")]
     WrongEnd {

@@ -26,7 +26,7 @@ pub const CURRENT_VERSION: u32 = 1;
 /// Present after a clean stop only (Kafka's `CleanShutdownFileHandler`).
 pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 /// Kafka's `OffsetCheckpointFile` of recovery points.
-pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 /// Kafka's `OffsetCheckpointFile` of log start offsets.
 pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
 /// Kafka's `OffsetCheckpointFile` of the offsets up to which compaction has come.
@@ -47,7 +47,7 @@ const SWAP: &str = ".swap";
 
 /// A file of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SegmentFile {
+pub(crate) enum SegmentFile {
     /// The batches.
     Log,
     /// Offset to position.
@@ -139,7 +139,7 @@ pub(crate) fn swap_file(path: &Path) -> PathBuf {
 
 /// How far a compacted segment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interim {
+pub(crate) enum Interim {
     /// It is being written.
     Cleaned,
     /// It is whole.

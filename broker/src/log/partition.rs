@@ -111,7 +111,7 @@ impl Partition {
 
     /// The queue of those who are to append, for a caller that has to wait between a request and its append (rule 7).
     #[must_use]
-    pub fn turns(&self) -> &Arc<Turns> {
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
         &self.turns
     }
 
@@ -125,7 +125,7 @@ impl Partition {
 
     /// Returns when the partition fails for good: poisoned, deleted or closed. For whoever serves from a state that its
     /// records make.
-    pub async fn failed(&self) -> LogError {
+    pub(crate) async fn failed(&self) -> LogError {
         loop {
             // No offset is as high: only the end of all progress ends this wait.
             if let Err(error) = self.shown.until(Offset(i64::MAX)).await {
@@ -169,7 +169,7 @@ impl Partition {
 
     /// Retention and DeleteRecords remove nothing at or above `from`, until a later call: a service of the broker still
     /// needs these records.
-    pub fn hold(&self, from: Offset) {
+    pub(crate) fn hold(&self, from: Offset) {
         self.held.store(from.0, Ordering::Release);
     }
 

@@ -16,7 +16,7 @@ pub struct Offsets {
     /// The high watermark: the end of what may be shown.
     pub hw: Offset,
     /// The last stable offset: the end of what a consumer with `read_committed` may see.
-    pub lso: Offset,
+    pub(crate) lso: Offset,
     /// The log end offset: where the next append goes. Never shown outside of the broker.
     pub leo: Offset,
 }

@@ -10,7 +10,7 @@ use crate::record::{ControlType, ProducerIdent, RecordView, StoredBatch, check_s
 
 /// What a replay finds, in the order of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replayed {
+pub(crate) enum Replayed {
     /// The records of one batch; compaction may have removed some of them.
     Records {
         /// `Some`: they do not count before this producer's marker, and only if it is a commit.
@@ -35,7 +35,10 @@ impl Partition {
     ///
     /// # Errors
     /// Those of `each`; the log's, `NotReplayable` among them, where not everything below HW can be read.
-    pub fn replay<E: From<LogError>>(&self, mut each: impl FnMut(Replayed) -> Result<(), E>) -> Result<Offset, E> {
+    pub(crate) fn replay<E: From<LogError>>(
+        &self,
+        mut each: impl FnMut(Replayed) -> Result<(), E>,
+    ) -> Result<Offset, E> {
         self.usable()?;
         let offsets = self.offsets();
         let mut from = offsets.log_start;

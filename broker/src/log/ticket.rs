@@ -16,9 +16,9 @@ pub struct Appended {
     /// The last record's offset.
     pub last_offset: Offset,
     /// Under LogAppendTime.
-    pub append_time: Option<TimestampMs>,
+    pub(crate) append_time: Option<TimestampMs>,
     /// The partition's first offset.
-    pub log_start: Offset,
+    pub(crate) log_start: Offset,
     /// The batch was there before (KIP-98).
     pub duplicate: bool,
 }
@@ -61,7 +61,7 @@ impl<T, E: From<LogError>> Ticket<T, E> {
     ///
     /// # Errors
     /// As `durable`.
-    pub async fn synced(self) -> Result<T, E> {
+    pub(crate) async fn synced(self) -> Result<T, E> {
         if let Some(until) = self.reveals {
             self.partition.sync_until(until).await?;
             self.partition.durable(until).await?;

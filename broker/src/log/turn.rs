@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 /// The places of one partition, first come first served.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub(crate) struct Turns {
     queue: Mutex<Queue>,
     /// The queue has places. Written under the lock; read without it on the way of every batch that need not wait.
     busy: AtomicBool,
@@ -37,7 +37,7 @@ enum Place {
 
 /// A place in the queue, held until this is dropped: after the append, or when the request is given up.
 #[derive(Debug)]
-pub struct Turn {
+pub(crate) struct Turn {
     turns: Arc<Turns>,
     number: u64,
 }
@@ -46,13 +46,13 @@ impl Turns {
     /// Nobody holds a place. Whoever asks here before an append, and has no earlier request that is still under way, keeps its
     /// order without a place. Costs one load.
     #[must_use]
-    pub fn free(&self) -> bool {
+    pub(crate) fn free(&self) -> bool {
         !self.busy.load(Ordering::Acquire)
     }
 
     /// The next place, at once.
     #[must_use]
-    pub fn take(self: &Arc<Self>) -> Turn {
+    pub(crate) fn take(self: &Arc<Self>) -> Turn {
         let mut queue = self.queue.lock();
         let number = queue.front + queue.places.len() as u64;
         queue.places.push_back(Place::Held(None));
@@ -86,7 +86,7 @@ impl Queue {
 
 impl Turn {
     /// Returns when every earlier place has been given up.
-    pub fn begins(&self) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn begins(&self) -> impl Future<Output = ()> + '_ {
         Begins { turn: self }
     }
 }

@@ -5,8 +5,8 @@
 /// What the program has taken and not freed, and what was freed and not yet taken again; in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Heap {
-    pub used: usize,
-    pub free: usize,
+    pub(crate) used: usize,
+    pub(crate) free: usize,
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -30,15 +30,15 @@ const LARGEST_ANSWER: usize = 4;
 #[error("{}", self.text())]
 pub struct OverBudget {
     /// For what.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// Bytes that are needed.
-    pub wanted: usize,
+    pub(crate) wanted: usize,
     /// Bytes that it could have now.
-    pub free: usize,
+    pub(crate) free: usize,
     /// The most that one request may have.
     pub max: usize,
     /// `memory_max_bytes`, of which that is a part.
-    pub setting: usize,
+    pub(crate) setting: usize,
 }
 
 impl OverBudget {
@@ -235,7 +235,7 @@ impl DoorBudget {
 
     /// The largest answer.
     #[must_use]
-    pub fn output_max(&self) -> usize {
+    pub(crate) fn output_max(&self) -> usize {
         self.output_share() * LARGEST_ANSWER
     }
 
@@ -257,7 +257,7 @@ impl DoorBudget {
 
     /// The same if there is room now.
     #[must_use]
-    pub fn try_output(&self, line: &Line, bytes: usize) -> Option<OutPermit> {
+    pub(crate) fn try_output(&self, line: &Line, bytes: usize) -> Option<OutPermit> {
         let (mut share, wanted) = self.answer(line, bytes).ok()?;
         let request = share.request(wanted, false);
         let grant = self.output.pool.lock().take(&request)?;
@@ -282,7 +282,7 @@ impl DoorBudget {
 
     /// IN, WORK and OUT in numbers.
     #[must_use]
-    pub fn usage(&self) -> [PoolUse; 3] {
+    pub(crate) fn usage(&self) -> [PoolUse; 3] {
         [self.input.usage(), self.work.usage(), self.output.usage()]
     }
 }
@@ -354,7 +354,7 @@ impl Receipt {
 impl WorkPermit {
     /// Bytes that it stands for.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.share.bytes()
     }
 
@@ -404,7 +404,7 @@ impl WorkPermit {
     ///
     /// # Errors
     /// `OverBudget`.
-    pub fn grow(&mut self, more: usize) -> Result<(), OverBudget> {
+    pub(crate) fn grow(&mut self, more: usize) -> Result<(), OverBudget> {
         self.resize(self.bytes().saturating_add(more))
     }
 }

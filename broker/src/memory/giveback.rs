@@ -111,7 +111,7 @@ mod tests {
         assert!(looked(&mut looks, 100, 80));
         let mut busy = Looks::default();
         for _ in 0..10 {
-            assert!(!looked(&mut busy, 100, 80) && !looked(&mut busy, 100, 10));
+            assert!(!looked(&mut busy, 100, 80) && !looked(&mut busy, 100, 8));
         }
         let mut small = Looks::default();
         assert!((0..10).all(|_| !looked(&mut small, 100, 8)), "as much stays with the process");

@@ -43,9 +43,9 @@ pub struct AtPeer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Phase {
     /// It waits.
-    pub at_peer: bool,
+    pub(crate) at_peer: bool,
     /// The number of the wait.
-    pub wait: u64,
+    pub(crate) wait: u64,
 }
 
 impl Line {

@@ -45,13 +45,15 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use door::OutPermit;
 #[cfg(test)]
 pub(crate) use door::STEP_BYTES;
-pub use door::{DoorBudget, OutPermit, OverBudget, Receipt, WorkPermit};
-pub use line::{AtPeer, Line, SlowPeer};
-pub use pool::PoolUse;
+pub use door::{DoorBudget, OverBudget, Receipt, WorkPermit};
+pub use line::Line;
+pub(crate) use line::{AtPeer, SlowPeer};
+pub(crate) use pool::PoolUse;
 pub use split::MEMORY_BYTES_MIN;
-pub use state::{OverShare, Owner, StateBudget, StatePermit};
+pub(crate) use state::{OverShare, Owner, StateBudget, StatePermit};
 
 use door::WorkPool;
 use split::Split;
@@ -109,7 +111,7 @@ impl Budget {
 
     /// The pools of the Kafka port.
     #[must_use]
-    pub fn kafka(&self) -> &DoorBudget {
+    pub(crate) fn kafka(&self) -> &DoorBudget {
         &self.kafka
     }
 
@@ -130,7 +132,7 @@ impl Budget {
     ///
     /// # Errors
     /// `OverBudget`.
-    pub fn work(&self, source: Source, what: &'static str, bytes: usize) -> Result<WorkPermit, OverBudget> {
+    pub(crate) fn work(&self, source: Source, what: &'static str, bytes: usize) -> Result<WorkPermit, OverBudget> {
         match source {
             Source::Kafka => self.kafka.work(what, bytes),
             Source::Http => self.http.work(what, bytes),

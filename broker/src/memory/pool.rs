@@ -20,11 +20,11 @@ use super::slow::{LOOKS_APART, Lines, PATIENCE};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
     /// Of each class alone.
-    pub reserved: [usize; CLASSES],
+    pub(crate) reserved: [usize; CLASSES],
     /// Of whoever comes first.
-    pub common: usize,
+    pub(crate) common: usize,
     /// Of the oldest frame of each class that waits.
-    pub completion: [usize; CLASSES],
+    pub(crate) completion: [usize; CLASSES],
 }
 
 impl Shares {
@@ -40,20 +40,20 @@ pub(super) type Ticket = u64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     /// Out of the reserved and the common share.
-    pub regular: usize,
+    pub(crate) regular: usize,
     /// Out of the completion reserve.
-    pub completion: usize,
+    pub(crate) completion: usize,
 }
 
 /// Who asks, and for what.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    pub ticket: Ticket,
-    pub class: Class,
-    pub bytes: usize,
-    pub line: Option<Line>,
+    pub(crate) ticket: Ticket,
+    pub(crate) class: Class,
+    pub(crate) bytes: usize,
+    pub(crate) line: Option<Line>,
     /// It is a step of a frame, so it may be finished out of the completion reserve.
-    pub is_step: bool,
+    pub(crate) is_step: bool,
 }
 
 #[derive(Debug)]
@@ -94,15 +94,15 @@ pub(super) struct Pool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUse {
     /// All of its bytes.
-    pub max: usize,
+    pub(crate) max: usize,
     /// Bytes held now.
     pub held: usize,
     /// Requests that wait now.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// Requests refused since the start.
-    pub refused: u64,
+    pub(crate) refused: u64,
     /// Connections ended since the start, because they were slow while others waited.
-    pub ended: u64,
+    pub(crate) ended: u64,
 }
 
 impl Pool {

@@ -50,18 +50,18 @@ impl Parts {
 /// The pools of one door, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DoorSplit {
-    pub input: Shares,
-    pub work: Shares,
-    pub output: Shares,
+    pub(crate) input: Shares,
+    pub(crate) work: Shares,
+    pub(crate) output: Shares,
 }
 
 /// All pools, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Split {
-    pub kafka: DoorSplit,
-    pub http: DoorSplit,
-    pub own_work: Shares,
-    pub state: usize,
+    pub(crate) kafka: DoorSplit,
+    pub(crate) http: DoorSplit,
+    pub(crate) own_work: Shares,
+    pub(crate) state: usize,
 }
 
 impl Split {

@@ -21,7 +21,7 @@ const OWNERS: usize = 16;
 
 /// Who is charged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// Somebody who has authenticated.
     Principal(Principal),
     /// Everybody at one address (IPv6: in one network of 64 bits, which one person has all of).
@@ -33,7 +33,7 @@ pub enum Owner {
 impl Owner {
     /// The owner of what this caller leaves behind.
     #[must_use]
-    pub fn of(ctx: &Context) -> Owner {
+    pub(crate) fn of(ctx: &Context) -> Owner {
         match ctx.peer() {
             // Its services wait and read for everybody.
             _ if ctx.source() == Source::Internal => Owner::Broker,
@@ -60,15 +60,15 @@ impl fmt::Display for Owner {
 )]
 pub struct OverShare {
     /// Who.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
     /// What it has.
-    pub held: usize,
+    pub(crate) held: usize,
     /// What it wants.
-    pub wanted: usize,
+    pub(crate) wanted: usize,
     /// What it may have.
-    pub share: usize,
+    pub(crate) share: usize,
     /// What all owners may have together.
-    pub max: usize,
+    pub(crate) max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ pub struct StateBudget {
 
 /// What an owner holds; given back when dropped.
 #[derive(Debug)]
-pub struct StatePermit {
+pub(crate) struct StatePermit {
     shared: Arc<Shared>,
     owner: Owner,
     bytes: usize,
@@ -108,7 +108,7 @@ impl StateBudget {
     ///
     /// # Errors
     /// `OverShare`.
-    pub fn hold(&self, owner: Owner, bytes: usize) -> Result<StatePermit, OverShare> {
+    pub(crate) fn hold(&self, owner: Owner, bytes: usize) -> Result<StatePermit, OverShare> {
         let mut permit = StatePermit { shared: Arc::clone(&self.shared), owner, bytes: 0 };
         permit.resize(bytes)?;
         Ok(permit)
@@ -116,7 +116,7 @@ impl StateBudget {
 
     /// The same for a durable promise that has been made: counted, never refused.
     #[must_use]
-    pub fn keep(&self, owner: Owner, bytes: usize) -> StatePermit {
+    pub(crate) fn keep(&self, owner: Owner, bytes: usize) -> StatePermit {
         let mut permit = StatePermit { shared: Arc::clone(&self.shared), owner, bytes: 0 };
         permit.keep(bytes);
         permit
@@ -130,7 +130,7 @@ impl StateBudget {
 
     /// In numbers: what the broker itself holds is part of `held`.
     #[must_use]
-    pub fn usage(&self) -> PoolUse {
+    pub(crate) fn usage(&self) -> PoolUse {
         let held = self.shared.held.lock();
         let own = held.owners.get(&Owner::Broker).copied().unwrap_or(0);
         PoolUse { max: self.shared.max, held: held.total + own, refused: held.refused, ..PoolUse::default() }
@@ -140,7 +140,7 @@ impl StateBudget {
 impl StatePermit {
     /// Bytes that it stands for.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -148,7 +148,7 @@ impl StatePermit {
     ///
     /// # Errors
     /// `OverShare`: it stays as it was.
-    pub fn resize(&mut self, bytes: usize) -> Result<(), OverShare> {
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), OverShare> {
         let shared = Arc::clone(&self.shared);
         let mut held = shared.held.lock();
         let more = bytes.saturating_sub(self.bytes);
@@ -165,7 +165,7 @@ impl StatePermit {
     }
 
     /// From now on so many bytes, for a durable promise that has been made.
-    pub fn keep(&mut self, bytes: usize) {
+    pub(crate) fn keep(&mut self, bytes: usize) {
         let shared = Arc::clone(&self.shared);
         self.set(&mut shared.held.lock(), bytes);
     }

@@ -61,7 +61,7 @@ pub struct Up<L: AsRef<Level>>(L);
 
 impl<L: AsRef<Level>> Up<L> {
     /// What it was counted in.
-    pub fn of(&self) -> &L {
+    pub(crate) fn of(&self) -> &L {
         &self.0
     }
 }
@@ -110,7 +110,7 @@ impl Histogram {
 
     /// Sizes of groups.
     #[must_use]
-    pub fn of_sizes() -> Histogram {
+    pub(crate) fn of_sizes() -> Histogram {
         Histogram::new(SIZE_BOUNDS, 1.0)
     }
 
@@ -125,7 +125,7 @@ impl Histogram {
     }
 
     /// Takes a size into account.
-    pub fn sized(&self, size: usize) {
+    pub(crate) fn sized(&self, size: usize) {
         self.take(u64::try_from(size).unwrap_or(u64::MAX));
     }
 

@@ -15,6 +15,6 @@ mod process;
 mod scrape;
 
 pub use counts::{Counter, Histogram, Level, Up};
-pub use page::{Bounds, Labels, Page, Rows, Section, Written};
+pub use page::{Bounds, Page, Rows, Section};
 pub(crate) use process::{Process, anonymous_bytes};
-pub use scrape::{Metrics, NoPage};
+pub use scrape::Metrics;

@@ -45,12 +45,12 @@ pub struct Rows<'a> {
 }
 
 /// Names and values of a row's labels.
-pub type Labels<'a> = &'a [(&'static str, &'a str)];
+pub(crate) type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Page<'_> {
     /// How much may be shown by name.
     #[must_use]
-    pub fn bounds(&self) -> Bounds {
+    pub(crate) fn bounds(&self) -> Bounds {
         self.bounds
     }
 
@@ -70,7 +70,7 @@ impl Page<'_> {
     }
 
     /// One number that rises and falls.
-    pub fn gauge(&mut self, name: &'static str, help: &'static str, value: f64) {
+    pub(crate) fn gauge(&mut self, name: &'static str, help: &'static str, value: f64) {
         self.gauges(name, help, |rows| rows.value(&[], value));
     }
 
@@ -96,12 +96,12 @@ impl Rows<'_> {
     }
 
     /// As `count`, for what is counted in parts, as seconds.
-    pub fn count_of(&mut self, labels: Labels<'_>, count: f64) {
+    pub(crate) fn count_of(&mut self, labels: Labels<'_>, count: f64) {
         self.row(labels, |encoder| encoder.encode_counter::<NoLabelSet, _, u64>(&count, None));
     }
 
     /// A row of a family of gauges.
-    pub fn value(&mut self, labels: Labels<'_>, value: f64) {
+    pub(crate) fn value(&mut self, labels: Labels<'_>, value: f64) {
         self.row(labels, |encoder| encoder.encode_gauge(&value));
     }
 

@@ -179,7 +179,7 @@ impl StoredBatch {
 
     /// The whole batch.
     #[must_use]
-    pub fn bytes(&self) -> &Bytes {
+    pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 

@@ -91,7 +91,7 @@ pub(crate) fn build_within(
 ///
 /// # Errors
 /// What would make `build` refuse it: a timestamp before 1970, a size beyond Kafka's 32-bit fields.
-pub fn size_bound(message: &Message) -> Result<usize, RecordError> {
+pub(crate) fn size_bound(message: &Message) -> Result<usize, RecordError> {
     check_timestamp(message.timestamp.unwrap_or_default())?;
     let length = record_length(message, i64::MIN, i32::MAX.into())?;
     Ok(length + varint::size(i64::from(fits(length)?)))

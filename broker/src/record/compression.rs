@@ -36,11 +36,11 @@ pub enum Compression {
 
 /// How hard the codecs that have a choice work (`compression.gzip.level`, `compression.zstd.level`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Levels {
+pub(crate) struct Levels {
     /// 1 to 9; -1 is zlib's own choice.
-    pub gzip: i32,
+    pub(crate) gzip: i32,
     /// Up to 22; below 0 faster than 1.
-    pub zstd: i32,
+    pub(crate) zstd: i32,
 }
 
 impl Default for Levels {

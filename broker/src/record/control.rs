@@ -13,7 +13,7 @@ const PRODUCER_ID_AT: usize = 43;
 
 /// What a control record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ControlType {
+pub(crate) enum ControlType {
     /// The transaction's records do not count.
     Abort,
     /// The transaction's records count.
@@ -56,17 +56,17 @@ pub(crate) fn coordinator_epoch(value: &[u8]) -> Result<LeaderEpoch, RecordError
 
 /// A producer id with its epoch: whose transaction a batch is part of, or ends. A marker has them without a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ProducerIdent {
+pub(crate) struct ProducerIdent {
     /// The producer.
-    pub id: ProducerId,
+    pub(crate) id: ProducerId,
     /// Its incarnation.
-    pub epoch: ProducerEpoch,
+    pub(crate) epoch: ProducerEpoch,
 }
 
 impl ProducerIdent {
     /// Who wrote a batch. `None` for a producer without an id.
     #[must_use]
-    pub fn of(batch: &StoredBatch) -> Option<ProducerIdent> {
+    pub(crate) fn of(batch: &StoredBatch) -> Option<ProducerIdent> {
         let mut bytes = batch.bytes().get(PRODUCER_ID_AT..PRODUCER_ID_AT + 10)?;
         let (id, epoch) = (bytes.get_i64(), bytes.get_i16());
         (id >= 0).then_some(ProducerIdent { id: ProducerId(id), epoch: ProducerEpoch(epoch) })

@@ -26,18 +26,18 @@ const NO_TIMESTAMP: i64 = -1;
 
 /// A record, as far as compaction looks at it.
 #[derive(Clone, Copy, Debug)]
-pub struct Keyed<'a> {
+pub(crate) struct Keyed<'a> {
     /// Its place in the partition.
-    pub offset: Offset,
+    pub(crate) offset: Offset,
     /// `None` for a record without a key.
-    pub key: Option<&'a [u8]>,
+    pub(crate) key: Option<&'a [u8]>,
     /// It has no value.
-    pub tombstone: bool,
+    pub(crate) tombstone: bool,
 }
 
 /// What is left of a batch.
 #[derive(Clone, Debug)]
-pub enum Filtered {
+pub(crate) enum Filtered {
     /// All of it, as it is.
     Same,
     /// These bytes in its place.
@@ -62,7 +62,7 @@ impl StoredBatch {
     ///
     /// # Errors
     /// `Compression` or `Corrupt` when the records cannot be opened.
-    pub fn keys(&self, mut see: impl FnMut(Keyed<'_>)) -> Result<(), RecordError> {
+    pub(crate) fn keys(&self, mut see: impl FnMut(Keyed<'_>)) -> Result<(), RecordError> {
         self.each_key(|keyed, _, _| see(keyed))
     }
 

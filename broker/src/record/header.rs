@@ -54,23 +54,23 @@ pub struct BatchHeader {
     /// Bytes of the whole batch, with the 12 of base offset and length.
     pub size: usize,
     /// The broker term it was appended in.
-    pub leader_epoch: LeaderEpoch,
+    pub(crate) leader_epoch: LeaderEpoch,
     /// CRC-32C of everything from the attributes on.
-    pub crc: u32,
+    pub(crate) crc: u32,
     /// How the records are compressed.
     pub compression: Compression,
     /// What the timestamps mean.
     pub timestamp_type: TimestampType,
     /// Part of a transaction (KIP-98); whoever has no transactions refuses it.
-    pub transactional: bool,
+    pub(crate) transactional: bool,
     /// Transaction markers and the like, never shown to consumers.
-    pub control: bool,
+    pub(crate) control: bool,
     /// Compaction has set when the tombstones may go: the base timestamp is that time (KIP-534).
-    pub delete_horizon: bool,
+    pub(crate) delete_horizon: bool,
     /// The last record's offset less the base offset, also when that record is compacted away.
-    pub last_offset_delta: i32,
+    pub(crate) last_offset_delta: i32,
     /// What the timestamp deltas of the records count from.
-    pub base_timestamp: TimestampMs,
+    pub(crate) base_timestamp: TimestampMs,
     /// The largest timestamp, or the append time.
     pub max_timestamp: TimestampMs,
     /// Set where the batch has both a producer id and a sequence: transaction markers have no sequence and thus `None`.

@@ -5,7 +5,7 @@ use crate::ids::PartitionId;
 
 /// Kafka's `Utils.murmur2`: a variant of MurmurHash2 with a fixed seed, signed as Java has it.
 #[must_use]
-pub fn murmur2(data: &[u8]) -> i32 {
+pub(crate) fn murmur2(data: &[u8]) -> i32 {
     const SEED: u32 = 0x9747_b28c;
     const M: u32 = 0x5bd1_e995;
     const R: u32 = 24;

@@ -15,31 +15,31 @@ const NONE: i32 = -1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawHeader {
     /// What the offsets of the records count from.
-    pub base_offset: i64,
+    pub(crate) base_offset: i64,
     /// Bytes after this field.
-    pub length: i32,
+    pub(crate) length: i32,
     /// The term it was appended in.
-    pub leader_epoch: i32,
+    pub(crate) leader_epoch: i32,
     /// 2, or damage.
-    pub magic: i8,
+    pub(crate) magic: i8,
     /// CRC-32C of what follows it.
-    pub crc: u32,
+    pub(crate) crc: u32,
     /// Codec, timestamp type, transactional, control, delete horizon.
-    pub attributes: u16,
+    pub(crate) attributes: u16,
     /// Last offset less the base offset.
-    pub last_offset_delta: i32,
+    pub(crate) last_offset_delta: i32,
     /// What the timestamps of the records count from, or the delete horizon.
-    pub base_timestamp: i64,
+    pub(crate) base_timestamp: i64,
     /// The largest timestamp, or the append time.
-    pub max_timestamp: i64,
+    pub(crate) max_timestamp: i64,
     /// -1: no idempotent producer.
-    pub producer_id: i64,
+    pub(crate) producer_id: i64,
     /// The producer's incarnation.
-    pub producer_epoch: i16,
+    pub(crate) producer_epoch: i16,
     /// Sequence of the first record, -1 for none.
-    pub base_sequence: i32,
+    pub(crate) base_sequence: i32,
     /// How many records it says it has.
-    pub count: i32,
+    pub(crate) count: i32,
 }
 
 /// One record of a batch that nobody vouches for.
@@ -48,15 +48,15 @@ pub struct RawRecord {
     /// Base offset and delta.
     pub offset: i64,
     /// As a consumer would see it.
-    pub timestamp: i64,
+    pub(crate) timestamp: i64,
     /// -1 without a producer.
-    pub sequence: i32,
+    pub(crate) sequence: i32,
     /// `None` for a record without a key.
-    pub key: Option<Bytes>,
+    pub(crate) key: Option<Bytes>,
     /// `None` for a tombstone.
-    pub value: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
     /// The keys of the headers, in order.
-    pub header_keys: Vec<Bytes>,
+    pub(crate) header_keys: Vec<Bytes>,
 }
 
 impl RawHeader {
@@ -101,13 +101,13 @@ impl RawHeader {
 
     /// Part of a transaction.
     #[must_use]
-    pub fn transactional(&self) -> bool {
+    pub(crate) fn transactional(&self) -> bool {
         self.attributes & 0x10 != 0
     }
 
     /// Markers, not messages.
     #[must_use]
-    pub fn control(&self) -> bool {
+    pub(crate) fn control(&self) -> bool {
         self.attributes & 0x20 != 0
     }
 
@@ -121,7 +121,7 @@ impl RawHeader {
     ///
     /// # Errors
     /// `Compression` when there is no such codec.
-    pub fn compression(&self) -> Result<Compression, RecordError> {
+    pub(crate) fn compression(&self) -> Result<Compression, RecordError> {
         Compression::from_attributes(self.attributes)
     }
 

@@ -15,23 +15,23 @@ use crate::limits::{INLINE_BYTES_MAX, REJECTED_RECORDS_TOLD_MAX};
 
 /// What the configs of a topic say about batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AppendRules {
+pub(crate) struct AppendRules {
     /// Compressed batches are opened and every record is looked at (`sluice.validate=records`).
-    pub validate_records: bool,
+    pub(crate) validate_records: bool,
     /// Under LogAppendTime the producer's timestamps are not judged.
-    pub timestamp_type: TimestampType,
+    pub(crate) timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`; `i64::MAX` is no bound.
-    pub before_max_ms: i64,
+    pub(crate) before_max_ms: i64,
     /// `message.timestamp.after.max.ms`; `i64::MAX` is no bound.
-    pub after_max_ms: i64,
+    pub(crate) after_max_ms: i64,
     /// How batches are stored; `None`: as the producer compressed them.
-    pub compression: Option<Compression>,
+    pub(crate) compression: Option<Compression>,
     /// With which levels.
-    pub levels: Levels,
+    pub(crate) levels: Levels,
     /// Every record needs a key (`cleanup.policy` has `compact`). The log itself does not check it.
-    pub keys: bool,
+    pub(crate) keys: bool,
     /// `max.message.bytes`: what is compressed anew is not made larger.
-    pub size_max: usize,
+    pub(crate) size_max: usize,
 }
 
 impl AppendRules {
@@ -48,7 +48,7 @@ impl AppendRules {
     /// # Errors
     /// `Rejected` names the records that are at fault; `Compression` or `Invalid` for records that cannot be read;
     /// `TooLarge` where they would be in the topic's compression.
-    pub fn apply(&self, batch: ProducedBatch, now: TimestampMs) -> Result<ProducedBatch, RecordError> {
+    pub(crate) fn apply(&self, batch: ProducedBatch, now: TimestampMs) -> Result<ProducedBatch, RecordError> {
         Means::unlimited(|means| self.apply_within(batch, now, means)).map_err(Stop::into_record)
     }
 

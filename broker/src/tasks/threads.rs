@@ -10,7 +10,7 @@ thread_local! {
 
 /// Whether the calling thread was started for work that waits for the disk.
 #[must_use]
-pub fn may_block() -> bool {
+pub(crate) fn may_block() -> bool {
     MAY_BLOCK.get()
 }
 

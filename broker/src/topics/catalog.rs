@@ -115,7 +115,7 @@ impl Catalog {
 
     /// 22 characters, as Kafka's cluster ids; made at the first start and kept.
     #[must_use]
-    pub fn cluster_id(&self) -> &str {
+    pub(crate) fn cluster_id(&self) -> &str {
         &self.shared.cluster_id
     }
 
@@ -127,7 +127,7 @@ impl Catalog {
 
     /// Who owns the broker's tasks.
     #[must_use]
-    pub fn tasks(&self) -> &Tasks {
+    pub(crate) fn tasks(&self) -> &Tasks {
         self.shared.dir.tasks()
     }
 
@@ -181,7 +181,7 @@ impl Catalog {
 
     /// Changes value whenever topics are made, deleted, grown or reconfigured.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
     }
 

@@ -39,7 +39,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `NotFound`; the log's.
-    pub async fn delete(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
+    pub(crate) async fn delete(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
         let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
         self.run(async move { shared.delete(&name).await }).await
     }

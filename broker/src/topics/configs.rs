@@ -87,7 +87,7 @@ impl TopicConfigs {
     ///
     /// # Errors
     /// As `from_pairs`; also `Append` and `Subtract` on what is no list.
-    pub fn changed(&self, changes: &[ConfigChange]) -> Result<TopicConfigs, BadConfig> {
+    pub(crate) fn changed(&self, changes: &[ConfigChange]) -> Result<TopicConfigs, BadConfig> {
         let mut next = self.clone();
         for ConfigChange { key, op } in changes {
             let value = match op {
@@ -126,7 +126,7 @@ impl TopicConfigs {
 
     /// A value as text: set or default; `None` for an unknown key or a key without default that is not set.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.set.get(key).map(String::as_str).or_else(|| find(key)?.default)
     }
 
@@ -236,7 +236,7 @@ impl TopicConfigs {
 
     /// `cleanup.policy` has `compact`.
     #[must_use]
-    pub fn compacted(&self) -> bool {
+    pub(crate) fn compacted(&self) -> bool {
         self.has_policy("compact")
     }
 
@@ -246,7 +246,7 @@ impl TopicConfigs {
 
     /// `sluice.partitioner`, when bound: a plugin's name, or `name@version`.
     #[must_use]
-    pub fn partitioner(&self) -> Option<&str> {
+    pub(crate) fn partitioner(&self) -> Option<&str> {
         self.get("sluice.partitioner")
     }
 

@@ -44,7 +44,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `Exists`, `BadName`, `RefusedName`, `BadPartitions`, `BadReplication`, `BadConfig`.
-    pub fn check(&self, request: &NewTopic) -> Result<(), TopicError> {
+    pub(crate) fn check(&self, request: &NewTopic) -> Result<(), TopicError> {
         self.shared.plan(request).map(drop)
     }
 

@@ -11,11 +11,11 @@ const DELAY_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// What a delay topic's name says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DelayName {
+pub(crate) struct DelayName {
     /// Where its records go when they are due. May itself be a delay topic.
-    pub target: TopicName,
+    pub(crate) target: TopicName,
     /// How long each record waits, from 1 ms to 10 years.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 /// Why a name that looks like a delay topic's is none: it is refused rather than taken for an ordinary one.
@@ -23,9 +23,9 @@ pub struct DelayName {
 #[error("'{name}' looks like a delay topic and is none: {reason}; write <target>.delay.<number><ms|s|m|h|d>")]
 pub struct BadDelayName {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// What is wrong with it.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 impl DelayName {
@@ -34,7 +34,7 @@ impl DelayName {
     ///
     /// # Errors
     /// `BadDelayName` for a near miss: another unit, no target, a delay outside of 1 ms to 10 years.
-    pub fn parse(name: &str) -> Result<Option<DelayName>, BadDelayName> {
+    pub(crate) fn parse(name: &str) -> Result<Option<DelayName>, BadDelayName> {
         let bad = |reason| BadDelayName { name: name.to_owned(), reason };
         let Some((front, last)) = name.rsplit_once('.') else { return Ok(None) };
         if !last.starts_with(|c: char| c.is_ascii_digit()) {

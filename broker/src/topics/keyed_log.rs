@@ -17,7 +17,7 @@ use crate::record::{self, Compression, Message, RecordError};
 
 /// Why a keyed log was not read or written.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum KeyedLogError {
+pub(crate) enum KeyedLogError {
     /// Its topic cannot be found or created.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -34,7 +34,7 @@ pub enum KeyedLogError {
 
 /// One keyed log.
 #[derive(Debug)]
-pub struct KeyedLog {
+pub(crate) struct KeyedLog {
     catalog: Arc<Catalog>,
     clock: SharedClock,
     name: TopicName,
@@ -44,7 +44,7 @@ pub struct KeyedLog {
 impl KeyedLog {
     /// The keyed log in the topic of that name; one handle for one service.
     #[must_use]
-    pub fn new(catalog: Arc<Catalog>, clock: SharedClock, name: TopicName) -> KeyedLog {
+    pub(crate) fn new(catalog: Arc<Catalog>, clock: SharedClock, name: TopicName) -> KeyedLog {
         KeyedLog { catalog, clock, name, log: OnceCell::new() }
     }
 
@@ -52,7 +52,7 @@ impl KeyedLog {
     ///
     /// # Errors
     /// A topic that cannot be read to its end: part of the values is never returned as if it were all.
-    pub fn load(&self) -> Result<HashMap<Bytes, Bytes>, KeyedLogError> {
+    pub(crate) fn load(&self) -> Result<HashMap<Bytes, Bytes>, KeyedLogError> {
         let mut values = HashMap::new();
         let topic = match self.catalog.topic(self.name.as_str()) {
             Err(TopicError::NotFound { .. }) => return Ok(values),
@@ -78,7 +78,7 @@ impl KeyedLog {
     ///
     /// # Errors
     /// The log's; after a restart the value may count all the same.
-    pub async fn put(&self, key: Bytes, value: Option<Bytes>) -> Result<(), KeyedLogError> {
+    pub(crate) async fn put(&self, key: Bytes, value: Option<Bytes>) -> Result<(), KeyedLogError> {
         let log = self.log.get_or_try_init(|| self.open()).await?;
         let message = Message { key: Some(key), value, ..Message::default() };
         let batch = record::build(&[message], self.clock.wall(), Compression::None, None)?;

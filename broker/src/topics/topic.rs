@@ -94,7 +94,7 @@ impl Topic {
 
     /// Where its records go and when, if the topic was made as a delay topic.
     #[must_use]
-    pub fn delay(&self) -> Option<&DelayName> {
+    pub(crate) fn delay(&self) -> Option<&DelayName> {
         self.delay.as_ref()
     }
 

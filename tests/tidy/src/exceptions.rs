@@ -18,8 +18,8 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         rule: "pub-items",
         place: "broker/src",
-        ceiling: 774,
-        why: "public modules with public items; many need to be seen by the crate only",
+        ceiling: 526,
+        why: "what the gateway, the command line and the tests from outside use of the broker",
     },
     Exception { rule: "folder-files", place: "broker/tests/it", ceiling: 21, why: "a file each subject" },
 ];

@@ -29,7 +29,7 @@ use crate::memory::{Owner, StateBudget};
 use crate::topics::{Catalog, ConfigChange, ConfigOp, NewTopic, Topic, TopicError};
 
 /// Where groups and offsets live.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// The topic config that bounds a group's record.
 const BATCH_BYTES: &str = "max.message.bytes";
@@ -81,7 +81,7 @@ impl Groups {
     ///
     /// # Errors
     /// As Kafka's error codes for JoinGroup; `MemberIdRequired` carries the id to come back with.
-    pub async fn join(&self, request: JoinRequest) -> Result<JoinAnswer, GroupError> {
+    pub(crate) async fn join(&self, request: JoinRequest) -> Result<JoinAnswer, GroupError> {
         check_texts(&request)?;
         let shard = self.home(&request.group).await?;
         let unique = uuid::Uuid::new_v4().to_string();
@@ -95,7 +95,7 @@ impl Groups {
     ///
     /// # Errors
     /// As Kafka's error codes for SyncGroup.
-    pub async fn sync(&self, request: SyncRequest) -> Result<SyncAnswer, GroupError> {
+    pub(crate) async fn sync(&self, request: SyncRequest) -> Result<SyncAnswer, GroupError> {
         check_id(&request.group)?;
         let shard = self.find(&request.group).ok_or_else(|| unknown(&request.group, &request.member))?;
         let ticket = shard.run(|groups, now| groups.sync(&request, now))?;
@@ -117,7 +117,7 @@ impl Groups {
     ///
     /// # Errors
     /// Of the whole request; each member has its own outcome.
-    pub async fn leave(
+    pub(crate) async fn leave(
         &self,
         group: &str,
         members: &[LeavingMember],
@@ -133,7 +133,7 @@ impl Groups {
     ///
     /// # Errors
     /// `NotFound`; the log's error for a group whose partition cannot be read.
-    pub fn describe(&self, group: &str) -> Result<GroupDescription, GroupError> {
+    pub(crate) fn describe(&self, group: &str) -> Result<GroupDescription, GroupError> {
         let shard = self.find(group).ok_or_else(|| GroupError::NotFound { group: group.to_owned() })?;
         shard.read(|groups| groups.describe(group))?
     }
@@ -158,7 +158,7 @@ impl Groups {
     ///
     /// # Errors
     /// Of the whole request: about the membership or the log.
-    pub async fn commit(
+    pub(crate) async fn commit(
         &self,
         from: CommitFrom,
         group: &str,
@@ -182,7 +182,11 @@ impl Groups {
     ///
     /// # Errors
     /// `InvalidGroupId`; the log's error for a group whose partition cannot be read.
-    pub async fn committed(&self, group: &str, partitions: Option<&[TopicPartition]>) -> Result<Committed, GroupError> {
+    pub(crate) async fn committed(
+        &self,
+        group: &str,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Result<Committed, GroupError> {
         check_length(group)?;
         match self.find(group) {
             Some(shard) => Ok(shard.read(|groups| groups.committed(group, partitions))?),
@@ -236,18 +240,18 @@ impl Groups {
 
     /// Why some groups are unavailable until the broker restarts, for readiness.
     #[must_use]
-    pub fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<String> {
         self.runtime.failure()
     }
 
     /// Ends waiting joins and syncs with `Stopping`, and takes no new ones.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.runtime.stop();
         self.shards().iter().for_each(|shard| shard.post(|groups, _| groups.stop()));
     }
 
     /// Waits until the timer's task and every record on its way have ended, after `stop`.
-    pub async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.runtime.closed().await;
     }
 

@@ -19,10 +19,13 @@ mod shown;
 mod transactions;
 
 pub use error::GroupError;
-pub use groups::{Groups, OFFSETS_TOPIC};
-pub use requests::{
+pub use groups::Groups;
+#[cfg(test)]
+pub(crate) use groups::OFFSETS_TOPIC;
+pub use requests::Membership;
+pub(crate) use requests::{
     CommitFrom, CommittedOffset, GroupDescription, GroupState, JoinAnswer, JoinRequest, LeavingMember,
-    MemberDescription, Membership, OffsetToCommit, SyncAnswer, SyncRequest,
+    MemberDescription, OffsetToCommit, SyncAnswer, SyncRequest,
 };
 pub(crate) use requests::{GroupListing, StableOffset};
 

@@ -10,84 +10,84 @@ use crate::memory::Owner;
 
 /// JoinGroup.
 #[derive(Clone, Debug)]
-pub struct JoinRequest {
+pub(crate) struct JoinRequest {
     /// The group.
-    pub group: String,
+    pub(crate) group: String,
     /// Empty string on the wire is `None`.
-    pub member: Option<String>,
+    pub(crate) member: Option<String>,
     /// A static member's name (KIP-345).
-    pub instance: Option<String>,
+    pub(crate) instance: Option<String>,
     /// The caller's own claim; the first part of a new member id.
-    pub client_id: String,
+    pub(crate) client_id: String,
     /// The peer, for descriptions.
-    pub client_host: String,
+    pub(crate) client_host: String,
     /// `consumer`, `connect`, …
-    pub protocol_type: String,
+    pub(crate) protocol_type: String,
     /// Name and metadata, the preferred one first.
-    pub protocols: Vec<(String, Bytes)>,
+    pub(crate) protocols: Vec<(String, Bytes)>,
     /// A member without a heartbeat for this time is removed.
-    pub session_timeout: Duration,
+    pub(crate) session_timeout: Duration,
     /// How long the others wait for this member in a rebalance.
-    pub rebalance_timeout: Duration,
+    pub(crate) rebalance_timeout: Duration,
     /// JoinGroup v4 and later get MEMBER_ID_REQUIRED first.
-    pub require_known_member: bool,
+    pub(crate) require_known_member: bool,
     /// v9: the answer may tell the leader of a static group to skip the assignment (KIP-814).
-    pub supports_skip_assignment: bool,
+    pub(crate) supports_skip_assignment: bool,
     /// A member inside of the broker. It leads only where there is no other: a client's own assignor goes first.
-    pub in_process: bool,
+    pub(crate) in_process: bool,
     /// Who pays for what the group keeps of it.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
 }
 
 /// A member of a new generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JoinAnswer {
+pub(crate) struct JoinAnswer {
     /// The generation joined.
-    pub generation: Generation,
+    pub(crate) generation: Generation,
     /// As all members have it.
-    pub protocol_type: String,
+    pub(crate) protocol_type: String,
     /// The protocol chosen by vote.
-    pub protocol: String,
+    pub(crate) protocol: String,
     /// The member id of the leader.
-    pub leader: String,
+    pub(crate) leader: String,
     /// The leader need not assign (KIP-814).
-    pub skip_assignment: bool,
+    pub(crate) skip_assignment: bool,
     /// The member's own id.
-    pub member: String,
+    pub(crate) member: String,
     /// Only the leader gets it: (member, instance, metadata).
-    pub members: Vec<(String, Option<String>, Bytes)>,
+    pub(crate) members: Vec<(String, Option<String>, Bytes)>,
 }
 
 /// SyncGroup.
 #[derive(Clone, Debug)]
-pub struct SyncRequest {
+pub(crate) struct SyncRequest {
     /// The group.
-    pub group: String,
+    pub(crate) group: String,
     /// The generation joined.
-    pub generation: Generation,
+    pub(crate) generation: Generation,
     /// The member's id.
-    pub member: String,
+    pub(crate) member: String,
     /// A static member's name.
-    pub instance: Option<String>,
+    pub(crate) instance: Option<String>,
     /// Checked when given (v5).
-    pub protocol_type: Option<String>,
+    pub(crate) protocol_type: Option<String>,
     /// Checked when given (v5).
-    pub protocol: Option<String>,
+    pub(crate) protocol: Option<String>,
     /// From the leader: member and what it gets.
-    pub assignments: Vec<(String, Bytes)>,
+    pub(crate) assignments: Vec<(String, Bytes)>,
     /// Who pays for them.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
 }
 
 /// A member's part of the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncAnswer {
+pub(crate) struct SyncAnswer {
     /// As all members have it.
-    pub protocol_type: String,
+    pub(crate) protocol_type: String,
     /// The protocol chosen by vote.
-    pub protocol: String,
+    pub(crate) protocol: String,
     /// What the leader gave this member.
-    pub assignment: Bytes,
+    pub(crate) assignment: Bytes,
 }
 
 /// Who commits or beats: nobody (a simple consumer: generation `None`, empty member) or a member.
@@ -103,7 +103,7 @@ pub struct Membership {
 
 /// Who commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitFrom {
+pub(crate) enum CommitFrom {
     /// A consumer: a member, or one without membership.
     Member,
     /// Somebody who sets a group's offsets from outside; allowed only while the group has no members.
@@ -116,14 +116,14 @@ pub struct CommittedOffset {
     /// The next offset to read; negative where a client has committed that.
     pub offset: Offset,
     /// The leader epoch of the last record consumed (KIP-320).
-    pub epoch: Option<LeaderEpoch>,
+    pub(crate) epoch: Option<LeaderEpoch>,
     /// The client's own text.
-    pub metadata: String,
+    pub(crate) metadata: String,
     /// When, by the broker's clock.
-    pub committed_at: TimestampMs,
+    pub(crate) committed_at: TimestampMs,
     /// The topic that it was committed for: it says nothing about a later one of that name. `None` of records that do not
     /// say (before Kafka 4.1).
-    pub topic_id: Option<TopicId>,
+    pub(crate) topic_id: Option<TopicId>,
 }
 
 impl CommittedOffset {
@@ -146,20 +146,20 @@ pub(crate) enum StableOffset {
 
 /// One offset of a commit.
 #[derive(Clone, Debug)]
-pub struct OffsetToCommit {
+pub(crate) struct OffsetToCommit {
     /// Of which partition.
-    pub target: TopicPartition,
+    pub(crate) target: TopicPartition,
     /// The next offset to read.
-    pub offset: Offset,
+    pub(crate) offset: Offset,
     /// The leader epoch of the last record consumed.
-    pub epoch: Option<LeaderEpoch>,
+    pub(crate) epoch: Option<LeaderEpoch>,
     /// The client's own text, at most `limits::COMMIT_METADATA_BYTES_MAX` bytes.
-    pub metadata: Option<String>,
+    pub(crate) metadata: Option<String>,
 }
 
 /// Where a classic group is in its cycle (Kafka's `ClassicGroupState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupState {
+pub(crate) enum GroupState {
     /// No members; perhaps offsets.
     Empty,
     /// Waiting for the members to join again.
@@ -187,17 +187,17 @@ impl GroupState {
 
 /// A group as DescribeGroups shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupDescription {
+pub(crate) struct GroupDescription {
     /// The group.
-    pub group: String,
+    pub(crate) group: String,
     /// Where it is in its cycle.
-    pub state: GroupState,
+    pub(crate) state: GroupState,
     /// Empty for a group that only commits.
-    pub protocol_type: String,
+    pub(crate) protocol_type: String,
     /// Empty unless stable.
-    pub protocol: String,
+    pub(crate) protocol: String,
     /// In the order of their ids.
-    pub members: Vec<MemberDescription>,
+    pub(crate) members: Vec<MemberDescription>,
 }
 
 /// A group as ListGroups shows it.
@@ -213,26 +213,26 @@ pub(crate) struct GroupListing {
 
 /// A member as DescribeGroups shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberDescription {
+pub(crate) struct MemberDescription {
     /// The member's id.
-    pub member: String,
+    pub(crate) member: String,
     /// A static member's name.
-    pub instance: Option<String>,
+    pub(crate) instance: Option<String>,
     /// The client's own claim.
-    pub client_id: String,
+    pub(crate) client_id: String,
     /// The peer.
-    pub client_host: String,
+    pub(crate) client_host: String,
     /// Empty unless the group is stable.
-    pub metadata: Bytes,
+    pub(crate) metadata: Bytes,
     /// What the leader gave it.
-    pub assignment: Bytes,
+    pub(crate) assignment: Bytes,
 }
 
 /// One of those that LeaveGroup names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeavingMember {
+pub(crate) struct LeavingMember {
     /// The member's id; empty when an administrator removes by instance.
-    pub member: String,
+    pub(crate) member: String,
     /// A static member's name.
-    pub instance: Option<String>,
+    pub(crate) instance: Option<String>,
 }

@@ -21,21 +21,21 @@ use crate::record::{BatchHeader, Bounds, Means, RecordError, Records, Stop, Unop
 
 /// A partition that a service works through.
 #[derive(Clone, Debug)]
-pub struct Follower {
+pub(crate) struct Follower {
     partition: follow::Follower,
     engine: Arc<Engine>,
 }
 
 /// A thread on which a followed partition may be read, and how much may be opened there.
 #[derive(Debug)]
-pub struct Reading {
+pub(crate) struct Reading {
     partition: follow::Follower,
     opened_left: usize,
 }
 
 /// Why a read ended early.
 #[derive(Debug)]
-pub enum ReadEnd {
+pub(crate) enum ReadEnd {
     /// For the queue of long reads: only `Follower::reading` sees it.
     TooLong,
     /// What is wrong.
@@ -51,7 +51,7 @@ impl From<DoorError> for ReadEnd {
 /// Wakes a `Notify` until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Watch {
+pub(crate) struct Watch {
     _guard: WatchGuard,
 }
 
@@ -60,7 +60,7 @@ impl Door {
     ///
     /// # Errors
     /// `IdNotFound`, `NoPartition`.
-    pub fn follow(&self, ctx: &Context, topic: TopicId, partition: PartitionId) -> Result<Follower, DoorError> {
+    pub(crate) fn follow(&self, ctx: &Context, topic: TopicId, partition: PartitionId) -> Result<Follower, DoorError> {
         let topic = self.engine.auth().ask(ctx, TopicRef::Id(topic))?;
         Ok(Follower { partition: self.engine.follow(&topic, partition)?, engine: Arc::clone(&self.engine) })
     }
@@ -69,7 +69,7 @@ impl Door {
 impl Follower {
     /// The first offset that the partition has.
     #[must_use]
-    pub fn beginning(&self) -> Offset {
+    pub(crate) fn beginning(&self) -> Offset {
         self.partition.log_start()
     }
 
@@ -80,7 +80,7 @@ impl Follower {
     }
 
     /// Records at and above `from` are still needed: nothing removes them.
-    pub fn hold(&self, from: Offset) {
+    pub(crate) fn hold(&self, from: Offset) {
         self.partition.hold(from);
     }
 
@@ -89,7 +89,7 @@ impl Follower {
     ///
     /// # Errors
     /// Those of `work`; too many wait.
-    pub async fn reading<T: Send + 'static>(
+    pub(crate) async fn reading<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Reading) -> Result<T, ReadEnd> + Send + 'static,
     ) -> Result<T, DoorError> {
@@ -117,7 +117,7 @@ impl Reading {
     ///
     /// # Errors
     /// A storage failure; a damaged batch; too much to be opened here.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         from: Offset,
         bytes_max: usize,

@@ -12,7 +12,7 @@ use crate::topics;
 
 /// One such topic.
 #[derive(Debug)]
-pub struct KeyedLog {
+pub(crate) struct KeyedLog {
     log: topics::KeyedLog,
 }
 
@@ -32,7 +32,7 @@ impl KeyedLog {
     ///
     /// # Errors
     /// A topic that cannot be read to its end: part of the values is never returned as if it were all.
-    pub fn load(&self) -> Result<HashMap<Bytes, Bytes>, DoorError> {
+    pub(crate) fn load(&self) -> Result<HashMap<Bytes, Bytes>, DoorError> {
         Ok(self.log.load()?)
     }
 
@@ -40,7 +40,7 @@ impl KeyedLog {
     ///
     /// # Errors
     /// A storage failure; after a restart the value may count all the same.
-    pub async fn put(&self, key: Bytes, value: Option<Bytes>) -> Result<(), DoorError> {
+    pub(crate) async fn put(&self, key: Bytes, value: Option<Bytes>) -> Result<(), DoorError> {
         Ok(self.log.put(key, value).await?)
     }
 }

@@ -12,7 +12,7 @@ use crate::topics;
 
 /// Says when topics have changed.
 #[derive(Debug)]
-pub struct TopicChanges {
+pub(crate) struct TopicChanges {
     changes: watch::Receiver<u64>,
 }
 
@@ -24,7 +24,7 @@ impl TopicChanges {
 
     /// Returns when a topic was created, deleted, grown or reconfigured since the last call. `false`: there will be no more
     /// changes, the broker has stopped.
-    pub async fn changed(&mut self) -> bool {
+    pub(crate) async fn changed(&mut self) -> bool {
         self.changes.changed().await.is_ok()
     }
 }

@@ -11,9 +11,9 @@ pub(in crate::log) const ENTRY_BYTES: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::log) struct IndexEntry {
     /// Last offset of the batch less the segment's base.
-    pub relative: u32,
+    pub(crate) relative: u32,
     /// Byte of the `.log` at which the batch begins.
-    pub position: u32,
+    pub(crate) position: u32,
 }
 
 impl IndexEntry {

@@ -11,9 +11,9 @@ pub(in crate::log) const ENTRY_BYTES: usize = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::log) struct TimeEntry {
     /// The largest so far.
-    pub timestamp: TimestampMs,
+    pub(crate) timestamp: TimestampMs,
     /// Last offset of the batch with that timestamp, less the segment's base.
-    pub relative: u32,
+    pub(crate) relative: u32,
 }
 
 impl TimeEntry {
@@ -46,9 +46,9 @@ impl TimeEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::log) struct Newest {
     /// The timestamp.
-    pub timestamp: TimestampMs,
+    pub(crate) timestamp: TimestampMs,
     /// The batch's last offset.
-    pub last_offset: Offset,
+    pub(crate) last_offset: Offset,
 }
 
 impl Newest {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// An open file, shared by its readers, its writer and the flusher; stays readable after its name is removed.
-pub type SharedFile = Arc<dyn DiskFile>;
+pub(crate) type SharedFile = Arc<dyn DiskFile>;
 
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 //! tears, loses and lies, `watched` notes who calls, both for tests. What a call promises here is what power-cut tests hold the log to: nothing is
 //! durable, neither bytes nor names, before a sync of that file or that directory has returned.
 
-pub mod buffered;
+pub(crate) mod buffered;
 mod cached;
 mod disk;
 #[cfg(any(test, feature = "faulty-disk"))]
@@ -12,4 +12,5 @@ pub mod watched;
 
 pub use buffered::BufferedDisk;
 pub(in crate::log) use cached::CachedOnly;
-pub use disk::{DirEntry, DirLock, Disk, DiskFile, OpenFiles, SharedFile};
+pub(crate) use disk::{DirEntry, DirLock, DiskFile, SharedFile};
+pub use disk::{Disk, OpenFiles};

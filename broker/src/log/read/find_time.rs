@@ -19,11 +19,11 @@ const LOOK_AHEAD_BYTES: usize = 16 * 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOffset {
     /// The record's offset.
-    pub offset: Offset,
+    pub(crate) offset: Offset,
     /// The record's timestamp.
-    pub timestamp: TimestampMs,
+    pub(crate) timestamp: TimestampMs,
     /// The epoch it was written in.
-    pub epoch: LeaderEpoch,
+    pub(crate) epoch: LeaderEpoch,
 }
 
 /// Why a look-up ended without an answer.

@@ -21,7 +21,7 @@ const WARM_BYTES: usize = 128 * 1_024;
 
 /// Whether the disk may be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub(crate) enum Patience {
     /// From memory only.
     Cached,
     /// Also from the disk: on a blocking thread.
@@ -38,26 +38,26 @@ pub struct FileSlice {
 
 /// What `locate` found.
 #[derive(Clone, Debug)]
-pub struct Located {
+pub(crate) struct Located {
     /// From the first batch that holds the offset on; `None` at the end.
-    pub slice: Option<FileSlice>,
+    pub(crate) slice: Option<FileSlice>,
     /// Base offset of the segment that the slice is of.
     pub(in crate::log) segment: Offset,
     /// Where the log stood.
-    pub offsets: Offsets,
+    pub(crate) offsets: Offsets,
 }
 
 impl FileSlice {
     /// Bytes.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a slice has at least one batch")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Byte of the file at which it begins.
     #[must_use]
-    pub fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
@@ -67,12 +67,12 @@ impl FileSlice {
 
     /// The file, where the system can send it by itself.
     #[must_use]
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.descriptor()
     }
 
     /// Drops its first `count` bytes.
-    pub fn advance(&mut self, count: usize) {
+    pub(crate) fn advance(&mut self, count: usize) {
         let count = count.min(self.len);
         self.position += count as u64;
         self.len -= count;
@@ -96,7 +96,7 @@ impl FileSlice {
     ///
     /// # Errors
     /// The system's.
-    pub fn warm(&self, count: usize) -> io::Result<()> {
+    pub(crate) fn warm(&self, count: usize) -> io::Result<()> {
         let count = count.min(self.len);
         let mut piece = Vec::with_capacity(WARM_BYTES.min(count));
         for from in (0..count).step_by(WARM_BYTES) {
@@ -110,7 +110,7 @@ impl FileSlice {
     ///
     /// # Errors
     /// The system's; `UnexpectedEof` when the file is shorter than it was.
-    pub fn read(&self, patience: Patience) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, patience: Patience) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::with_capacity(self.len);
         match patience {
             Patience::Wait => drop(self.file.read_at(&mut bytes, self.len, self.position)?),

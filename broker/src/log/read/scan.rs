@@ -34,9 +34,9 @@ impl From<io::Error> for ScanStop {
 #[derive(Clone, Debug)]
 pub(in crate::log) struct Found {
     /// Byte of the file.
-    pub position: u64,
+    pub(crate) position: u64,
     /// The batch's header.
-    pub header: BatchHeader,
+    pub(crate) header: BatchHeader,
 }
 
 /// A walk over headers.

@@ -30,7 +30,7 @@ pub(in crate::log) enum Watcher {
 /// Keeps a watcher registered with a partition; unregisters on drop.
 #[derive(Debug)]
 #[must_use = "dropping it ends the watch"]
-pub struct WatchGuard {
+pub(crate) struct WatchGuard {
     watchers: Arc<Watchers>,
     key: u64,
 }

@@ -99,7 +99,11 @@ impl LogDir {
     ///
     /// # Errors
     /// As `open`.
-    pub fn open_for(settings: LogDirSettings, clock: SharedClock, tasks: Tasks) -> Result<Arc<LogDir>, LogError> {
+    pub(crate) fn open_for(
+        settings: LogDirSettings,
+        clock: SharedClock,
+        tasks: Tasks,
+    ) -> Result<Arc<LogDir>, LogError> {
         let LogDirSettings { path, disk } = settings;
         make_dir(&*disk, &path).map_err(|error| LogError::io("cannot make the data directory", &path, error))?;
         let lock_path = path.join(LOCK);
@@ -165,7 +169,7 @@ impl LogDir {
 
     /// The folder.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 

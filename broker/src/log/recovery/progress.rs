@@ -20,13 +20,13 @@ use crate::record::{BatchHeader, TimestampType};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CutReport {
     /// Of which partition; set by the log directory.
-    pub partition: Option<TopicPartition>,
+    pub(crate) partition: Option<TopicPartition>,
     /// The first offset that is not there any more.
-    pub offset: Offset,
+    pub(crate) offset: Offset,
     /// How many bytes were cut.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Where they are kept.
-    pub kept: PathBuf,
+    pub(crate) kept: PathBuf,
 }
 
 /// What is to be recovered, and what is known of it.

@@ -42,7 +42,7 @@ pub struct Damage {
     /// The file.
     pub path: PathBuf,
     /// The offset that the file begins with.
-    pub segment: Offset,
+    pub(crate) segment: Offset,
     /// Where the damage begins.
     pub position: u64,
     /// Bytes up to the next whole batch, or to the end of the file.
@@ -52,7 +52,7 @@ pub struct Damage {
     /// The first one behind it that can, or where the log has to go on.
     pub to: Offset,
     /// The term of the batch before it: terms never go back within a log.
-    pub leader_epoch: LeaderEpoch,
+    pub(crate) leader_epoch: LeaderEpoch,
     /// What was found.
     pub reason: String,
 }
@@ -69,13 +69,13 @@ pub struct Survey {
     /// Those of them behind the first damage.
     pub batches_behind: u64,
     /// Bytes looked at.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Below what was durable, in order.
     pub damages: Vec<Damage>,
     /// Bytes that were never synced and are no whole batches: the next start cuts them, which is no damage.
     pub torn_bytes: u64,
     /// The term of the last whole batch.
-    pub leader_epoch: LeaderEpoch,
+    pub(crate) leader_epoch: LeaderEpoch,
 }
 
 /// What was done to a partition.

@@ -8,7 +8,7 @@ use crate::tasks;
 
 /// Up to where records are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeleteUntil {
+pub(crate) enum DeleteUntil {
     /// Everything that a consumer can read now.
     HighWatermark,
     /// Everything below.

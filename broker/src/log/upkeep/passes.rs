@@ -21,11 +21,11 @@ const PRODUCERS_CHECK: Duration = Duration::from_secs(600);
 
 /// What an operator may set of it.
 #[derive(Clone, Copy, Debug)]
-pub struct UpkeepSettings {
+pub(crate) struct UpkeepSettings {
     /// How often segments are looked through (Kafka's `log.retention.check.interval.ms`).
-    pub retention_check: Duration,
+    pub(crate) retention_check: Duration,
     /// A client's producer that has written nothing for this long is forgotten, in ms (`producer.id.expiration.ms`).
-    pub producer_expiration_ms: i64,
+    pub(crate) producer_expiration_ms: i64,
 }
 
 /// The work and its thread.

@@ -5,26 +5,26 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleanup {
     /// `cleanup.policy` has `delete`: old segments go, and clients may delete records.
-    pub delete: bool,
+    pub(crate) delete: bool,
     /// A segment is removed when its newest record is older than this, in ms (`retention.ms`); `None`: never.
-    pub retention_ms: Option<i64>,
+    pub(crate) retention_ms: Option<i64>,
     /// The oldest segments are removed while the rest has at least this many bytes (`retention.bytes`); `None`: never.
-    pub retention_bytes: Option<u64>,
+    pub(crate) retention_bytes: Option<u64>,
     /// How long the files of a removed segment stay, in ms (`file.delete.delay.ms`).
-    pub file_delete_delay_ms: u64,
+    pub(crate) file_delete_delay_ms: u64,
     /// `cleanup.policy` has `compact`: of each key only the last record stays.
-    pub compact: Option<Compaction>,
+    pub(crate) compact: Option<Compaction>,
 }
 
 /// When a log is compacted, and how long tombstones stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compaction {
+pub(crate) struct Compaction {
     /// A pass is due when more than this part of the bytes is new, in millionths (`min.cleanable.dirty.ratio`).
-    pub min_dirty_millionths: u32,
+    pub(crate) min_dirty_millionths: u32,
     /// Segments with a record younger than this, in ms, are not compacted (`min.compaction.lag.ms`).
-    pub min_lag_ms: i64,
+    pub(crate) min_lag_ms: i64,
     /// A record that has waited this long, in ms, makes a pass due (`max.compaction.lag.ms`).
-    pub max_lag_ms: i64,
+    pub(crate) max_lag_ms: i64,
     /// How long tombstones stay after the first pass that saw them, in ms (`delete.retention.ms`).
-    pub delete_retention_ms: i64,
+    pub(crate) delete_retention_ms: i64,
 }

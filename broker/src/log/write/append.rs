@@ -106,7 +106,7 @@ impl Partition {
     }
 
     /// The last thing that a stream wrote here.
-    pub fn stream_last(self: &Arc<Self>, stream: ProducerId) -> Ticket<Option<StreamLast>, LogError> {
+    pub(crate) fn stream_last(self: &Arc<Self>, stream: ProducerId) -> Ticket<Option<StreamLast>, LogError> {
         let last = self.writer().producers.stream_last(stream);
         Ticket::new(self, Ok((last, last.map(|last| last.offset.next()))))
     }

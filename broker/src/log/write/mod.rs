@@ -2,7 +2,7 @@
 
 pub(in crate::log) mod append;
 pub(in crate::log) mod epochs;
-pub mod producer_snapshot;
+pub(crate) mod producer_snapshot;
 pub(in crate::log) mod producers;
 mod roll;
 pub(in crate::log) mod segment;

@@ -17,28 +17,28 @@ const NONE: i64 = -1;
 
 /// A batch of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SnapshotEntry {
+pub(crate) struct SnapshotEntry {
     /// The producer.
-    pub producer: ProducerId,
+    pub(crate) producer: ProducerId,
     /// Its epoch.
-    pub epoch: ProducerEpoch,
+    pub(crate) epoch: ProducerEpoch,
     /// The last record's sequence; -1 in files of Kafka when only a marker was written.
-    pub last_sequence: Sequence,
+    pub(crate) last_sequence: Sequence,
     /// The last record's offset.
-    pub last_offset: Offset,
+    pub(crate) last_offset: Offset,
     /// Offset of the last record less that of the first.
-    pub offset_delta: i32,
+    pub(crate) offset_delta: i32,
     /// The time of its last batch.
-    pub timestamp: TimestampMs,
+    pub(crate) timestamp: TimestampMs,
     /// Of the coordinator that ended its last transaction; -1 for none.
-    pub coordinator_epoch: LeaderEpoch,
+    pub(crate) coordinator_epoch: LeaderEpoch,
     /// Where its open transaction begins.
-    pub transaction_from: Option<Offset>,
+    pub(crate) transaction_from: Option<Offset>,
 }
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SnapshotError {
+pub(crate) enum SnapshotError {
     /// Fewer bytes than entries, or bytes left over.
     #[error("a producer snapshot of {len} bytes cannot hold what it says")]
     Length {
@@ -87,7 +87,7 @@ pub(in crate::log) fn encode(entries: &[SnapshotEntry]) -> Vec<u8> {
 ///
 /// # Errors
 /// `SnapshotError`: no part of the file is used.
-pub fn decode(bytes: &[u8]) -> Result<Vec<SnapshotEntry>, SnapshotError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<SnapshotEntry>, SnapshotError> {
     let wrong_length = SnapshotError::Length { len: bytes.len() };
     let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Err(wrong_length) };
     let [v0, v1, c0, c1, c2, c3, n0, n1, n2, n3] = *header;

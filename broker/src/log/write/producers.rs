@@ -16,7 +16,7 @@ use crate::log::write::producer_snapshot::SnapshotEntry;
 use crate::record::{BatchHeader, ProducerStamp};
 
 /// Producer ids at and above this belong to internal streams (rule 19); ids below are given to clients.
-pub const RESERVED_PRODUCER_IDS: ProducerId = ProducerId(1 << 62);
+pub(crate) const RESERVED_PRODUCER_IDS: ProducerId = ProducerId(1 << 62);
 
 /// Sequences this far apart, or further, may have wrapped.
 const HALF_CIRCLE: i64 = 1 << 30;
@@ -34,11 +34,11 @@ pub enum Origin {
 
 /// The last thing that an internal stream wrote here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamLast {
+pub(crate) struct StreamLast {
     /// The last record's sequence.
-    pub sequence: Sequence,
+    pub(crate) sequence: Sequence,
     /// The last record's offset.
-    pub offset: Offset,
+    pub(crate) offset: Offset,
 }
 
 /// How many producers all partitions of a data directory remember.
