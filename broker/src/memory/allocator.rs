@@ -1,6 +1,7 @@
-//! Two requests to glibc's allocator for which there is no safe function: what it has in hand, and to give back what is free.
-//! The only `unsafe` of the broker. Called by `giveback.rs` alone, never on a network thread: both take the lock of each arena,
-//! and visit every free piece of it. Other allocators have nothing in hand here, so they are never asked for more.
+//! Three requests to glibc's allocator for which there is no safe function: how many arenas it may have, what it has in hand,
+//! and to give back what is free. The only `unsafe` of the broker. Called by `giveback.rs` alone, never on a network thread: the
+//! last two take the lock of each arena, and visit every free piece of it. Other allocators have nothing in hand here, so they
+//! are never asked for more.
 
 /// What the program has taken and not freed, and what was freed and not yet taken again; in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,3 +37,16 @@ pub(super) fn give_back() {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(super) fn give_back() {}
+
+/// So many arenas at most, of those that are still to come.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)]
+pub(super) fn limit_arenas(arenas: usize) {
+    let arenas = i32::try_from(arenas).unwrap_or(i32::MAX);
+    // SAFETY: `mallopt` takes two numbers, and sets this one under the allocator's own lock; a value that it does not take
+    // changes nothing (mallopt(3)).
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(super) fn limit_arenas(_: usize) {}
