@@ -1,5 +1,5 @@
-//! Three requests to glibc's allocator for which there is no safe function: how many arenas it may have, what it has in hand,
-//! and to give back what is free. The only `unsafe` of the broker. Called by `giveback.rs` alone, never on a network thread: the
+//! Three requests to glibc's allocator for which there is no safe function: how much it may keep, what it has in hand, and to
+//! give back what is free. The only `unsafe` of the broker. Called by `giveback.rs` alone, never on a network thread: the
 //! last two take the lock of each arena, and visit every free piece of it. Other allocators have nothing in hand here, so they
 //! are never asked for more.
 
@@ -38,15 +38,22 @@ pub(super) fn give_back() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(super) fn give_back() {}
 
-/// So many arenas at most, of those that are still to come.
+/// So many arenas at most, of those that are still to come, and at the end of each at most so many free bytes; a piece of that
+/// size or more is a mapping of its own, and goes back when it is freed. Left alone, glibc makes eight arenas a processor, and
+/// raises both bounds to what the program has freed, up to 64 MiB.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
-pub(super) fn limit_arenas(arenas: usize) {
-    let arenas = i32::try_from(arenas).unwrap_or(i32::MAX);
-    // SAFETY: `mallopt` takes two numbers, and sets this one under the allocator's own lock; a value that it does not take
-    // changes nothing (mallopt(3)).
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
+pub(super) fn keep_at_most(arenas: usize, end_bytes: usize) {
+    let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    let (arenas, end_bytes) = (number(arenas), number(end_bytes));
+    for (option, value) in
+        [(libc::M_ARENA_MAX, arenas), (libc::M_TRIM_THRESHOLD, end_bytes), (libc::M_MMAP_THRESHOLD, end_bytes)]
+    {
+        // SAFETY: `mallopt` takes two numbers, and sets the one under the allocator's own lock; a value that it does not
+        // take changes nothing (mallopt(3)).
+        unsafe { libc::mallopt(option, value) };
+    }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(super) fn limit_arenas(_: usize) {}
+pub(super) fn keep_at_most(_: usize, _: usize) {}

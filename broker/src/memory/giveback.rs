@@ -21,8 +21,10 @@ use crate::tasks;
 /// Less that is free stays with the process: somebody will need it soon.
 const WORTH_BYTES: usize = 8 * 1024 * 1024;
 /// Arenas of the allocator on a small machine. What is free at an arena's end cannot be asked back, only what is between pieces
-/// that live: 16 arenas, which two processors have otherwise, kept 75 MB after batches of 100 MB were opened; four keep 10.
+/// that live: the 16 that two processors have otherwise kept 75 MB after batches of 100 MB were opened.
 const ARENAS_MIN: usize = 4;
+/// What may be free at the end of one.
+const ARENA_END_BYTES: usize = 4 * 1024 * 1024;
 /// Between two looks.
 const LOOKS_APART: Duration = Duration::from_secs(2);
 /// A look that took so long is followed by a pause so many times as long: two hundredths of the time at most.
@@ -61,7 +63,8 @@ impl Looks {
 
 /// Looks until `stop` is cancelled.
 pub(crate) async fn run(stop: CancellationToken) {
-    allocator::limit_arenas(available_parallelism().map_or(1, NonZero::get).max(ARENAS_MIN));
+    let arenas = available_parallelism().map_or(1, NonZero::get).max(ARENAS_MIN);
+    allocator::keep_at_most(arenas, ARENA_END_BYTES);
     let looking = async {
         let mut looks = Looks::default();
         let mut pause = LOOKS_APART;
