@@ -48,7 +48,7 @@ impl Held {
     /// Why the work ended.
     pub(crate) fn refusal(&self, stop: Stop) -> EngineError {
         match (stop, &self.refused) {
-            (Stop::NoMemory(_), Some(over)) => EngineError::busy(over.to_string()),
+            (Stop::NoMemory(_), Some(over)) => over.clone().into(),
             (stop, _) => stop.into_record().into(),
         }
     }

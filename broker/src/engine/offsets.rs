@@ -137,11 +137,13 @@ impl Engine {
         let budget = self.memory.clone();
         let found = self.openings.lookups.run(move |opened_left| {
             let mut held = Held::new(&budget, source, "a look-up by time");
-            match look(&partition, &mut Means { admit: &mut |bytes| held.grow(bytes), opened_left }) {
+            match look(&partition, &mut Means::new(&mut |bytes| held.grow(bytes), opened_left)) {
                 Ok(found) => Ok(Ok(found)),
                 Err(LookUpEnd::Log(error)) => Ok(Err(error.into())),
-                Err(LookUpEnd::Stop(Stop::TooLong)) => Err(TooLong),
-                Err(LookUpEnd::Stop(stop)) => Ok(Err(held.refusal(stop))),
+                Err(LookUpEnd::TooLong) => Err(TooLong),
+                // Whoever reads from there is told so; a refusal would come for ever.
+                Err(LookUpEnd::NoMemory { batch, .. }) if held.never() => Ok(Ok(Some(batch))),
+                Err(LookUpEnd::NoMemory { bytes, .. }) => Ok(Err(held.refusal(Stop::NoMemory(bytes)))),
             }
         });
         found.await?

@@ -303,7 +303,7 @@ impl Engine {
                     Err(error) => return Ok(Err(error.into())),
                 },
             };
-            match rules.apply_within(batch, now, &mut Means { admit: &mut |bytes| held.grow(bytes), opened_left }) {
+            match rules.apply_within(batch, now, &mut Means::new(&mut |bytes| held.grow(bytes), opened_left)) {
                 Ok(batch) => Ok(Ok(batch)),
                 Err(Stop::TooLong) => Err(TooLong),
                 Err(stop) => Ok(Err(held.refusal(stop))),

@@ -75,6 +75,7 @@ impl ProducedBatch {
             let count = header.record_count;
             return Err(invalid(format!("bytes follow the {count} records that it counts")).into());
         }
+        means.spare += walk.admitted();
         Ok((TimestampMs(max_timestamp), opened))
     }
 
@@ -94,9 +95,14 @@ impl ProducedBatch {
         (levels, size_max): (Levels, usize),
         means: &mut Means<'_>,
     ) -> Result<ProducedBatch, Stop> {
-        let takes = closing_bytes(compression, levels, opened).saturating_add(opened.min(size_max));
-        if !(means.admit)(takes) {
-            return Err(Stop::NoMemory(takes));
+        let takes = |levels| closing_bytes(compression, levels, opened).saturating_add(opened.min(size_max));
+        // A level that needs more tables than there is memory gives way: a producer that is refused would try for ever.
+        let mut levels = levels;
+        if !(means.admit)(takes(levels)) {
+            levels = Levels::default();
+            if !(means.admit)(takes(levels)) {
+                return Err(Stop::NoMemory(takes(levels)));
+            }
         }
         let head = self.bytes[..BATCH_HEADER_BYTES].to_vec();
         let mut closer = Closer::new(compression, levels, Some(opened), (head, size_max))?;

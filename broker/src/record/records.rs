@@ -196,6 +196,11 @@ impl Walk {
         Ok(Walk { header, stream, index: 0, key: Vec::new() })
     }
 
+    /// Bytes that were admitted for it.
+    pub(super) fn admitted(&self) -> usize {
+        self.stream.admitted()
+    }
+
     /// The next record; `corrupt` makes an error of what is wrong with it.
     pub(super) fn next(
         &mut self,

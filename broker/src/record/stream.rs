@@ -47,12 +47,20 @@ pub(crate) struct Means<'a> {
     pub(crate) admit: &'a mut dyn FnMut(usize) -> bool,
     /// Bytes that may be opened before this takes too long for its place in the queue.
     pub(crate) opened_left: usize,
+    /// Admitted for a batch that is no longer open: the next one takes it first.
+    pub(crate) spare: usize,
+}
+
+impl<'a> Means<'a> {
+    pub(crate) fn new(admit: &'a mut dyn FnMut(usize) -> bool, opened_left: usize) -> Means<'a> {
+        Means { admit, opened_left, spare: 0 }
+    }
 }
 
 impl Means<'_> {
     /// For what is bounded by its caller: `Bounds` alone hold.
     pub(crate) fn unlimited<T>(work: impl FnOnce(&mut Means<'_>) -> T) -> T {
-        work(&mut Means { admit: &mut |_| true, opened_left: usize::MAX })
+        work(&mut Means::new(&mut |_| true, usize::MAX))
     }
 }
 
@@ -210,6 +218,11 @@ impl Stream {
         Ok(true)
     }
 
+    /// Bytes that were admitted for it.
+    pub(super) fn admitted(&self) -> usize {
+        self.held
+    }
+
     /// Bytes of what is here that are read.
     pub(super) fn pass(&mut self, count: usize) {
         self.at += count;
@@ -255,9 +268,12 @@ impl Stream {
         let window = if full { doubled.max(opened.filled + 1) } else { opened.window.len() };
         let needed = decoder + window;
         if needed > self.held {
-            if !(means.admit)(needed - self.held) {
-                return Err(Stop::NoMemory(needed - self.held));
+            let more = needed - self.held;
+            let spare = more.min(means.spare);
+            if more > spare && !(means.admit)(more - spare) {
+                return Err(Stop::NoMemory(more - spare));
             }
+            means.spare -= spare;
             self.held = needed;
         }
         if window > opened.window.len() {

@@ -167,11 +167,13 @@ impl Scan {
             Bounds { record_bytes: DELAY_RECORD_BYTES_MAX, window_bytes: DELAY_WINDOW_BYTES_MAX, ..Bounds::default() };
         let mut records = match Records::open(batch, bounds) {
             Ok(records) => records,
+            Err(error @ RecordError::Unread { .. }) => return Err(ReadEnd::Failed(error.into())),
             Err(error) => return self.tell(&header, (place, header.next_offset()), bytes, &error, take),
         };
         loop {
             // The bounds are the admission: a few of these run at once (`Openings::delays`).
-            let mut means = Means { admit: &mut |_| true, opened_left: self.opened_left };
+            let mut admit = |_| true;
+            let mut means = Means::new(&mut admit, self.opened_left);
             let met = records.next(&mut means);
             self.opened_left = means.opened_left;
             let met = match met {

@@ -10,7 +10,7 @@ use super::super::reading::{RecordView, Unreadable};
 use crate::engine::held::Held;
 use crate::engine::openings::TooLong;
 use crate::ids::Offset;
-use crate::limits::INLINE_BYTES_MAX;
+use crate::limits::{BATCH_HEADER_BYTES, INLINE_BYTES_MAX};
 use crate::log::{FileSlice, NotOpened, Patience};
 use crate::record::{BatchHeader, Bounds, Compression, Means, Met, RecordError, Records, Stop, Unopened, check_stored};
 
@@ -76,7 +76,7 @@ impl Batches {
             Batches::Here(bytes) => bytes.slice(at.min(bytes.len())..),
         };
         match BatchHeader::parse(&bytes) {
-            _ if bytes.is_empty() => Ok(None),
+            _ if bytes.len() < BATCH_HEADER_BYTES => Ok(None),
             Ok(header) if header.size > bytes.remaining() => Ok(None),
             _ => Ok(Some(Unopened::from(&check_stored(bytes)?))),
         }
@@ -112,12 +112,14 @@ pub(super) struct Taking {
     held: Held,
     /// Of `held`: for opening the batch at hand.
     opening: usize,
+    /// There are records in the answer, of which `held` is made up.
+    holds_records: bool,
     opened_left: usize,
 }
 
 impl Taking {
     pub(super) fn new(room: Room, held: Held, opened_left: usize) -> Taking {
-        Taking { room, held, opening: 0, opened_left }
+        Taking { room, held, opening: 0, holds_records: false, opened_left }
     }
 
     pub(super) fn into_held(self) -> Held {
@@ -142,9 +144,7 @@ impl Taking {
                 Ok(End::Full) => break,
                 Err(Failed::TooLong) => return Err(TooLong),
                 // What is before the damage goes out first; the next read meets the error.
-                Err(Failed::Door(error)) if taken.records.is_empty() && taken.unreadable.is_empty() => {
-                    return Ok(Err(error));
-                }
+                Err(Failed::Door(error)) if taken.next == from => return Ok(Err(error)),
                 Err(Failed::Door(_)) => break,
             }
         }
@@ -168,18 +168,11 @@ impl Taking {
             Err(Stop::TooLong) => Err(Failed::TooLong),
             Err(Stop::Bad(error @ RecordError::Unread { .. })) => Err(Failed::Door(error.into())),
             Err(Stop::Bad(error)) => Ok(self.tell(taken, taken.next, next, &error)),
-            Err(stop @ Stop::NoMemory(_)) if self.held.never() => {
-                let reason = "opening it takes more memory than memory_max_bytes leaves for one read".to_owned();
-                drop(stop);
-                Ok(self.tell(taken, taken.next, next, &RecordError::Compression { reason }))
-            }
-            Err(stop @ Stop::NoMemory(_)) => {
-                if self.room.empty {
-                    Err(Failed::Door(self.held.refusal(stop).into()))
-                } else {
-                    Ok(End::Full)
-                }
-            }
+            // What this read holds already is part of what it may have: the next one begins here with nothing.
+            Err(Stop::NoMemory(_)) if self.holds_records => Ok(End::Full),
+            Err(Stop::NoMemory(_)) if self.held.never() => Ok(self.tell(taken, taken.next, next, &no_memory())),
+            Err(Stop::NoMemory(_)) if !self.room.empty => Ok(End::Full),
+            Err(stop @ Stop::NoMemory(_)) => Err(Failed::Door(self.held.refusal(stop).into())),
         }
     }
 
@@ -195,7 +188,7 @@ impl Taking {
             let mut left = self.opened_left;
             let met = {
                 let mut admit = |bytes| self.open_more(bytes);
-                let mut means = Means { admit: &mut admit, opened_left: left };
+                let mut means = Means::new(&mut admit, left);
                 let met = records.next(&mut means);
                 left = means.opened_left;
                 met
@@ -217,20 +210,28 @@ impl Taking {
                 return Ok(End::Full);
             }
             let cost = if shared { met.cost - met.size } else { met.cost };
+            let opening = self.opening;
             let Some((view, moved)) = records.view(&met) else { break };
             // The window that the record has taken along was admitted for opening.
             self.opening -= moved.min(self.opening);
             let more = cost.saturating_sub(moved);
             if !self.held.grow(more) {
                 // It did not come: an answer that has nothing yet is refused, not empty.
-                self.room = before;
-                return Err(Stop::NoMemory(more));
+                (self.room, self.opening) = (before, opening);
+                if self.holds_records || !self.held.never() {
+                    return Err(Stop::NoMemory(more));
+                }
+                match self.tell(taken, met.offset, met.offset.next(), &no_memory()) {
+                    End::Batch => continue,
+                    End::Full => return Ok(End::Full),
+                }
             }
             if shared && !std::mem::replace(&mut keeps, true) {
                 self.opening -= size.min(self.opening);
             }
             taken.next = met.offset.next();
             taken.records.push(view);
+            self.holds_records = true;
         }
         Ok(End::Batch)
     }
@@ -251,6 +252,11 @@ impl Taking {
         taken.next = taken.next.max(next);
         End::Batch
     }
+}
+
+fn no_memory() -> RecordError {
+    let reason = "opening it takes more memory than memory_max_bytes leaves for one read".to_owned();
+    RecordError::Compression { reason }
 }
 
 fn too_large(met: &Met) -> RecordError {

@@ -31,8 +31,10 @@ pub struct TimedOffset {
 pub(crate) enum LookUpEnd {
     /// The log's.
     Log(LogError),
-    /// What it may take is used up.
-    Stop(Stop),
+    /// More has to be opened than it may.
+    TooLong,
+    /// So many more bytes are not free for the batch that it ends at, whose beginning this is.
+    NoMemory { bytes: usize, batch: TimedOffset },
 }
 
 impl From<LogError> for LookUpEnd {
@@ -61,8 +63,9 @@ impl Partition {
     fn unlimited<T>(&self, look: impl FnOnce(&mut Means<'_>) -> Result<T, LookUpEnd>) -> Result<T, LogError> {
         Means::unlimited(look).map_err(|end| match end {
             LookUpEnd::Log(error) => error,
-            LookUpEnd::Stop(stop) => {
-                LogError::Corrupt { path: self.dir.clone(), position: 0, reason: stop.into_record().to_string() }
+            LookUpEnd::TooLong | LookUpEnd::NoMemory { .. } => {
+                let reason = "a look-up without a bound has met one".to_owned();
+                LogError::Corrupt { path: self.dir.clone(), position: 0, reason }
             }
         })
     }
@@ -212,7 +215,11 @@ impl Partition {
             NotOpened::Record(error) => bad(error),
         })?;
         // Behind the checksum, so what is wrong from here on was wrong when it came.
-        let Ok(mut records) = RecordTimes::open(opened) else { return Ok(false) };
+        let mut records = match RecordTimes::open(opened) {
+            Ok(records) => records,
+            Err(error @ RecordError::Unread { .. }) => return Err(bad(error).into()),
+            Err(_) => return Ok(false),
+        };
         loop {
             match records.next(means) {
                 Ok(None) => return Ok(true),
@@ -220,7 +227,14 @@ impl Partition {
                 Ok(Some(_)) => return Ok(true),
                 Err(Stop::Bad(error @ RecordError::Unread { .. })) => return Err(bad(error).into()),
                 Err(Stop::Bad(_)) => return Ok(false),
-                Err(stop) => return Err(LookUpEnd::Stop(stop)),
+                Err(Stop::TooLong) => return Err(LookUpEnd::TooLong),
+                Err(Stop::NoMemory(bytes)) => {
+                    let begins = found.header.base_offset.max(self.offsets().log_start);
+                    return Err(LookUpEnd::NoMemory {
+                        bytes,
+                        batch: timed(found, (begins, found.header.max_timestamp)),
+                    });
+                }
             }
         }
     }

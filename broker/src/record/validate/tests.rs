@@ -139,6 +139,27 @@ fn a_recompressed_batch_keeps_everything_but_its_compression() {
     }
 }
 
+/// A refusal would be repeated by the producer for ever: the same batch needs the same memory the next time.
+#[test]
+fn a_level_that_needs_more_memory_than_there_is_gives_way_and_what_was_opened_first_is_counted_once() {
+    let some = vec![Message { value: Some(vec![7; 900_000].into()), ..Message::default() }];
+    let batch = produced(&some, Compression::Snappy);
+    let levels = Levels { zstd: 19, ..Levels::default() };
+    let rules = AppendRules { compression: Some(Compression::Zstd), levels, ..rules() };
+    let within = |limit: usize| {
+        let mut held = 0;
+        let mut admit = |bytes: usize| {
+            let fits = held + bytes <= limit;
+            held += if fits { bytes } else { 0 };
+            fits
+        };
+        rules.apply_within(batch.clone(), NOW, &mut Means::new(&mut admit, usize::MAX))
+    };
+    assert_eq!(within(19 << 20).unwrap().header().compression, Compression::Zstd);
+    assert_eq!(within(6 << 20).unwrap().header().compression, Compression::Zstd);
+    assert!(matches!(within(1 << 20), Err(Stop::NoMemory(_))));
+}
+
 #[test]
 fn levels_are_heard() {
     let text: Vec<u8> = (0..60_000u32).flat_map(|n| (n * 7 % 1_013).to_string().into_bytes()).collect();

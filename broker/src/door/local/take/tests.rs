@@ -177,7 +177,7 @@ fn without_memory_the_read_is_refused_and_with_some_it_goes_on() {
         let mut taking = Taking::new(room(10, 100 << 20), Held::new(&budget, Source::Http, "a test"), usize::MAX);
         taking.take(&Batches::Here(log.clone().into()), Offset(0)).unwrap()
     };
-    assert!(matches!(takes_none(), Err(DoorError::Busy { .. })));
+    assert!(matches!(takes_none(), Err(DoorError::OverBudget(_))));
     assert_eq!(budget.free(), budget.max(), "what was refused holds nothing");
     let all = takes_all(&budget, &log);
     assert!(!all.records.is_empty());
@@ -199,6 +199,38 @@ fn a_record_that_takes_more_than_memory_has_is_told_in_its_place_or_refused_whil
         met[usize::from(taken.unreadable.is_empty())] = true;
     }
     assert_eq!(met, [true, true], "told with little memory, taken with more");
+}
+
+/// What the first records hold is not the next batch's fault.
+#[test]
+fn a_batch_that_finds_no_memory_behind_records_is_left_to_the_next_read_and_never_passed_over() {
+    let small: Vec<_> = (0..7_000).map(|_| Message { headers: vec![header()], ..message(vec![b'a'; 100]) }).collect();
+    let noise = (0..1_000_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect::<Vec<_>>();
+    let large = of_messages(7_000, &[message(noise), message("z")], Compression::Zstd);
+    let log = [of_messages(0, &small, Compression::None), large.clone()].concat();
+    let mut cut = false;
+    for mib in (32..256).step_by(4) {
+        let alone = take_within(&large, 7_000, room(10_000, 8 << 20), mib << 20).0;
+        if !alone.is_ok_and(|alone| alone.unreadable.is_empty()) {
+            continue;
+        }
+        let Ok(taken) = take_within(&log, 0, room(10_000, 8 << 20), mib << 20).0 else { continue };
+        assert!(taken.unreadable.is_empty() && taken.next == Offset(taken.records.len() as i64), "{mib} MiB");
+        cut |= taken.next == Offset(7_000);
+    }
+    assert!(cut, "with some budget the second batch does not fit behind the first");
+}
+
+#[test]
+fn a_range_that_ends_inside_of_a_header_ends_before_it() {
+    let mut log = batch(3, &["marker"], true);
+    log.extend_from_slice(&batch(4, &["d"], false)[..40]);
+    let taken = take(&log, 3, room(10, 100));
+    assert_eq!((offsets(&taken), taken.next), (vec![], Offset(4)));
+}
+
+fn header() -> Header {
+    Header { key: "k".to_owned(), value: None }
 }
 
 fn takes_all(budget: &Budget, log: &[u8]) -> Taken {
