@@ -248,7 +248,8 @@ fn compose(
             Ok(mut permit) => {
                 let body = fetched::write(&fetch.topic, fetch.partition, entries, format);
                 answer.records = Vec::new();
-                permit.resize(body.capacity())?;
+                // Where the smaller class has no room just now, more is held than is needed.
+                let _ = permit.resize(body.capacity());
                 return Ok((body, permit, shortened));
             }
             // A reader that repeats the request would never get past it.
@@ -258,10 +259,19 @@ fn compose(
     }
 }
 
-/// Leaves half of the records to the next read; a single one is told in its place. `false`: there are none.
+/// Leaves half of the records, else of what is told, to the next read; a single record is told in its place. `false`: there is
+/// no less.
 fn shorten(answer: &mut PartitionRead, size: usize) -> bool {
     let keep = answer.records.len() / 2;
-    let Some(first) = answer.records.get(keep).map(|record| record.offset) else { return false };
+    let Some(first) = answer.records.get(keep).map(|record| record.offset) else {
+        let keep = answer.unreadable.len() / 2;
+        let Some(first) = answer.unreadable.get(keep).map(|told| told.offset).filter(|_| keep > 0) else {
+            return false;
+        };
+        answer.unreadable.truncate(keep);
+        answer.next = first;
+        return true;
+    };
     answer.records.truncate(keep);
     if keep > 0 {
         answer.unreadable.retain(|told| told.offset < first);
