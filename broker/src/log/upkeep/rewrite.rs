@@ -16,7 +16,7 @@ use crate::log::upkeep::compaction::{self, Piece, Standing, Work};
 use crate::log::upkeep::last_offsets::Latest;
 use crate::log::upkeep::swap::Output;
 use crate::log::write::segment::SealedSegment;
-use crate::record::{BatchHeader, Filtered, StoredBatch, check_stored};
+use crate::record::{BatchHeader, Compression, Filtered, StoredBatch, check_stored};
 
 /// Headers that are read at once.
 const LOOK_AHEAD_BYTES: usize = 64 * 1_024;
@@ -169,8 +169,11 @@ impl Partition {
         let mut latest = Latest::new(work.from, map_bytes);
         for (sealed, piece) in sealed.iter().zip(pieces).filter(|(_, piece)| piece.end > work.from) {
             self.each_batch(sealed, pace, |header, batch, _| {
-                // A batch that cannot be opened is kept unchanged.
-                if !header.control && header.last_offset() >= work.from {
+                // A batch that cannot be opened is kept unchanged, and no key of it is newer than another: so a compressed one,
+                // which nobody has looked through before, is opened to its end first.
+                let wanted = !header.control && header.last_offset() >= work.from;
+                let opens = || header.compression == Compression::None || batch.keys(|_| ()).is_ok();
+                if wanted && opens() {
                     let _ = batch.keys(|record| latest.see(record.offset, record.key));
                 }
                 latest.pass(header.next_offset());
