@@ -184,6 +184,8 @@ pub(crate) const DELAY_RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(crate) const DELAY_WINDOW_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Delay steps in memory at once, over all delay topics. More due records wait.
 pub(crate) const DELAY_STEPS_AT_ONCE: usize = 16;
+/// Of these, steps that open much: one that runs, and the next.
+pub(crate) const DELAY_LONG_READS_AT_ONCE: usize = 2;
 
 const _: () = assert!(FAILED_DRAIN.as_millis() < FAILED_END.as_millis());
 const _: () = assert!(MESSAGE_BYTES_MAX <= GROUP_BATCH_BYTES_MAX && GROUP_BATCH_BYTES_MAX <= FRAME_BYTES_MAX);

@@ -31,6 +31,9 @@ pub(super) struct Shared {
     pub(super) clock: SharedClock,
     /// Steps in memory at once.
     pub(super) steps: Semaphore,
+    /// Partitions whose reads are long: each step of a batch opens it from its beginning, and only one long read runs at a time.
+    /// Whoever waits for that holds no step, so that those who read little go on beside them.
+    pub(super) long_reads: Semaphore,
     pub(super) counts: Arc<DelayCounts>,
 }
 
@@ -52,6 +55,8 @@ pub(super) struct Proxy {
     pub(super) counts: Arc<ProxyCounts>,
     /// Steps that the next one counts for: more than one where it has a large record.
     pub(super) steps: u32,
+    /// The last read was long, and so will the next one be while it is the same batch.
+    pub(super) long: bool,
 }
 
 /// How a turn ended.
@@ -138,6 +143,10 @@ impl Proxy {
         if let Some(Due::In(wait)) = self.head_due.map(|due_at| schedule::due(due_at, shared.clock.wall())) {
             return self.save().await.map(|()| Turn::NotYet(wait));
         }
+        let _long = match self.long {
+            true => Some(shared.long_reads.acquire().await.map_err(|_| DoorError::Stopping)?),
+            false => None,
+        };
         let _permit = shared.steps.acquire_many(self.steps).await.map_err(|_| DoorError::Stopping)?;
         if let Some(step) = self.state.step.clone() {
             return self.finish(step).await;
@@ -150,7 +159,9 @@ impl Proxy {
         }
         self.head_due = None;
         let (from, now, steps) = ((self.state.done, self.delay), shared.clock.wall(), self.steps);
-        match self.partition.reading(move |partition| due_records::due(partition, from, now, steps)).await? {
+        let read = self.partition.reading(move |partition| due_records::due(partition, from, now, steps)).await?;
+        self.long = read.long;
+        match read.done {
             Head::End => self.save().await.map(|()| Turn::Idle),
             Head::NotYet(due_at) => {
                 self.head_due = Some(due_at);
@@ -223,7 +234,9 @@ impl Proxy {
     async fn finish(&mut self, step: Step) -> Result<Turn, DoorError> {
         let wanted: BTreeSet<Offset> = step.lanes.iter().flat_map(|lane| lane.offsets.iter().copied()).collect();
         let steps = self.steps;
-        match self.partition.reading(move |partition| due_records::again(partition, &wanted, steps)).await? {
+        let read = self.partition.reading(move |partition| due_records::again(partition, &wanted, steps)).await?;
+        self.long = read.long;
+        match read.done {
             Again::Heavy(steps) => self.steps = steps,
             Again::Records(records) => {
                 self.append(step, by_offset(records)).await?;

@@ -46,7 +46,8 @@ impl DelayService {
         let store = StateTopic::open(&door, &ctx)?;
         let steps = Semaphore::new(limits::DELAY_STEPS_AT_ONCE);
         let counts = DelayCounts::new(Arc::clone(&clock));
-        let shared = Arc::new(Shared { store, clock, steps, counts });
+        let long_reads = Semaphore::new(limits::DELAY_LONG_READS_AT_ONCE);
+        let shared = Arc::new(Shared { store, clock, steps, long_reads, counts });
         let loading = Arc::clone(&shared);
         let loaded = tasks::blocking("delay-load", move || loading.store.load()).await?;
         let (states, unreadable) = match loaded {
@@ -160,6 +161,7 @@ impl DelayService {
             head_due: None,
             counts,
             steps: 1,
+            long: false,
         })
     }
 }

@@ -85,6 +85,7 @@ impl Rig {
             store,
             clock: shared_clock,
             steps: Semaphore::new(crate::limits::DELAY_STEPS_AT_ONCE),
+            long_reads: Semaphore::new(crate::limits::DELAY_LONG_READS_AT_ONCE),
             counts,
         });
         Rig { folder, config, clock, log_dir, catalog, groups, door, shared }
@@ -133,6 +134,7 @@ impl Rig {
             head_due: None,
             counts,
             steps: 1,
+            long: false,
         }
     }
 
@@ -187,7 +189,12 @@ fn proxy_topic(topic: &Topic) -> ProxyTopic {
 /// What is due, with leave for every step there is.
 async fn due_now(proxy: &Proxy, from: Offset, now: TimestampMs) -> Head {
     let (from, steps) = ((from, proxy.delay), u32::try_from(crate::limits::DELAY_STEPS_AT_ONCE).expect("small"));
-    proxy.partition.reading(move |partition| due_records::due(partition, from, now, steps)).await.expect("readable")
+    proxy
+        .partition
+        .reading(move |partition| due_records::due(partition, from, now, steps))
+        .await
+        .expect("readable")
+        .done
 }
 
 /// Takes turns until nothing is left to do now.

@@ -34,10 +34,11 @@ pub(crate) struct Openings {
 impl Openings {
     pub(super) fn new() -> Openings {
         Openings {
-            produce: Queue::new("batch-rules"),
-            reads: Queue::new("record-read"),
-            lookups: Queue::new("offset-lookup"),
-            delays: Queue::new("delay-read"),
+            produce: Queue::new("batch-rules", BATCHES_OPENED_AT_ONCE),
+            reads: Queue::new("record-read", BATCHES_OPENED_AT_ONCE),
+            lookups: Queue::new("offset-lookup", BATCHES_OPENED_AT_ONCE),
+            // What is opened for delays is bounded by constants, not by a pool: one at a time of each length.
+            delays: Queue::new("delay-read", 1),
         }
     }
 }
@@ -75,9 +76,9 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Queue {
-    fn new(name: &'static str) -> Queue {
+    fn new(name: &'static str, at_once: usize) -> Queue {
         let line = |at_once| Mutex::new(Line { at_once, running: 0, waiting: VecDeque::new() });
-        let (short, long) = (line(BATCHES_OPENED_AT_ONCE), line(BATCHES_OPENED_AT_ONCE.div_ceil(2)));
+        let (short, long) = (line(at_once), line(at_once.div_ceil(2)));
         Queue { shared: Arc::new(Shared { name, short, long }) }
     }
 
@@ -205,7 +206,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn long_work_does_not_hold_up_short_work() {
-        let queue = Arc::new(Queue::new("test"));
+        let queue = Arc::new(Queue::new("test", BATCHES_OPENED_AT_ONCE));
         let long: Vec<_> = (0..10).map(|_| blocked(&queue, Length::Long)).collect();
         for n in 0..10 {
             assert_eq!(queue.run(move |_| Ok(n)).await.unwrap(), n);
@@ -218,7 +219,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_request_that_stalls_keeps_no_place_and_one_that_is_gone_is_not_begun() {
-        let queue = Arc::new(Queue::new("test"));
+        let queue = Arc::new(Queue::new("test", BATCHES_OPENED_AT_ONCE));
         let busy: Vec<_> = (0..BATCHES_OPENED_AT_ONCE).map(|_| blocked(&queue, Length::Short)).collect();
         // Until both are under way, which the line's number tells.
         while queue.shared.short.lock().running < BATCHES_OPENED_AT_ONCE {
@@ -240,7 +241,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_panic_ends_its_own_work_only() {
-        let queue = Queue::new("test");
+        let queue = Queue::new("test", BATCHES_OPENED_AT_ONCE);
         for _ in 0..2 * BATCHES_OPENED_AT_ONCE {
             let ended = queue.run(|_| -> Result<(), TooLong> { panic!("a bug") }).await;
             assert!(matches!(ended, Err(EngineError::Internal { .. })));
@@ -250,7 +251,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn more_than_may_wait_are_refused_at_once() {
-        let queue = Arc::new(Queue::new("test"));
+        let queue = Arc::new(Queue::new("test", BATCHES_OPENED_AT_ONCE));
         let busy: Vec<_> = (0..BATCHES_OPENED_AT_ONCE).map(|_| blocked(&queue, Length::Short)).collect();
         while queue.shared.short.lock().running < BATCHES_OPENED_AT_ONCE {
             tokio::task::yield_now().await;

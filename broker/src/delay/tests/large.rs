@@ -1,5 +1,7 @@
 //! Batches that open large, in a delay topic: nobody has to read it, the service does.
 
+use futures::FutureExt;
+
 use super::*;
 
 const LETTERS: &str = "orders.delay.5s.dead-letter";
@@ -67,4 +69,31 @@ async fn a_large_record_waits_for_leave_and_holds_none_meanwhile() {
     assert_eq!(settle(&mut proxy).await, Turn::Idle);
     assert_eq!(proxy.steps, 1);
     assert_eq!(rig.read(LETTERS, 0).len(), 1, "larger than the target takes, so it goes where any size goes");
+}
+
+#[tokio::test]
+async fn a_partition_whose_reads_are_long_waits_for_its_turn_without_a_step() {
+    let rig = Rig::new().await;
+    rig.topics(2).await;
+    let one = || Message { value: Some(vec![0; 900 << 10].into()), ..Message::default() };
+    let messages: Vec<Message> = (0..12).map(|_| one()).collect();
+    rig.produce_as(0, &messages, Compression::Zstd).await;
+    rig.produce(1, &[message("small")]).await;
+    rig.pass(Duration::from_secs(5));
+    let (mut large, mut small) = (rig.proxy(0), rig.proxy(1));
+    while !large.long {
+        assert_eq!(
+            large.turn().await.expect("a turn"),
+            Turn::Moved,
+            "its later records are behind much that is opened"
+        );
+    }
+    let others = rig.shared.long_reads.acquire_many(2).await.expect("never closed");
+    assert!(large.turn().now_or_never().is_none(), "others open much");
+    assert_eq!(rig.shared.steps.available_permits(), crate::limits::DELAY_STEPS_AT_ONCE);
+    assert_eq!(settle(&mut small).await, Turn::Idle, "nobody small waits behind them");
+    drop(others);
+    assert_eq!(settle(&mut large).await, Turn::Idle);
+    assert!(!large.long, "the batch is behind it");
+    assert_eq!((rig.read("orders", 0).len(), rig.values("orders", 1)), (12, vec!["small".to_owned()]));
 }

@@ -33,6 +33,14 @@ pub(crate) struct Reading {
     opened_left: usize,
 }
 
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Read<T> {
+    pub(crate) done: T,
+    /// So much had to be opened for it that it was among the long ones.
+    pub(crate) long: bool,
+}
+
 /// Why a read ended early.
 #[derive(Debug)]
 pub(crate) enum ReadEnd {
@@ -92,11 +100,12 @@ impl Follower {
     pub(crate) async fn reading<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Reading) -> Result<T, ReadEnd> + Send + 'static,
-    ) -> Result<T, DoorError> {
+    ) -> Result<Read<T>, DoorError> {
         let partition = self.partition.clone();
         let read = self.engine.openings().delays.run(move |opened_left| {
+            let long = opened_left == usize::MAX;
             match work(&mut Reading { partition: partition.clone(), opened_left }) {
-                Ok(done) => Ok(Ok(done)),
+                Ok(done) => Ok(Ok(Read { done, long })),
                 Err(ReadEnd::Failed(error)) => Ok(Err(error)),
                 Err(ReadEnd::TooLong) => Err(TooLong),
             }
