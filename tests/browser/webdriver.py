@@ -13,23 +13,29 @@ FLAGS = [
 ]
 
 
+def started_driver(log_path, attempts=5):
+    """The process and its port. It takes a free port of IPv6, and gives up when the same one of IPv4 is somebody's."""
+    said = []
+    for _ in range(attempts):
+        driver = subprocess.Popen(
+            ["chromedriver", "--port=0", f"--log-path={log_path}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for line in driver.stdout:
+            said.append(line)
+            started = re.search(r"started successfully on port (\d+)", line)
+            if started:
+                return driver, started[1]
+        driver.wait()
+    raise RuntimeError("chromedriver does not start: " + "".join(said))
+
+
 class Browser:
     """One window. `visit` waits for the page; `run` waits for the promise of a script."""
 
     def __init__(self, flags=(), log_path="/dev/null"):
         self.profile = tempfile.TemporaryDirectory(prefix="sluice-chromium-", ignore_cleanup_errors=True)
-        self.driver = subprocess.Popen(
-            ["chromedriver", "--port=0", f"--log-path={log_path}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        said = []
-        for line in self.driver.stdout:
-            said.append(line)
-            started = re.search(r"started successfully on port (\d+)", line)
-            if started:
-                break
-        else:
-            raise RuntimeError("chromedriver does not start: " + "".join(said))
-        self.base = f"http://127.0.0.1:{started[1]}/session"
+        self.driver, port = started_driver(log_path)
+        self.base = f"http://127.0.0.1:{port}/session"
         options = {"args": [*FLAGS, f"--user-data-dir={self.profile.name}", *flags]}
         answer = self.call("POST", "", {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options, "timeouts": {"script": 30_000}}}})
         self.base += "/" + answer["sessionId"]
