@@ -34,6 +34,10 @@ class Claimed:
         self.length, self.content = length, content
 
 
+# A little more than the largest frame that any broker takes: repetitions within repetitions would fill this machine instead.
+ARRAY_BYTES_MAX = 120_000_000
+
+
 class Repeated:
     """An array with one element, `times` over: encoded once."""
 
@@ -171,10 +175,11 @@ def put_array(out, field, version, flexible, value):
     if value is None:
         put_length(out, field, flexible, -1)
     elif isinstance(value, Repeated):
-        put_length(out, field, flexible, value.times)
         element = bytearray()
         put_one(element, field, version, flexible, value.element, in_array=True)
-        out += bytes(element) * value.times
+        times = min(value.times, ARRAY_BYTES_MAX // max(1, len(element)))
+        put_length(out, field, flexible, times)
+        out += bytes(element) * times
     else:
         put_length(out, field, flexible, len(value))
         for element in value:
