@@ -207,13 +207,7 @@ impl Walk {
         means: &mut Means<'_>,
         wrong: impl FnOnce(String) -> RecordError,
     ) -> Result<Option<Shape>, Stop> {
-        if self.index >= self.header.record_count {
-            return Ok(None);
-        }
-        let index = self.index;
-        self.index += 1;
-        let shape = self.stream.shape(None, means);
-        shape.map(Some).map_err(|fault| fault.at(|words| wrong(format!("record {index}: {words}"))))
+        self.step(false, means, wrong)
     }
 
     /// The same with its key.
@@ -222,15 +216,26 @@ impl Walk {
         means: &mut Means<'_>,
         wrong: impl FnOnce(String) -> RecordError,
     ) -> Result<Option<Keyed<'_>>, Stop> {
+        let shape = self.step(true, means, wrong)?;
+        Ok(shape.map(|shape| {
+            let key = shape.has_key.then_some(&self.key[..]);
+            (shape, key)
+        }))
+    }
+
+    fn step(
+        &mut self,
+        keyed: bool,
+        means: &mut Means<'_>,
+        wrong: impl FnOnce(String) -> RecordError,
+    ) -> Result<Option<Shape>, Stop> {
         if self.index >= self.header.record_count {
             return Ok(None);
         }
         let index = self.index;
         self.index += 1;
-        let shape = self.stream.shape(Some(&mut self.key), means);
-        let shape = shape.map_err(|fault| fault.at(|words| wrong(format!("record {index}: {words}"))))?;
-        let key = shape.has_key.then_some(&self.key[..]);
-        Ok(Some((shape, key)))
+        let shape = self.stream.shape(keyed.then_some(&mut self.key), means);
+        shape.map(Some).map_err(|fault| fault.at(|words| wrong(format!("record {index}: {words}"))))
     }
 
     /// Behind the last record: something follows it.
