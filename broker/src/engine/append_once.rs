@@ -116,8 +116,7 @@ impl Engine {
         limits: Limits,
     ) -> Result<Vec<ProducedBatch>, EngineError> {
         let now = self.clock.wall();
-        let bytes: usize = messages.iter().map(|message| record::size_bound(message).unwrap_or(0)).sum();
-        if limits.compression == Compression::None && bytes <= INLINE_BYTES_MAX {
+        if limits.compression == Compression::None && record::bytes_bound(messages) <= INLINE_BYTES_MAX {
             return Ok(batches(messages, stream, first, limits, now)?);
         }
         let messages = messages.to_vec();

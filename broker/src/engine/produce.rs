@@ -222,14 +222,13 @@ impl Engine {
         (compression, size_max): (Compression, usize),
     ) -> Result<ProducedBatch, EngineError> {
         let now = self.clock.wall();
-        let bytes: usize = messages.iter().map(|message| record::size_bound(message).unwrap_or(0)).sum();
+        let bytes = record::bytes_bound(&messages);
         if compression == Compression::None && bytes <= limits::INLINE_BYTES_MAX {
             return Ok(record::build_within(size_max, &messages, now, compression, None)?);
         }
         let (budget, source) = (self.memory.clone(), ctx.source());
         let built = self.openings.produce.run(move |_| {
-            let tables = record::closing_bytes(compression, Levels::default(), bytes);
-            let takes = tables.saturating_add(bytes.min(size_max));
+            let takes = record::closing_bytes(compression, Levels::default(), (bytes, size_max));
             let mut held = Held::new(&budget, source, "a batch that is built");
             if !held.grow(takes) {
                 return Ok(Err(held.refusal(Stop::NoMemory(takes))));

@@ -95,7 +95,7 @@ impl ProducedBatch {
         (levels, size_max): (Levels, usize),
         means: &mut Means<'_>,
     ) -> Result<ProducedBatch, Stop> {
-        let takes = |levels| closing_bytes(compression, levels, opened).saturating_add(opened.min(size_max));
+        let takes = |levels| closing_bytes(compression, levels, (opened, size_max));
         // A level that needs more tables than there is memory gives way: a producer that is refused would try for ever.
         let mut levels = levels;
         if !(means.admit)(takes(levels)) {

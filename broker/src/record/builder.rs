@@ -87,6 +87,11 @@ pub(crate) fn build_within(
     ProducedBatch::built(batch.into())
 }
 
+/// The most bytes that these messages take in a batch before compression; what `build` would refuse counts nothing.
+pub(crate) fn bytes_bound(messages: &[Message]) -> usize {
+    messages.iter().map(|message| size_bound(message).unwrap_or(0)).sum()
+}
+
 /// The most bytes that a message takes in a batch before compression, wherever it stands there.
 ///
 /// # Errors

@@ -90,9 +90,10 @@ impl Compression {
     }
 }
 
-/// Memory that compressing so many bytes takes beside what comes out. What the libraries allocate, rounded up.
-pub(crate) fn closing_bytes(compression: Compression, levels: Levels, size: usize) -> usize {
-    match compression {
+/// Memory that compressing `size` bytes takes: what comes out, which ends at `size_max`, and what the libraries allocate, rounded
+/// up.
+pub(crate) fn closing_bytes(compression: Compression, levels: Levels, (size, size_max): (usize, usize)) -> usize {
+    let tables = match compression {
         Compression::None => 0,
         Compression::Gzip | Compression::Snappy => 512 * 1024,
         // Two blocks of the size that the first write chooses.
@@ -101,7 +102,8 @@ pub(crate) fn closing_bytes(compression: Compression, levels: Levels, size: usiz
         Compression::Zstd if levels.zstd <= Levels::default().zstd => 1536 * 1024 + size.min(2 * 1024 * 1024),
         // Larger tables, which the library shortens for few bytes.
         Compression::Zstd => size.saturating_mul(32).saturating_add(1024 * 1024).min(CLOSING_BYTES),
-    }
+    };
+    tables.saturating_add(size.min(size_max))
 }
 
 /// Records that are being compressed. Ends with an error where more than a limit comes out.
