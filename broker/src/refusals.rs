@@ -68,8 +68,6 @@ classes! {
     AnswerTooLarge "answer_too_large";
     /// A body, a record or a batch above its limit.
     TooLarge "too_large";
-    /// A batch or a record that opens to more than may be opened.
-    OpensTooLarge "opens_too_large";
     /// No room for what is decoded, opened or built.
     MemoryWork "memory_work";
     /// No room for an answer that has to wait for its client.
