@@ -34,14 +34,15 @@ fn escaped(bytes: &[u8]) -> usize {
     bytes.iter().map(one).sum::<usize>() + 2
 }
 
-/// Writes the answer's body.
+/// Writes the answer's body, whose size `size` has said.
 pub(crate) fn write(
     topic: &str,
     partition: PartitionId,
     (records, unreadable): (&[RecordView], &[Unreadable]),
     format: FetchFormat,
+    size: usize,
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(size(topic, (records, unreadable), format));
+    let mut out = Vec::with_capacity(size);
     let place = Place { topic: json_string(topic), partition };
     let (embedded, lines) = match format {
         FetchFormat::Records(embedded, _) => (embedded, false),

@@ -246,7 +246,7 @@ fn compose(
         let size = fetched::size(&fetch.topic, entries, format);
         match app.memory.work("an answer", size.saturating_mul(2)) {
             Ok(mut permit) => {
-                let body = fetched::write(&fetch.topic, fetch.partition, entries, format);
+                let body = fetched::write(&fetch.topic, fetch.partition, entries, format, size);
                 answer.records = Vec::new();
                 // Where the smaller class has no room just now, more is held than is needed.
                 let _ = permit.resize(body.capacity());
