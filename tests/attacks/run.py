@@ -6,8 +6,7 @@
     tests/attacks/run.py --list              what they are
 
 Each attack has a broker and a process of its own. What must hold meanwhile stands in scene.py. The sabotages at the end of
-the list break the broker on purpose: each has to be noticed. An attack that the broker does not withstand yet is named in
-LEFT_OUT with the reason: it is not played unless it is named, and the stage says so.
+the list break the broker on purpose: each has to be noticed.
 """
 
 import argparse
@@ -29,8 +28,6 @@ from scene import play
 from scenarios import Scenarios, expect
 
 MODULES = (attacks_on_budget, attacks_by_requests, attacks_by_opening, attacks_on_state, attacks_on_threads)
-LEFT_OUT = {
-}
 ATTACK_SECONDS_MAX = 900
 
 
@@ -81,10 +78,7 @@ def main():
     if arguments.here:
         play_here(arguments.names[0], budgets[0], arguments.long, arguments.answer_seconds)
         return
-    names = arguments.names or [name for name in ATTACKS if name not in LEFT_OUT]
-    if not arguments.names:
-        for name, reason in LEFT_OUT.items():
-            print(f"left out: {name}: {reason}", flush=True)
+    names = arguments.names or list(ATTACKS)
     scenarios = Scenarios("attacks")
     jobs = arguments.jobs or (1 if arguments.long else 2)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
